@@ -1,0 +1,186 @@
+"""Processes of the machine, as Linux tells of them in ``/proc``: who they are, what they use, how to wait for them, how to end them.
+
+A process id is used again after a while, so an identity is the id and the time at which the process started (proc(5), field 22).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from nearcast.base.errors import Conflict
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class AlreadyRunning(Conflict):
+    """Another supervisor works in this home folder."""
+
+    code = "NC0201"
+    cure = "`nearcast status` shows it; `nearcast down` ends it"
+
+
+class Identity(Struct, frozen=True):
+    """One process, told apart from later ones with the same id."""
+
+    pid: int
+    started_ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Running, or stopped by a signal; a zombie is dead."""
+        found = _stat(self.pid)
+        return found is not None and found[1] == self.started_ticks and found[0] not in "ZX"
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """State letter, start in ticks, parent."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19]), int(fields[1])
+
+
+def identify(pid: int) -> Identity | None:
+    """None where there is no such process."""
+    found = _stat(pid)
+    return None if found is None else Identity(pid, found[1])
+
+
+def wait_gone(identity: Identity, timeout_s: float) -> bool:
+    """Wait until the process has ended; False after ``timeout_s``. Blocks the thread."""
+    until_s = time.monotonic() + timeout_s
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(identity.pid)
+        try:
+            while identity.alive and (left_s := until_s - time.monotonic()) > 0:
+                select.select([descriptor], [], [], min(left_s, 0.5))
+        finally:
+            os.close(descriptor)
+    return not identity.alive
+
+
+async def gone(identity: Identity) -> None:
+    """Return once the process has ended, child of ours or not."""
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ended.set)
+        if identity.alive:
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def send(identity: Identity, number: signal.Signals, *, group: bool = False) -> None:
+    """Send a signal to the process (``group``: and to its process group); nothing where it is gone."""
+    if not identity.alive:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(identity.pid, number)
+    if group:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(identity.pid) == identity.pid:
+                os.killpg(identity.pid, number)
+
+
+def family(pid: int) -> list[int]:
+    """``pid`` and everything below it, running now."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (found := _stat(int(entry.name))):
+            parents.setdefault(found[2], []).append(int(entry.name))
+    out, todo = [], [pid]
+    while todo:
+        each = todo.pop()
+        out.append(each)
+        todo += parents.get(each, [])
+    return out
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory of one process: its proportional set size, or where that may not be read, its resident size. 0 where it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        with contextlib.suppress(OSError):
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    return 0
+
+
+class Lock:
+    """One holder per file, by flock: the kernel gives it back when the holder dies, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Raises AlreadyRunning when another process holds it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise AlreadyRunning(f"another process holds {self._path}") from error
+        self._descriptor = descriptor
+
+    def free(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def held(path: Path) -> bool:
+    """Whether some process holds the lock at ``path``."""
+    lock = Lock(path)
+    try:
+        lock.take()
+    except AlreadyRunning:
+        return True
+    lock.free()
+    return False
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Readers see the old content or the new, never a part."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def rotate(path: Path, size_bytes_max: int, keep: int) -> bool:
+    """Copy a log that has grown past ``size_bytes_max`` to ``.1`` (older ones count up to ``keep``) and empty it.
+
+    Copied, not renamed: the writer holds the file open for appending and knows nothing of this.
+    """
+    try:
+        if path.stat().st_size <= size_bytes_max:
+            return False
+    except FileNotFoundError:
+        return False
+    for number in range(keep - 1, 0, -1):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(f"{path.name}.{number}").replace(path.with_name(f"{path.name}.{number + 1}"))
+    with path.open("rb") as source, path.with_name(f"{path.name}.1").open("wb") as target:
+        while chunk := source.read(1 << 20):
+            target.write(chunk)
+    os.truncate(path, 0)
+    return True

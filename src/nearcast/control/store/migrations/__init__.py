@@ -1,0 +1,1 @@
+"""Alembic's scripts: one revision for each change of the tables."""

@@ -1,0 +1,49 @@
+"""An appliance's figures for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from nearcast.delivery.edge.logs import Counts
+from nearcast.model.site import ApplianceReport
+
+
+class EdgeMetrics:
+    """Sets the figures of one appliance in ``registry`` from totals that only grow."""
+
+    def __init__(self, registry: CollectorRegistry, appliance: str) -> None:
+        self._appliance = appliance
+        label = ["appliance"]
+        self._requests = Counter(
+            "nearcast_edge_requests", "Answers of nginx by source of the bytes and status", [*label, "source", "status"], registry=registry
+        )
+        self._sent = Counter("nearcast_edge_sent_bytes", "Bytes sent to players", label, registry=registry)
+        self._parent = Counter("nearcast_edge_parent_bytes", "Bytes fetched from the parent on misses", label, registry=registry)
+        self._fetched = Counter("nearcast_edge_filled_bytes", "Bytes copied by the fill", label, registry=registry)
+        self._restarts = Counter("nearcast_edge_nginx_restarts", "Times that nginx was started anew", label, registry=registry)
+        self._up = Gauge("nearcast_edge_up", "1 while nginx answers", label, registry=registry)
+        self._held = Gauge("nearcast_edge_held_bytes", "Bytes placed", label, registry=registry)
+        self._missing = Gauge("nearcast_edge_missing_bytes", "Bytes assigned and not placed yet", label, registry=registry)
+        self._free = Gauge("nearcast_edge_disk_free_bytes", "Free space", label, registry=registry)
+        self._seen: dict[tuple[str, ...], int] = {}
+
+    def update(self, report: ApplianceReport, counts: Counts, fetched_bytes: int, restarts: int) -> None:
+        for (source, status), total in counts.by_outcome.items():
+            self._grow("requests", self._requests, total, source, str(status))
+        self._grow("sent", self._sent, counts.sent_bytes)
+        self._grow("parent", self._parent, counts.parent_bytes)
+        self._grow("filled", self._fetched, fetched_bytes)
+        self._grow("restarts", self._restarts, restarts)
+        gauges = {
+            self._up: report.state != "down",
+            self._held: report.held_bytes,
+            self._missing: report.missing_bytes,
+            self._free: report.disk_free_bytes,
+        }
+        for gauge, value in gauges.items():
+            gauge.labels(self._appliance).set(value)
+
+    def _grow(self, name: str, counter: Counter, total: int, *labels: str) -> None:
+        key = (name, *labels)
+        counter.labels(self._appliance, *labels).inc(total - self._seen.get(key, 0))
+        self._seen[key] = total

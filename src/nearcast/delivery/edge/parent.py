@@ -1,0 +1,51 @@
+"""Which parent an edge asks for what it does not hold: an address in words becomes addresses that nginx can dial."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from urllib.parse import urlsplit
+
+from nearcast.base.errors import BadInput
+from nearcast.delivery.edge.nginx import Parent
+
+RESOLVE_S = 2.0
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}")
+
+
+class BadParent(BadInput):
+    """The address of an edge's parent cannot be used."""
+
+    code = "NC2004"
+    cure = "give parent_url as http://host:port or https://host:port"
+
+
+def read_parent(url: str, ca: str = "") -> Parent:
+    """What ``url`` says, before any name is resolved. Raises BadParent."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise BadParent(f"{url} is not an address: {error}") from error
+    host, path = parts.hostname or "", parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path) or parts.query or parts.username:
+        raise BadParent(f"{url} is not the address of a parent")
+    return Parent(host=host, port=port, path=path, tls=parts.scheme == "https", ca=ca or AUTHORITIES)
+
+
+async def resolve(host: str, port: int) -> tuple[str, ...]:
+    """The host's addresses, sorted; none when it cannot be resolved now."""
+    try:
+        return (str(ipaddress.ip_address(host)),)
+    except ValueError:
+        pass
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError):
+        return ()
+    return tuple(sorted({str(each[4][0]) for each in found}))

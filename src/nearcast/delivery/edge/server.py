@@ -1,0 +1,263 @@
+"""Keeps one nginx serving: starts or adopts it, writes its configuration, sees whether it answers, starts it anew when it died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import os
+import pwd
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import structlog
+from msgspec.structs import replace
+
+from nearcast.base import ports
+from nearcast.base.clock import Clock
+from nearcast.base.errors import BadInput, NearcastError
+from nearcast.delivery.edge import nginx
+from nearcast.delivery.edge.parent import read_parent, resolve
+from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program, open_files_max
+from nearcast.delivery.settings import EdgeSettings
+
+BACKOFF_S = (0.1, 5.0)
+STEADY_S = 10.0
+"""An nginx that ran for so long is started anew without delay."""
+READY_S = 8.0
+MISSES = 2
+REFRESH_S = 30.0
+_SAFE = re.compile(r'[^"$\\{}\x00-\x1f\x7f]+')
+_log = structlog.get_logger("edge")
+
+
+class BadFolder(BadInput):
+    """A path for an edge holds letters that its nginx.conf cannot carry."""
+
+    code = "NC2005"
+    cure = 'choose a path without " $ \\ { } and control characters'
+
+
+def next_backoff(previous_s: float, ran_s: float) -> float:
+    """Seconds to wait before the next start: doubling, and back to the least after a steady run."""
+    return BACKOFF_S[0] if ran_s >= STEADY_S else min(BACKOFF_S[1], max(BACKOFF_S[0], previous_s * 2))
+
+
+class Server:
+    """The nginx of one appliance. ``healthy`` says whether it answers; ``changed`` is set whenever that turns."""
+
+    def __init__(self, settings: EdgeSettings, folder: Path, key: str, origin_token: str, parent_url: str, clock: Clock) -> None:
+        self.settings = settings
+        self.folder = folder.resolve()
+        self._full = self.folder / "run" / "full"
+        self.healthy = False
+        self.changed = asyncio.Event()
+        self.restarts = 0
+        self._key = key
+        self._token = origin_token
+        self._parent = read_parent(parent_url, settings.parent_ca)
+        self._clock = clock
+        self._misses = 0
+        self._sick_since_s: float | None = None
+        for each in (str(self.folder), settings.tls_certificate, settings.tls_key, settings.parent_ca):
+            if each and not _SAFE.fullmatch(each):
+                raise BadFolder(f"{each!r} cannot stand in a configuration of nginx")
+        self._program = find_program()
+        self._build = build_of(self._program)
+        self.nginx = Nginx(self._program, self.folder, self._build)
+        scheme, host = ("https" if settings.tls_certificate else "http"), ports.authority(settings.health_host, settings.port)
+        self._health_url = f"{scheme}://{host}/healthz"
+        # The certificate names the public address, and this is our own process on this machine: nothing to verify.
+        self._client = httpx.AsyncClient(timeout=settings.health_timeout_s, trust_env=False, verify=False)  # noqa: S501
+
+    async def start(self) -> None:
+        """Have nginx answer at its port, an earlier agent's or a new one.
+
+        Raises PortTaken naming the process that is in the way, NginxRefused, or what the constructor's checks raise.
+        """
+        await asyncio.to_thread(self._prepare)
+        if self.nginx.adopt():
+            _log.info("adopted the running nginx", pid=self.nginx.pid)
+            await self.refresh()
+        else:
+            await self._start()
+        deadline_s = self._clock.monotonic_s() + READY_S
+        while not await self._answers():
+            if not self.nginx.running():
+                raise NginxRefused(f"nginx ended at once: {self.nginx.said()}")
+            if self._clock.monotonic_s() > deadline_s:
+                _log.warning("nginx does not answer yet", pid=self.nginx.pid)
+                break
+            await self._clock.sleep(0.02)
+        self._turn(self._misses == 0)
+
+    async def watch(self) -> None:
+        """Look after nginx until cancelled."""
+        backoff_s, started_s, refreshed_s = 0.0, self._clock.monotonic_s(), self._clock.monotonic_s()
+        while True:
+            now_s = self._clock.monotonic_s()
+            if not self.nginx.running():
+                self._turn(False)
+                backoff_s = next_backoff(backoff_s, now_s - started_s)
+                _log.error("nginx ended; starting it again", wait_s=backoff_s, said=self.nginx.said())
+                await self._clock.sleep(backoff_s)
+                await self._restart()
+                started_s = self._clock.monotonic_s()
+                continue
+            answered = await self._answers()
+            self._turn(answered or (self.healthy and self._misses < MISSES))
+            if self._frozen():
+                _log.error("nginx runs but does not answer; ending it", pid=self.nginx.pid)
+                await asyncio.to_thread(self.nginx.kill)
+                continue
+            if now_s - refreshed_s > REFRESH_S:
+                refreshed_s = now_s
+                await self._refresh_quietly()
+            await self._clock.sleep(self.settings.health_s if answered else 0.05)
+
+    async def refresh(self) -> None:
+        """Write the configuration anew where it has changed (a parent's address, a certificate) and have nginx take it."""
+        if await asyncio.to_thread(self._write, await self._text()):
+            self.nginx.reload()
+            _log.info("nginx takes a changed configuration", pid=self.nginx.pid)
+
+    @property
+    def passing_through(self) -> bool:
+        return self._full.exists()
+
+    def pass_through(self, full: bool) -> None:
+        """While the disk is ``full``, nginx passes on what it fetches without keeping it (a write that fails would end the answer)."""
+        if full != self.passing_through:
+            _log.warning("the disk is full: misses are passed through" if full else "misses are kept again", folder=str(self.folder))
+            with contextlib.suppress(OSError):  # no room even for a name: nothing more can be done
+                self._full.touch() if full else self._full.unlink(missing_ok=True)
+
+    async def stop(self) -> None:
+        """End nginx: running answers get ``stop_grace_s``. Nothing of it is left afterwards."""
+        self.nginx.finish()
+        deadline_s = self._clock.monotonic_s() + self.settings.stop_grace_s
+        while self.nginx.running() and self._clock.monotonic_s() < deadline_s:
+            await self._clock.sleep(0.02)
+        await asyncio.to_thread(self.nginx.kill)
+        self._turn(False)
+        await self._client.aclose()
+
+    async def leave(self) -> None:
+        """Forget nginx without ending it: it serves on."""
+        self.nginx.release()
+        await self._client.aclose()
+
+    async def _start(self) -> None:
+        await self._end_orphans()
+        for host in self.settings.listen:
+            ports.check_free(host, self.settings.port)
+        await asyncio.to_thread(self._write, await self._text())
+        self.nginx.start()
+
+    async def _restart(self) -> None:
+        self.restarts += 1
+        try:
+            await self._start()
+        except NearcastError as error:
+            _log.error("nginx cannot be started", error=error.message, code=error.code, hint=error.hint)
+        self._sick_since_s = self._clock.monotonic_s()  # the new one has its own time to answer
+
+    async def _end_orphans(self) -> None:
+        """Let workers without a master finish their answers; end those that do not listen to that (a frozen one)."""
+        found = await asyncio.to_thread(self.nginx.orphans)
+        if not found:
+            return
+        end_processes(found, signal.SIGQUIT)
+        for _ in range(25):
+            if ports.holder_of(self.settings.port) is None:
+                return
+            await self._clock.sleep(0.02)
+        end_processes(found, signal.SIGKILL)
+        while any(alive(pid) for pid in found):
+            await self._clock.sleep(0.01)
+
+    async def _text(self) -> str:
+        parent = replace(self._parent, addresses=await resolve(self._parent.host, self._parent.port))
+        if not parent.addresses:
+            _log.warning("the parent's name cannot be resolved; absent files get 502", host=parent.host)
+        wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
+        machine = nginx.Machine(build=self._build, worker_user=self._worker_user(), open_files_max=open_files_max(wanted))
+        text = nginx.configuration(self.settings, self.folder, self._key, self._token, parent, machine)
+        return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
+
+    def _worker_user(self) -> str:
+        """Only root can change the user of the workers; without being told to, it does not."""
+        if os.geteuid() != 0:
+            return ""
+        try:
+            user = pwd.getpwnam(self.settings.user) if self.settings.user else pwd.getpwuid(0)
+            return f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}"
+        except KeyError as error:
+            raise NginxRefused(f"there is no user {self.settings.user} on this machine") from error
+
+    def _certificate_stamps(self) -> list[str]:
+        """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
+        paths = [Path(each) for each in (self.settings.tls_certificate, self.settings.tls_key) if each]
+        return [f"{path.name} of {path.stat().st_mtime_ns}" for path in paths if path.exists()]
+
+    def _prepare(self) -> None:
+        try:
+            for each in nginx.folders(self.folder):
+                each.mkdir(parents=True, exist_ok=True)
+            for name in ("conf", "logs", "run"):
+                (self.folder / name).chmod(0o700)
+            for name in ("access.log", "error.log"):  # before nginx makes them readable for everyone
+                (self.folder / "logs" / name).touch(mode=0o600)
+        except OSError as error:
+            raise BadFolder(f"{self.folder}: {error.strerror}", hint="give the edge a folder that it may write to") from error
+
+    def _write(self, text: str) -> bool:
+        """Put the configuration in place, after nginx itself has approved of it; False where it was there already."""
+        path = self.folder / "conf" / "nginx.conf"
+        if path.exists() and path.read_text() == text:
+            self.nginx.check(path)
+            return False
+        fresh = path.with_suffix(".conf.new")
+        try:
+            fresh.touch(mode=0o600)
+            fresh.write_text(text)
+            self.nginx.check(fresh)
+            fresh.replace(path)
+        except OSError as error:
+            raise BadFolder(f"{path}: {error.strerror}", hint="free or add space; see that the edge may write there") from error
+        return True
+
+    async def _answers(self) -> bool:
+        """One sign of life: our own appliance's name, in time."""
+        try:
+            response = await self._client.get(self._health_url)
+            good = response.status_code == 200 and response.text.strip() == self.settings.id
+        except httpx.TimeoutException:
+            self._misses += 1
+            return False
+        except httpx.HTTPError:  # refused: there is nothing to wait for
+            self._misses = MISSES
+            return False
+        self._misses = 0 if good else MISSES
+        return good
+
+    def _turn(self, healthy: bool) -> None:
+        if healthy:
+            self._sick_since_s = None
+        elif self._sick_since_s is None:
+            self._sick_since_s = self._clock.monotonic_s()
+        if healthy != self.healthy:
+            self.healthy = healthy
+            self.changed.set()
+            _log.info("nginx answers" if healthy else "nginx does not answer", pid=self.nginx.pid)
+
+    def _frozen(self) -> bool:
+        return self._sick_since_s is not None and self._clock.monotonic_s() - self._sick_since_s > self.settings.frozen_restart_s
+
+    async def _refresh_quietly(self) -> None:
+        try:
+            await self.refresh()
+        except NearcastError as error:
+            _log.error("the changed configuration is not taken; the old one stays", error=error.message, code=error.code)

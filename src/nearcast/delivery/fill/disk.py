@@ -1,0 +1,175 @@
+"""What an appliance holds on its disk: whole, verified files under ``placed/``, unfinished ones under ``filling/``.
+
+A file appears in ``placed/`` by an atomic rename after its bytes are on the disk, so whatever nginx finds there is right.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from nearcast.base.errors import NearcastError
+from nearcast.delivery.fill.blocks import read_digests, verified_blocks
+from nearcast.model.rendition import BLOCK_BYTES, File
+from nearcast.model.services import FillItem
+
+Held = dict[tuple[str, str], int]
+"""Size in bytes by title id and file name."""
+
+
+class DiskFull(NearcastError):
+    """The appliance's disk has no room for what it is to hold."""
+
+    code = "NC2011"
+    status = 507
+    cure = "free or add space; the fill goes on by itself"
+
+
+class DiskBroken(NearcastError):
+    """The appliance's disk cannot be read or written."""
+
+    code = "NC2012"
+    cure = "see that the edge's folder is there, writable and healthy"
+
+
+def mapped(error: OSError, path: Path) -> NearcastError:
+    """The house's error for one of the operating system's."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space left for {path.name}")
+    return DiskBroken(f"{path}: {os.strerror(error.errno or 0)}")
+
+
+class Disk:
+    """The folder of one appliance. All methods block; call them in a thread where they touch file contents."""
+
+    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+        self.placed = folder / "placed"
+        self.filling = folder / "filling"
+        self._reserve_bytes = reserve_bytes
+        for each in (self.placed, self.filling):
+            each.mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int:
+        """Space that may be used: what the file system gives to us, less the reserve."""
+        return max(0, self.raw_free_bytes() - self._reserve_bytes)
+
+    def raw_free_bytes(self) -> int:
+        """Space that there is, the reserve included."""
+        state = os.statvfs(self.placed)
+        return state.f_bavail * state.f_frsize
+
+    def scan(self) -> Held:
+        """Every file that is placed, with its list of blocks beside it."""
+        found: Held = {}
+        for title in self.placed.iterdir():
+            if not title.is_dir():
+                continue
+            names = {each.name: each.stat().st_size for each in title.iterdir() if each.is_file()}
+            for name, size_bytes in names.items():
+                root, _, extension = name.partition(".")
+                if extension != "blocks" and f"{root}.blocks" in names:
+                    found[title.name, name] = size_bytes
+        return found
+
+    def part(self, item: FillItem) -> Path:
+        return self.filling / f"{item.title_id}.{item.file.name}"
+
+    def load_digests(self, item: FillItem) -> tuple[bytes, ...] | None:
+        """The block digests if they are here already and right."""
+        try:
+            return read_digests((self.placed / item.title_id / item.file.blocks_name).read_bytes(), item.file)
+        except (OSError, NearcastError):
+            return None
+
+    def save_digests(self, item: FillItem, raw: bytes) -> None:
+        path = self.placed / item.title_id / item.file.blocks_name
+        fresh = self.filling / f"{item.title_id}.{item.file.blocks_name}"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write_synced(fresh, raw)
+            fresh.replace(path)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise mapped(error, path) from error
+
+    def verified(self, item: FillItem, digests: tuple[bytes, ...]) -> int:
+        """How many blocks of the unfinished file can be kept; the rest is cut off."""
+        path = self.part(item)
+        try:
+            with path.open("r+b") as part:
+
+                def read(start: int, end: int) -> bytes:
+                    part.seek(start)
+                    return part.read(end - start)
+
+                count = verified_blocks(digests, item.file.size_bytes, read)
+                part.truncate(min(item.file.size_bytes, count * BLOCK_BYTES))
+                return count
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise mapped(error, path) from error
+
+    def write(self, item: FillItem, start: int, data: bytes) -> None:
+        """Write verified bytes. The file is opened each time, so that a cancelled transfer leaves nothing open. Raises DiskFull."""
+        path = self.part(item)
+        if len(data) > self.free_bytes():  # the reserve is nginx's, which cannot serve a miss from a disk that is full to the brim
+            raise DiskFull(f"no space left for {path.name}")
+        try:
+            part = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                while data:
+                    written = os.pwrite(part, data, start)
+                    start, data = start + written, data[written:]
+            finally:
+                os.close(part)
+        except OSError as error:
+            raise mapped(error, path) from error
+
+    def place(self, item: FillItem) -> None:
+        """Make the finished file visible, after its bytes are on the disk."""
+        part, path = self.part(item), self.placed / item.title_id / item.file.name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with part.open("ab") as whole:  # "a": an empty file has had no block to make it
+                os.fsync(whole.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise mapped(error, path) from error
+
+    def remove(self, title_id: str, name: str) -> None:
+        """Take a placed file away, its digests with it, and the title's folder with its last file."""
+        root = name.partition(".")[0]
+        for each in (name, f"{root}.blocks"):
+            (self.placed / title_id / each).unlink(missing_ok=True)
+        try:
+            (self.placed / title_id).rmdir()
+        except OSError:  # there are other files
+            return
+
+    def discard_parts(self, keep: set[str]) -> None:
+        """Throw unfinished files away that nobody wants any more; ``keep`` are names in ``filling/``."""
+        for each in self.filling.iterdir():
+            if each.name not in keep:
+                each.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def is_held(held: Held, title_id: str, file: File) -> bool:
+    return held.get((title_id, file.name)) == file.size_bytes

@@ -1,0 +1,86 @@
+"""What can be set about edges and the origin."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from nearcast.base import ports
+
+Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class EdgeSettings(Struct, frozen=True, kw_only=True):
+    """One appliance: an nginx and the agent that runs it."""
+
+    id: Annotated[Identifier, Meta(description="Name of the appliance, unique in the system; its MAC key is derived from it.")]
+    site: Annotated[Identifier, Meta(description="The site that the appliance stands in, one of [steering.sites].")]
+    port: Annotated[Port, Meta(description="Port at which its nginx serves films.")]
+    listen: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Addresses of this machine to serve at, IPv4 or IPv6 (`::` for all of them).")
+    ] = ("127.0.0.1",)
+    address: Annotated[
+        str, Meta(description="The public origin that players are given (`https://edge.example:8101`). Empty: made from listen and port.")
+    ] = ""
+    parent_url: Annotated[str, Meta(description="Where absent files come from. Empty: this system's origin.")] = ""
+    parent_ca: Annotated[
+        str, Meta(description="PEM file that a parent on https is verified with. Empty: the machine's own authorities.")
+    ] = ""
+    folder: Annotated[str, Meta(description="Where its files lie. Empty: edges/<id> in the home folder.")] = ""
+    user: Annotated[
+        str,
+        Meta(pattern=r"^[a-z_][a-z0-9_-]*$|^$", description="User of nginx's workers when started as root. Empty: the user who starts it."),
+    ] = ""
+    tls_certificate: Annotated[str, Meta(description="PEM certificate chain. Empty: plain HTTP, or what `nearcast up --public` makes.")] = (
+        ""
+    )
+    tls_key: Annotated[str, Meta(description="PEM key of the certificate.")] = ""
+    worker_processes: Annotated[int, Meta(ge=0, le=512, description="nginx workers; 0: one for each processor.")] = 1
+    connections_max: Annotated[int, Meta(ge=64, le=1_000_000, description="Connections at once, per worker.")] = 8192
+    cache_bytes_max: Annotated[int, Meta(ge=16 << 20, description="Size of the reactive partition: what was fetched on a miss.")] = 2 << 30
+    disk_reserve_bytes: Annotated[int, Meta(ge=0, description="Free space that neither fill nor cache may use up.")] = 64 << 20
+    log_bytes_max: Annotated[int, Meta(ge=65536, description="The access log is rotated at this size; one old log is kept.")] = 32 << 20
+    transfers_max: Annotated[int, Meta(ge=1, le=64, description="Files copied at once.")] = 2
+    linger_s: Annotated[
+        float,
+        Meta(ge=0, description="How long a file stays after it is no longer assigned. Viewers in mid-film then get it through the parent."),
+    ] = 60.0
+    report_s: Annotated[Positive, Meta(description="Interval of reports to discovery.")] = 1.0
+    health_s: Annotated[Positive, Meta(description="Interval at which the agent asks its nginx for a sign of life.")] = 0.5
+    health_timeout_s: Annotated[Positive, Meta(description="A sign of life later than this is none; two in a row mean frozen.")] = 0.8
+    frozen_restart_s: Annotated[Positive, Meta(description="An nginx that runs but gives no sign of life for so long is started anew.")] = (
+        30.0
+    )
+    stop_grace_s: Annotated[Positive, Meta(description="On a clean stop, running answers get so long to end.")] = 2.0
+
+    def __post_init__(self) -> None:
+        for each in self.listen:
+            try:
+                ipaddress.ip_address(each)
+            except ValueError:
+                raise ValueError(f"listen takes addresses as 127.0.0.1 or ::, not {each!r}") from None
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key come together")
+
+    @property
+    def public_address(self) -> str:
+        """The origin that players are given, without a slash at its end."""
+        if self.address:
+            return self.address.rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen[0], ports.bracketed(self.listen[0]))  # noqa: S104  (compared, not bound)
+        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+
+    @property
+    def health_host(self) -> str:
+        """Where the agent itself asks for a sign of life."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen[0], self.listen[0])  # noqa: S104  (compared, not bound)
+
+
+class OriginSettings(Struct, frozen=True, kw_only=True):
+    """The origin: published files in an object store. Where it serves edges stands in [network]."""
+
+    store: Annotated[str, Meta(description="`s3://bucket/prefix`, or a folder. Empty: origin/ in the home folder.")] = ""

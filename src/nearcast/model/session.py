@@ -1,0 +1,108 @@
+"""One playback: what the player asks, what it gets, and what its sealed session id says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from nearcast.model.rendition import KeyLabel
+from nearcast.model.route import EdgeChoice
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """What the player can do. ``id`` is a random name that the browser keeps; licences are bound to it."""
+
+    id: str = ""
+    max_height: int = 2160
+    throughput_bps: int = 0
+    user_agent: str = ""
+
+
+class SessionCapability(Struct, frozen=True, kw_only=True, array_like=True):
+    """What a session id seals. Any instance opens it; there is no session store."""
+
+    account_id: str
+    profile_id: str
+    title_id: str
+    device_id: str
+    max_height: int
+    key_labels: tuple[KeyLabel, ...]
+    issued_at: float
+    expires_at: float
+    client_address: str
+    nonce: str
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """The answer to Play. ``manifest`` is a whole MPD; ``edges`` are best first; ``steering_source`` says
+    ``live`` or ``last-known`` (the health view is stale)."""
+
+    session_id: str
+    title_id: str
+    dash_url: str
+    hls_url: str
+    manifest: str
+    license_url: str
+    steering_url: str
+    heartbeat_s: float
+    resume_s: float
+    edges: tuple[EdgeChoice, ...]
+    clear: bool = False
+    steering_source: Literal["live", "last-known"] = "live"
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """What a player reports while it plays, QoE included. Times in seconds, ``rendition`` is the height as ``720p``."""
+
+    position_s: float
+    buffer_s: float = 0.0
+    rendition: str = ""
+    stalled_s: float = 0.0
+    dropped_frames: int = 0
+    throughput_bps: int = 0
+    edge: str = ""
+    state: Literal["playing", "paused", "ended", "failed"] = "playing"
+    error_code: str = ""
+
+
+class Bookmark(Struct, frozen=True, kw_only=True):
+    title_id: str
+    position_s: float
+    runtime_s: float
+    updated_at: float
+    finished: bool = False
+
+
+class SteeringDocument(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "version": "VERSION",
+        "ttl": "TTL",
+        "reload_uri": "RELOAD-URI",
+        "pathway_priority": "PATHWAY-PRIORITY",
+        "service_location_priority": "SERVICE-LOCATION-PRIORITY",
+    },
+):
+    """Content steering for HLS and DASH (ETSI TS 103 998): both keys carry the same order."""
+
+    version: int
+    ttl: int
+    reload_uri: str
+    pathway_priority: tuple[str, ...]
+    service_location_priority: tuple[str, ...]
+
+
+class ClearKey(Struct, frozen=True, kw_only=True):
+    """One key of a W3C EME Clear Key licence; ``k`` and ``kid`` are base64url without padding."""
+
+    kty: str
+    kid: str
+    k: str
+
+
+class ClearKeyLicense(Struct, frozen=True, kw_only=True):
+    keys: tuple[ClearKey, ...]
+    type: str = "temporary"

@@ -1,0 +1,1 @@
+"""Pure decisions that more than one room needs."""

@@ -1,0 +1,91 @@
+"""Capabilities: sealed ids that any instance opens, and the MAC in an edge's paths that nginx alone checks.
+
+Keys come from one root secret by HKDF-SHA256 (RFC 5869), one for each purpose. Sealed ids are AES-256-GCM (NIST SP 800-38D)
+over a MessagePack Struct with an ``expires_at``. The path MAC is what nginx's secure_link module computes: MD5 over
+``key expires title key``. The secret stands on both ends and is 256 bits of HKDF output, so length extension and collisions
+do not help a forger; why not HMAC: docs/reference/decisions.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Protocol, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from nearcast.base.errors import Denied
+
+NONCE_BYTES = 12
+EDGE_PATH = "/v1"
+
+
+class Expiring(Protocol):
+    @property
+    def expires_at(self) -> float: ...
+
+
+S = TypeVar("S", bound=Expiring)
+
+
+class Unsealable(Denied):
+    """A sealed id or token is damaged, forged or of another system."""
+
+    code = "NC4001"
+    status = 401
+    cure = "sign in again, or press Play again"
+
+
+class Expired(Unsealable):
+    """A sealed id or token is past its time."""
+
+    code = "NC4002"
+
+
+def derive(root: bytes, purpose: str) -> bytes:
+    """The 32-byte key for ``purpose`` (as ``session``, ``edge-mac/fra-1``) under the system's root secret."""
+    return HKDF(algorithm=SHA256(), length=32, salt=b"nearcast", info=purpose.encode()).derive(root)
+
+
+def seal(content: msgspec.Struct, key: bytes, nonce: bytes) -> str:
+    """``content`` as an opaque, authenticated text, safe in a path. ``nonce``: 12 random bytes, never used twice."""
+    sealed = AESGCM(key).encrypt(nonce, msgspec.msgpack.encode(content), type(content).__name__.encode())
+    return base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+
+
+def unseal(text: str, kind: type[S], key: bytes, now_s: float) -> S:
+    """What ``seal`` put in. Raises Unsealable for anything forged, Expired past ``expires_at`` (Unix seconds)."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        plain = AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], kind.__name__.encode())
+        content = msgspec.msgpack.decode(plain, type=kind)
+    except (ValueError, InvalidTag, msgspec.MsgspecError) as error:
+        raise Unsealable("this id was not issued here, or is damaged") from error
+    if content.expires_at <= now_s:
+        raise Expired("this id has expired")
+    return content
+
+
+def edge_key(root: bytes, appliance: str) -> str:
+    """The secret of one appliance as it stands in its nginx configuration: 64 hex digits."""
+    return derive(root, f"edge-mac/{appliance}").hex()
+
+
+def edge_mac(key: str, title_id: str, expires_at: int) -> str:
+    """The MAC that nginx checks: secure_link's base64url MD5 over ``key expires title key``."""
+    digest = hashlib.md5(f"{key} {expires_at} {title_id} {key}".encode(), usedforsecurity=False).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def edge_path(key: str, title_id: str, expires_at: int) -> str:
+    """The path below an appliance's address under which a session may fetch the files of one title, ending in ``/``."""
+    return f"{EDGE_PATH}/{edge_mac(key, title_id, expires_at)}/{expires_at}/{title_id}/"
+
+
+def edge_expiry_s(now_s: float, runtime_s: float) -> int:
+    """When an edge path ends: twice the runtime and six hours from now, in whole Unix seconds."""
+    return int(now_s + 2 * runtime_s + 6 * 3600)

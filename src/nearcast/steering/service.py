@@ -1,0 +1,60 @@
+"""The Steering service: an address and a title go in, a few signed edge addresses in distinct sites come out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from nearcast.base.clock import Clock
+from nearcast.base.errors import Unavailable
+from nearcast.model.route import EdgeChoice
+from nearcast.model.services import Discovery, Nothing, RoutesAnswer, SteerAnswer, SteerQuestion
+from nearcast.model.site import Appliance
+from nearcast.policy import capability
+from nearcast.steering.health import HealthView
+from nearcast.steering.rank import rank
+from nearcast.steering.routes import RouteTable
+from nearcast.steering.settings import SteeringSettings
+
+COUNT_MAX = 16
+
+
+class NoEdge(Unavailable):
+    """No edge was ever heard of, so that there is nobody to send a viewer to."""
+
+    code = "NC3002"
+    cure = "start an edge (`nearcast status` shows which are there)"
+
+
+class SteeringService:
+    """Implements the Steering protocol. ``root`` is the system's root secret, from which each appliance's MAC key comes."""
+
+    def __init__(self, settings: SteeringSettings, discovery: Discovery, root: bytes, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._table = RouteTable(settings.routes, [each.name for each in settings.sites])
+        self.health = HealthView(discovery, poll_s=settings.poll_s, clock=clock)
+        self._key = lru_cache(maxsize=65536)(lambda appliance: capability.edge_key(root, appliance))
+
+    async def start(self) -> None:
+        await self.health.start()
+
+    async def stop(self) -> None:
+        await self.health.stop()
+
+    async def choose(self, question: SteerQuestion, /) -> SteerAnswer:
+        """Up to ``count`` edges, best first. Raises NoEdge when none was ever heard of."""
+        match = self._table.match(question.client_address)
+        count = max(1, min(question.count, COUNT_MAX))
+        ranking = rank(match.sites, self.health.appliances(), question.title_id, count=count, stale_s=self._settings.stale_s)
+        if not ranking.appliances:
+            raise NoEdge("no edge is known")
+        source = self.health.source if ranking.healthy else "last-known"
+        edges = tuple(self._choice(each, question.title_id, question.expires_at) for each in ranking.appliances)
+        return SteerAnswer(edges=edges, prefix=match.prefix, source=source)
+
+    async def routes(self, question: Nothing, /) -> RoutesAnswer:
+        return RoutesAnswer(routes=self._table.routes)
+
+    def _choice(self, appliance: Appliance, title_id: str, expires_at: int) -> EdgeChoice:
+        report = appliance.report
+        path = capability.edge_path(self._key(report.id), title_id, expires_at)
+        return EdgeChoice(pathway=report.id, site=report.site, appliance=report.id, base_url=report.address.rstrip("/") + path)

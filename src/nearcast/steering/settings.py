@@ -1,0 +1,72 @@
+"""What can be set about steering: the sites, and which of them serve which client prefixes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from nearcast.model.route import Route
+from nearcast.model.site import Site
+from nearcast.steering.routes import BadRoute, RouteTable
+
+DEMO_SITES = (
+    Site(name="frankfurt", label="Frankfurt", zone="eu", latitude=50.11, longitude=8.68),
+    Site(name="mumbai", label="Mumbai", zone="ap-south", latitude=19.08, longitude=72.88),
+    Site(name="singapore", label="Singapore", zone="ap-southeast", latitude=1.35, longitude=103.82),
+    Site(name="dallas", label="Dallas", zone="us", latitude=32.78, longitude=-96.80),
+)
+_EUROPE = ("frankfurt", "mumbai", "singapore", "dallas")
+_INDIA = ("mumbai", "singapore", "frankfurt", "dallas")
+_SOUTH_EAST = ("singapore", "mumbai", "frankfurt", "dallas")
+_AMERICA = ("dallas", "frankfurt", "singapore", "mumbai")
+
+DEMO_ROUTES = (
+    # This machine, private networks, and whoever nothing else is known of.
+    *(
+        Route(prefix=prefix, sites=_EUROPE)
+        for prefix in (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+            "0.0.0.0/0",
+            "::/0",
+        )
+    ),
+    # The networks that documentation may use (RFC 5737, RFC 3849) stand for three continents, so that the map can be tried.
+    Route(prefix="192.0.2.0/24", sites=_INDIA),
+    Route(prefix="198.51.100.0/24", sites=_SOUTH_EAST),
+    Route(prefix="203.0.113.0/24", sites=_AMERICA),
+    Route(prefix="2001:db8:1::/48", sites=_INDIA),
+    Route(prefix="2001:db8:2::/48", sites=_SOUTH_EAST),
+    Route(prefix="2001:db8:3::/48", sites=_AMERICA),
+    # Blocks that the regional registries hold whole: APNIC, ARIN, RIPE.
+    *(Route(prefix=prefix, sites=_SOUTH_EAST) for prefix in ("1.0.0.0/8", "27.0.0.0/8", "36.0.0.0/8", "101.0.0.0/8", "2400::/12")),
+    *(Route(prefix=prefix, sites=_INDIA) for prefix in ("49.32.0.0/11", "106.192.0.0/10", "117.192.0.0/10")),
+    *(Route(prefix=prefix, sites=_AMERICA) for prefix in ("24.0.0.0/8", "67.0.0.0/8", "68.0.0.0/8", "76.0.0.0/8", "2600::/12")),
+    *(Route(prefix=prefix, sites=_EUROPE) for prefix in ("62.0.0.0/8", "77.0.0.0/8", "81.0.0.0/8", "93.0.0.0/8", "2a00::/12")),
+)
+
+
+class SteeringSettings(Struct, frozen=True, kw_only=True):
+    """Sites, routes, and how fast steering learns that an edge is gone."""
+
+    sites: Annotated[tuple[Site, ...], Meta(description="Where appliances stand.")] = DEMO_SITES
+    routes: Annotated[
+        tuple[Route, ...], Meta(description="Client prefixes (CIDR, IPv4 or IPv6) and the sites that serve them, best first.")
+    ] = DEMO_ROUTES
+    poll_s: Annotated[float, Meta(gt=0, le=60, description="Interval at which discovery is asked for the appliances' health.")] = 0.5
+    stale_s: Annotated[float, Meta(gt=0, description="An appliance whose last report is older than this gets no new session.")] = 2.5
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.sites]
+        for name in sorted({each for each in names if names.count(each) > 1}):
+            raise ValueError(f"there are two sites named {name}")
+        try:
+            RouteTable(self.routes, names)
+        except BadRoute as error:
+            raise ValueError(f"{error.message} ({error.hint})") from error

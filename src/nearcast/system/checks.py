@@ -1,0 +1,139 @@
+"""What ``nearcast doctor`` looks at: each need, whether it is met, and what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from nearcast.base.errors import NearcastError
+from nearcast.base.paths import Home
+from nearcast.base.units import bytes_text
+from nearcast.system import secrets, settings, start
+from nearcast.system.gateway import WEB_ROOT
+from nearcast.system.settings import Settings
+
+DISK_LOW_BYTES = 5_000_000_000
+NODE_MIN = (20, 19)
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """``state``: good; note (works, but); bad (something will not work). ``cure`` says what to do."""
+
+    name: str
+    state: Literal["good", "note", "bad"]
+    found: str
+    cure: str = ""
+
+
+def run(home: Home) -> Iterator[Check]:
+    """Every check, in order. None of them changes anything."""
+    yield _python()
+    try:
+        whole = settings.load(home)
+        yield Check(name="configuration", state="good", found=str(settings.config_path(home)))
+    except NearcastError as error:
+        yield Check(name="configuration", state="bad", found=error.message, cure=error.hint)
+        whole = Settings()
+    yield from _home(home)
+    yield from _programs()
+    yield _web()
+    yield from _running(home, whole)
+    yield _chromium()
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    return Check(name="python", state="good" if good else "bad", found=version, cure="" if good else "install Python 3.11 or later")
+
+
+def _home(home: Home) -> Iterator[Check]:
+    nearest = next(each for each in (home.root, *home.root.parents) if each.exists())
+    writable = os.access(nearest, os.W_OK | os.X_OK)
+    cure = "" if writable else "set NEARCAST_HOME to a folder that you may write to"
+    yield Check(name="home", state="good" if writable else "bad", found=str(home.root), cure=cure)
+    free = shutil.disk_usage(nearest).free
+    cure = "" if free > DISK_LOW_BYTES else "films need room: the source, its renditions in origin/, and a copy on each edge"
+    yield Check(name="disk", state="note" if cure else "good", found=f"{bytes_text(free)} free", cure=cure)
+    if home.secrets.exists():
+        try:
+            secrets.load(home.secrets)
+            yield Check(name="secrets", state="good", found="readable by their owner alone")
+        except NearcastError as error:
+            yield Check(name="secrets", state="bad", found=error.message, cure=error.hint)
+    else:
+        yield Check(name="secrets", state="good", found="made on the first start")
+
+
+def _programs() -> Iterator[Check]:
+    from nearcast.delivery.edge.process import find_program
+    from nearcast.media import tools
+
+    yield _try("nginx", lambda: _version([find_program(), "-v"]))
+    yield _try("ffmpeg", lambda: _version([tools.ffmpeg(), "-version"]))
+    yield _try("packager", lambda: _version([tools.packager(), "--version"]))
+    found = shutil.which("node")
+    version = _version([found, "--version"]).lstrip("v") if found else ""
+    new_enough = tuple(int(each) for each in version.split(".")[:2] if each.isdigit()) >= NODE_MIN if version else False
+    cure = "" if new_enough else "only needed to build the web app: `make up` brings Node"
+    yield Check(name="node", state="good" if new_enough else "note", found=version or "not found", cure=cure)
+
+
+def _try(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, state="good", found=look())
+    except NearcastError as error:
+        return Check(name=name, state="bad", found=error.message, cure=error.hint)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check(name=name, state="bad", found=f"does not run: {error}", cure="`make up` brings what is missing")
+
+
+def _version(command: list[str]) -> str:
+    """The first line that a program says of its version."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return next((line.strip()[:80] for line in (done.stdout + done.stderr).splitlines() if line.strip()), command[0])
+
+
+def _web() -> Check:
+    built = (WEB_ROOT / "index.html").is_file()
+    return Check(
+        name="web app",
+        state="good" if built else "note",
+        found="built" if built else "not built",
+        cure="" if built else "`make up` builds it",
+    )
+
+
+def _running(home: Home, whole: Settings) -> Iterator[Check]:
+    found = start.running(home)
+    if found is None:
+        try:
+            start.check_ports(home, whole)
+            yield Check(name="ports", state="good", found="free")
+        except NearcastError as error:
+            yield Check(name="ports", state="bad", found=error.message, cure=error.hint)
+        left = start.left_over(home)
+        cure = "`nearcast up` takes them over, `nearcast down` ends them" if left else "`nearcast up`"
+        text = f"no supervisor, but {len(left)} processes" if left else "not running"
+        yield Check(name="processes", state="note", found=text, cure=cure)
+        return
+    ill = [each for each in found.processes if each.state != "ready"]
+    for each in ill:
+        why = each.last_exit or start.last_words(Path(each.log))
+        yield Check(name=each.name, state="bad", found=f"{each.state}: {why}", cure=f"see {each.log}")
+    if not ill:
+        yield Check(name="processes", state="good", found=f"{len(found.processes)} ready")
+
+
+def _chromium() -> Check:
+    named = os.environ.get("NEARCAST_CHROMIUM", "")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+    cure = "" if found else "only needed by `make test`, which brings it"
+    return Check(name="chromium", state="good" if found else "note", found=found or "not found", cure=cure)

@@ -1,0 +1,69 @@
+"""Builds ``edge-<appliance>``: the agent of one appliance and its nginx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nearcast.model.services import Discovery, Fill
+from nearcast.policy.capability import edge_key
+from nearcast.system import places, tls
+from nearcast.system.origin import origin_token
+from nearcast.system.part import Part, System
+from nearcast.system.table import EDGE_PREFIX
+
+if TYPE_CHECKING:
+    from nearcast.base.paths import Home
+    from nearcast.delivery.settings import EdgeSettings
+    from nearcast.system.settings import Settings
+
+
+def completed(home: Home, settings: Settings, appliance: EdgeSettings) -> EdgeSettings:
+    """The appliance's settings with what it leaves to the system: where to listen, its public address, its certificate."""
+    public = tls.current(home, settings)
+    changes: dict[str, object] = {"listen": places.edge_listen(settings, appliance)}
+    if public and not appliance.tls_certificate:
+        changes |= {"tls_certificate": str(public.certificate), "tls_key": str(public.key)}
+    if not appliance.address and settings.network.public_name:
+        changes["address"] = places.url(settings, appliance.port)
+    return msgspec.structs.replace(appliance, **changes)
+
+
+async def build(system: System, process: str) -> Part:
+    """Raises PortTaken, NginxMissing and what else the edge's nginx may object to."""
+    from prometheus_client import REGISTRY
+
+    from nearcast.delivery.edge.agent import EdgeAgent
+
+    appliance_id = process.removeprefix(EDGE_PREFIX)
+    configured = next(each for each in system.settings.appliances if each.id == appliance_id)
+    settings = completed(system.home, system.settings, configured)
+    folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
+    agent = EdgeAgent(
+        settings,
+        folder,
+        key=edge_key(system.secrets.root, settings.id),
+        origin_token=origin_token(system),
+        parent_url=settings.parent_url or f"http://127.0.0.1:{system.settings.network.origin_port}",
+        discovery=system.client(Discovery),
+        fill=system.client(Fill),
+        clock=system.clock,
+        registry=REGISTRY,
+    )
+    broken = False
+
+    async def failed() -> None:
+        nonlocal broken
+        try:
+            await agent.wait()
+        except Exception:
+            broken = True
+            raise
+
+    async def close() -> None:
+        """A defect of the agent is no reason to end nginx: it serves on, and the next agent takes it over."""
+        await (agent.leave() if broken else agent.stop())
+
+    await agent.start()
+    return Part(closers=[close], addresses=[settings.public_address], failed=failed)

@@ -1,0 +1,53 @@
+"""Builds ``fleet``: discovery, fill and ingest, and the listener for uploads."""
+
+from __future__ import annotations
+
+from nearcast.base import ports
+from nearcast.model.services import Catalog, Discovery, Fill, Ingest, License
+from nearcast.system import places, tls
+from nearcast.system.part import Part, System
+from nearcast.system.settings import Settings
+
+
+def page_origins(settings: Settings) -> tuple[str, ...]:
+    """From where the web page may come that uploads: the gateway under each of its names."""
+    network = settings.network
+    scheme = "https" if places.public(settings) else "http"
+    hosts = dict.fromkeys(("127.0.0.1", "localhost", "::1", network.host, *([network.public_name] if network.public_name else [])))
+    found = [f"{scheme}://{ports.authority(host, network.gateway_port)}" for host in hosts]
+    return tuple(dict.fromkeys([*found, *([settings.gateway.public_url] if settings.gateway.public_url else [])]))
+
+
+async def build(system: System, process: str) -> Part:
+    """Listens at ``[network] upload_port``. Raises PortTaken, BadOrigin, DiskFailed."""
+    from nearcast.base.web import serve_asgi
+    from nearcast.control.discovery import DiscoveryService
+    from nearcast.delivery.fill.service import FillService
+    from nearcast.media.ingest import IngestService
+    from nearcast.media.upload import application
+    from nearcast.system.stores import origin_store
+
+    settings, clock, home = system.settings, system.clock, system.home
+    discovery = DiscoveryService(clock=clock, settings=settings.discovery)
+    fill = FillService(system.client(Catalog), clock)
+    ingest = IngestService(
+        settings=settings.media,
+        clock=clock,
+        license=system.client(License),
+        catalog=system.client(Catalog),
+        store=origin_store(home, settings),
+        work=home.work,
+        uploads=home.uploads,
+        upload_key=system.key("upload"),
+        upload_url=places.upload_url(settings),
+    )
+    await ingest.start()
+    await fill.start()
+    app = application(ingest, page_origins(settings))
+    server = await serve_asgi(app, places.listen_host(settings), settings.network.upload_port, tls=tls.current(home, settings))
+    return Part(
+        services={Discovery: discovery, Fill: fill, Ingest: ingest},
+        closers=[fill.stop, ingest.stop, server.stop],
+        addresses=[server.url],
+        failed=server.wait,
+    )

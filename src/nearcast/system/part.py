@@ -1,0 +1,84 @@
+"""What a builder is given and what it gives back: ``System`` and ``Part``."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nearcast.base import rpc
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.paths import Home
+from nearcast.policy.capability import derive
+from nearcast.system import table
+from nearcast.system.places import bulkhead_of
+from nearcast.system.secrets import Secrets
+from nearcast.system.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass
+class Part:
+    """A built process: the services it answers for, and what is to be done to end it, last first.
+
+    ``addresses`` are where it listens besides its own calls, for people to read. ``failed`` is awaited beside the
+    signals: when it returns, something the process cannot do without has ended, and so does the process.
+    """
+
+    services: Mapping[type[Any], object] = field(default_factory=dict)
+    closers: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    failed: Callable[[], Awaitable[object]] | None = None
+
+
+Builder = Callable[["System", str], Awaitable[Part]]
+
+
+class System:
+    """What every builder may use: the home, the settings, the secrets, the clock, and clients of the other services."""
+
+    def __init__(self, home: Home, settings: Settings, secrets: Secrets, clock: Clock | None = None) -> None:
+        self.home = home
+        self.settings = settings
+        self.secrets = secrets
+        self.clock = clock or SystemClock()
+        self.rpc_token = derive(secrets.root, "rpc").hex()
+        self.channels = rpc.Channels(token=self.rpc_token)
+        self._local: dict[type[Any], object] = {}
+
+    def key(self, purpose: str) -> bytes:
+        """The key for ``purpose`` under this system's root secret."""
+        return derive(self.secrets.root, purpose)
+
+    def address(self, process: str) -> str:
+        """Where ``process`` listens for calls."""
+        return self.settings.network.addresses.get(process) or f"unix:{self.home.socket(process)}"
+
+    def add_local(self, services: Mapping[type[Any], object]) -> None:
+        """Services of this process: clients made later skip the socket."""
+        self._local |= services
+
+    def client(self, protocol: type[T], *, timeout_s: float = rpc.DEFAULT_TIMEOUT_S) -> T:
+        """A client of the service that ``protocol`` describes: in this process, else where the table says it runs."""
+        if protocol in self._local:
+            return rpc.local(protocol, self._local[protocol], timeout_s=timeout_s)
+        return self.client_at(protocol, bulkhead_of(protocol.__name__.lower()), timeout_s=timeout_s)
+
+    def client_at(self, protocol: type[T], process: str, *, timeout_s: float = rpc.DEFAULT_TIMEOUT_S) -> T:
+        """The same at a process of the table."""
+        address = self.address(process)
+        return rpc.connect(protocol, lambda: (address,), self.channels, timeout_s=timeout_s)
+
+
+def builder(bulkhead: table.Bulkhead) -> Builder:
+    """The function that the table names; loads its engines."""
+    module, _, name = bulkhead.build.partition(":")
+    found: Builder = getattr(importlib.import_module(module), name)
+    return found
+
+
+def host_name() -> str:
+    return socket.gethostname()

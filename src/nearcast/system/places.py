@@ -1,0 +1,63 @@
+"""Where things are: which processes there are, where each listens, and how people reach them. Loads no engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nearcast.base import ports
+from nearcast.base.paths import Home
+from nearcast.delivery.settings import EdgeSettings
+from nearcast.system import table
+from nearcast.system.settings import LOOPBACK, Settings
+
+
+def bulkhead_of(service: str) -> str:
+    """The process in which ``service`` runs."""
+    return next(each.bulkhead for each in table.SERVICES if each.name == service)
+
+
+def processes(settings: Settings) -> dict[str, table.Bulkhead]:
+    """Every process of a system on one machine, by name: the bulkheads of the table and one for each appliance."""
+    found = {each.name: each for each in table.BULKHEADS}
+    for appliance in settings.appliances:
+        name = table.EDGE_PREFIX + appliance.id
+        found[name] = table.Bulkhead(name, table.EDGE)
+    return found
+
+
+def below_home(home: Home, text: str) -> Path:
+    """A path of the configuration: it starts at the home folder unless it is absolute."""
+    return home.root / Path(text).expanduser()
+
+
+def gateway_url(settings: Settings) -> str:
+    """How people reach the gateway, without a slash at the end."""
+    return url(settings, settings.network.gateway_port)
+
+
+def upload_url(settings: Settings) -> str:
+    """How browsers reach the fleet's uploads."""
+    return url(settings, settings.network.upload_port)
+
+
+def url(settings: Settings, port: int) -> str:
+    """The public origin of a port of this machine: https under the public name, else http at the host."""
+    network = settings.network
+    name = network.public_name or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(network.host, network.host)  # noqa: S104  (compared, not bound)
+    return f"{'https' if public(settings) else 'http'}://{ports.authority(name, port)}"
+
+
+def listen_host(settings: Settings) -> str:
+    """Where public listeners bind: a public name makes no sense on the loopback interface alone."""
+    network = settings.network
+    return "0.0.0.0" if network.public_name and network.host == LOOPBACK else network.host  # noqa: S104  (asked for by --public)
+
+
+def edge_listen(settings: Settings, appliance: EdgeSettings) -> tuple[str, ...]:
+    """Where an edge listens: as it says, or if it says nothing of its own, where all that is public does."""
+    return appliance.listen if appliance.listen != (LOOPBACK,) else (listen_host(settings),)
+
+
+def public(settings: Settings) -> bool:
+    """Whether what is public speaks TLS."""
+    return bool(settings.network.public_name or settings.tls.certificate)

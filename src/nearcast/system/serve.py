@@ -1,0 +1,149 @@
+"""Runs processes of the table: builds them, answers for their services, says that they are ready, and ends them when told to.
+
+``python -m nearcast.system.serve NAME…`` is what the supervisor starts; ``nearcast serve NAME…`` is the same by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from nearcast.base import log, rpc
+from nearcast.base.errors import Internal, NearcastError, NotFound
+from nearcast.base.ids import new_id
+from nearcast.base.paths import Home, find_home
+from nearcast.base.processes import Lock
+from nearcast.base.supervise import notify_ready
+from nearcast.model.services import Discovery, DropQuestion
+from nearcast.model.site import Instance
+from nearcast.system import part, places, secrets, settings
+from nearcast.system.table import Bulkhead
+
+STOP_S = 6.0
+_log = structlog.get_logger("serve")
+
+
+class UnknownProcess(NotFound):
+    """There is no process of this name."""
+
+    code = "NC0204"
+    exit_code = 2
+
+
+def open_system(home: Home) -> part.System:
+    """The system of ``home`` for one process of it. Raises BadConfiguration, SecretMissing."""
+    return part.System(home, settings.load(home), secrets.load(home.secrets))
+
+
+async def serve(system: part.System, names: Sequence[str]) -> None:
+    """Run the processes ``names`` inside this one until SIGTERM or SIGINT. Raises what a builder raises."""
+    known = places.processes(system.settings)
+    for name in names:
+        if name not in known:
+            raise UnknownProcess(f"there is no process {name}", hint=f"there are: {', '.join(known)}")
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    closers: list[Callable[[], Awaitable[object]]] = [system.channels.close]
+    try:
+        failures = []
+        for name in names:
+            built = await _start(system, name, known[name], closers)
+            if built.failed:
+                failures.append(asyncio.ensure_future(built.failed()))
+        notify_ready()
+        _log.info("ready", names=list(names), pid=os.getpid())
+        waiting = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait([waiting, *failures], return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.is_set():
+            raise Internal(f"a part of {', '.join(names)} has ended by itself", hint="its log says why")
+    finally:
+        await _close(closers)
+
+
+async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: list[Callable[[], Awaitable[object]]]) -> part.Part:
+    from nearcast.base.metrics import Metrics, ProcessMetrics
+
+    lock = Lock(system.home.run / f"{name}.lock")
+    lock.take()
+    closers.append(_freeing(lock))
+    system.home.socket(name).unlink(missing_ok=True)  # nobody holds the lock, so the socket is a dead one's
+    built = await part.builder(bulkhead)(system, name)
+    closers += built.closers
+    system.add_local(built.services)
+    address = system.address(name)
+    server = await rpc.serve({Metrics: ProcessMetrics(name), **built.services}, address, token=system.rpc_token)
+    closers.append(lambda: server.stop(2.0))
+    keeper = asyncio.create_task(_keep_registered(system, name, address))
+    closers.append(lambda: _cancel(keeper))
+    return built
+
+
+async def _close(closers: list[Callable[[], Awaitable[object]]]) -> None:
+    for close in reversed(closers):
+        try:
+            async with asyncio.timeout(STOP_S):
+                await close()
+        except Exception:  # the others are still to be closed
+            _log.exception("did not close cleanly")
+
+
+def _freeing(lock: Lock) -> Callable[[], Awaitable[object]]:
+    async def free() -> None:
+        lock.free()
+
+    return free
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _keep_registered(system: part.System, name: str, address: str) -> None:
+    """Tell discovery of this instance well within its lease, and that it goes when it goes."""
+    instance = Instance(id=new_id("i"), service=name, address=address, host=part.host_name(), started_at=time.time())
+    discovery = system.client(Discovery, timeout_s=1.0)
+    try:
+        while True:
+            pause_s = 1.0
+            with contextlib.suppress(NearcastError):  # discovery may be down; it is told as soon as it is back
+                pause_s = (await discovery.register(instance)).lease_s / 3
+            await system.clock.sleep(pause_s)
+    finally:
+        with contextlib.suppress(NearcastError, asyncio.CancelledError):
+            await discovery.drop(DropQuestion(id=instance.id))
+
+
+def run(names: Sequence[str]) -> int:
+    """The body of a process. Answers with its exit status."""
+    import uvloop
+
+    home = find_home(os.environ, Path.cwd(), Path.home())
+    log.configure("+".join(names))
+    try:
+        system = open_system(home)
+        log.configure("+".join(names), level=system.settings.log.level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(system, names))
+    except NearcastError as error:
+        _log.error("cannot run", code=error.code, error=error.message, hint=error.hint)
+        return error.exit_code
+    except Exception:
+        _log.exception("ended by a defect")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""The whole configuration: what each room declares, and what belongs to no room."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from nearcast.base import config
+from nearcast.base.options import commented_toml
+from nearcast.base.paths import Home
+from nearcast.base.processes import write_atomically
+from nearcast.control.accounts.settings import AccountsSettings
+from nearcast.control.catalog.settings import CatalogSettings
+from nearcast.control.discovery.settings import DiscoverySettings
+from nearcast.control.gateway.settings import GatewaySettings
+from nearcast.control.history.settings import HistorySettings
+from nearcast.control.home.settings import HomeSettings
+from nearcast.control.playback.settings import PlaybackSettings
+from nearcast.control.search.settings import SearchSettings
+from nearcast.control.store.settings import StoreSettings
+from nearcast.delivery.settings import EdgeSettings, OriginSettings
+from nearcast.media.settings import MediaSettings
+from nearcast.steering.settings import SteeringSettings
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+LOOPBACK = "127.0.0.1"
+
+
+class NetworkSettings(Struct, frozen=True, kw_only=True):
+    """Where the system listens."""
+
+    host: Annotated[
+        str, Meta(description="the address at which gateway, uploads and edges listen; with a public name, every address of this machine")
+    ] = LOOPBACK
+    public_name: Annotated[
+        str, Meta(description="the name under which others reach this machine; set, everything public speaks TLS (`up --public`)")
+    ] = ""
+    gateway_port: Annotated[Port, Meta(description="the gateway: web page and HTTP API")] = 8080
+    upload_port: Annotated[Port, Meta(description="uploads of films, straight to the fleet")] = 8090
+    origin_port: Annotated[Port, Meta(description="the origin, for edges only")] = 8100
+    addresses: Annotated[
+        dict[str, str],
+        Meta(description='where processes listen for calls, if not at a socket in the home folder: `play = "10.0.0.5:9001"`'),
+    ] = {}
+
+
+class TlsSettings(Struct, frozen=True, kw_only=True):
+    """Certificates for gateway, uploads and edges. Empty: `up --public` makes an authority of its own."""
+
+    certificate: Annotated[str, Meta(description="path of a PEM certificate chain")] = ""
+    key: Annotated[str, Meta(description="path of its PEM key", extra={"secret": False})] = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key must both be set, or neither")
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """What is written to the logs."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="the least severity that is written")] = "info"
+
+
+class DemoSettings(Struct, frozen=True, kw_only=True):
+    """The film that a new system starts with."""
+
+    film: Annotated[bool, Meta(description="ingest the demo film on the first start")] = True
+
+
+DEMO_APPLIANCES = (
+    EdgeSettings(id="fra-1", site="frankfurt", port=8101),
+    EdgeSettings(id="bom-1", site="mumbai", port=8102),
+    EdgeSettings(id="sin-1", site="singapore", port=8103),
+    EdgeSettings(id="dal-1", site="dallas", port=8104),
+)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    demo: DemoSettings = field(default_factory=DemoSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    accounts: AccountsSettings = field(default_factory=AccountsSettings)
+    catalog: CatalogSettings = field(default_factory=CatalogSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    home: HomeSettings = field(default_factory=HomeSettings)
+    playback: PlaybackSettings = field(default_factory=PlaybackSettings)
+    steering: SteeringSettings = field(default_factory=SteeringSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+    origin: OriginSettings = field(default_factory=OriginSettings)
+    appliances: Annotated[tuple[EdgeSettings, ...], Meta(description="The edge appliances that this machine runs.")] = DEMO_APPLIANCES
+
+    def __post_init__(self) -> None:
+        for what, values in (("named", [each.id for each in self.appliances]), ("at port", [str(each.port) for each in self.appliances])):
+            for value in sorted({each for each in values if values.count(each) > 1}):
+                raise ValueError(f"there are two appliances {what} {value}")
+
+
+TITLE = """The configuration of a Nearcast. Every option stands here with its default, commented out.
+`nearcast config check` finds mistakes; `nearcast config show` prints the values in force.
+An option can be set by the environment too: [network] gateway_port is NEARCAST_NETWORK__GATEWAY_PORT."""
+
+
+def commented() -> str:
+    """The text of a new configuration file."""
+    return commented_toml(Settings, TITLE)
+
+
+def config_path(home: Home, environment: Mapping[str, str] | None = None) -> Path:
+    """``NEARCAST_CONFIG`` (set by ``up --config``), else ``nearcast.toml`` in the home folder."""
+    environment = {**remembered(home), **os.environ} if environment is None else environment
+    named = environment.get("NEARCAST_CONFIG", "")
+    return Path(named).expanduser().absolute() if named else home.config
+
+
+def digest(settings: Settings) -> str:
+    """Changes with any value of the configuration."""
+    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:16]
+
+
+def remember(home: Home, options: Mapping[str, str]) -> None:
+    """Keep what a start was told on its command line, as environment variables, for every later command of this home."""
+    write_atomically(home.run / "options.json", msgspec.json.encode(options))
+
+
+def remembered(home: Home) -> dict[str, str]:
+    """What ``remember`` kept; nothing where there is nothing."""
+    try:
+        return msgspec.json.decode((home.run / "options.json").read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
+    """The configuration in force. A missing file is an empty one, unless it was named.
+
+    ``environment``: by default this process's own, over what the last start was told. Raises BadConfiguration or
+    UnreadableConfiguration.
+    """
+    environment = {**remembered(home), **os.environ} if environment is None else environment
+    path = config_path(home, environment)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if path != home.config:
+            raise config.UnreadableConfiguration(f"{path} is not there") from error
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
+    return config.parse(Settings, text, str(path), environment)

@@ -1,0 +1,65 @@
+"""THE table of services: what there is, in which process it runs, what it needs. It declares and computes nothing.
+
+``build`` names the builder as ``module:function``, so that reading the table loads no engine.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Service(Struct, frozen=True):
+    """``name`` is the Protocol's name in lower case; ``needs`` are services asked while it works; ``bulkhead`` is its process.
+
+    A service may stand in several bulkheads: ``accounts`` and ``catalog`` are read in ``play`` so that Play leaves its process
+    only for the history.
+    """
+
+    name: str
+    build: str
+    needs: tuple[str, ...]
+    bulkhead: str
+
+
+class Bulkhead(Struct, frozen=True):
+    """One process. ``after``: bulkheads that must be ready before it starts. ``listens``: which setting of ``[network]`` is its port."""
+
+    name: str
+    build: str
+    after: tuple[str, ...] = ()
+    listens: str = ""
+
+
+PLAY = "nearcast.system.play:build"
+BROWSE = "nearcast.system.browse:build"
+RECORD = "nearcast.system.record:build"
+FLEET = "nearcast.system.fleet:build"
+GATEWAY = "nearcast.system.gateway:build"
+ORIGIN = "nearcast.system.origin:build"
+EDGE = "nearcast.system.edge:build"
+
+SERVICES = (
+    Service("playback", PLAY, ("accounts", "license", "catalog", "history", "steering"), "play"),
+    Service("license", PLAY, (), "play"),
+    Service("steering", PLAY, ("discovery",), "play"),
+    Service("accounts", BROWSE, (), "browse"),
+    Service("catalog", BROWSE, (), "browse"),
+    Service("search", BROWSE, ("catalog",), "browse"),
+    Service("home", BROWSE, ("accounts", "catalog", "history"), "browse"),
+    Service("history", RECORD, ("catalog",), "record"),
+    Service("ingest", FLEET, ("catalog", "license"), "fleet"),
+    Service("discovery", FLEET, (), "fleet"),
+    Service("fill", FLEET, ("catalog", "discovery"), "fleet"),
+)
+
+BULKHEADS = (
+    Bulkhead("browse", BROWSE),
+    Bulkhead("play", PLAY),
+    Bulkhead("record", RECORD),
+    Bulkhead("fleet", FLEET, listens="upload_port"),
+    Bulkhead("origin", ORIGIN, listens="origin_port"),
+    Bulkhead("gateway", GATEWAY, listens="gateway_port"),
+)
+"""The edges follow: one process ``edge-<appliance>`` for each appliance of the configuration."""
+
+EDGE_PREFIX = "edge-"

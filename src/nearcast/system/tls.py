@@ -1,0 +1,172 @@
+"""TLS for what is public: certificates from the configuration, or an authority of this system's own (``nearcast up --public NAME``).
+
+The authority's certificate is what viewers' devices must trust; its key never leaves ``secrets/``. Browsers take leaf
+certificates of at most 398 days (CA/Browser Forum ballot SC31), so they are made for less and renewed on a start.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nearcast.base.errors import BadInput
+from nearcast.base.paths import Home
+from nearcast.base.web import Tls
+from nearcast.system.places import below_home
+from nearcast.system.settings import Settings
+
+LEAF_DAYS = 390
+RENEW_DAYS = 60
+AUTHORITY_DAYS = 3650
+
+
+class BadPublicName(BadInput):
+    """The name under which this machine is to be reached is no host name and no address."""
+
+    code = "NC0208"
+    cure = "give a host name (films.example.org) or an IP address"
+
+
+def names_of(public_name: str) -> list[x509.GeneralName]:
+    """What a certificate for ``public_name`` is valid for, this machine's loopback among it. Raises BadPublicName."""
+    found: list[x509.GeneralName] = []
+    try:
+        found.append(x509.IPAddress(ipaddress.ip_address(public_name)))
+    except ValueError:
+        labels = public_name.rstrip(".").split(".")
+        if not all(label and len(label) <= 63 and label.replace("-", "").isalnum() and label.isascii() for label in labels):
+            raise BadPublicName(f"{public_name!r} is no host name") from None
+        found.append(x509.DNSName(public_name.rstrip(".").lower()))
+    loopback = [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
+    return [*found, x509.DNSName("localhost"), *(x509.IPAddress(each) for each in loopback)]
+
+
+def make_authority(name: str, now: datetime.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A self-signed authority that may sign leaf certificates and no further authorities."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Nearcast authority of {name}"[:64])])
+    certificate = (
+        _begun(subject, subject, key.public_key(), now, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def make_leaf(
+    public_name: str, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, now: datetime.datetime
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A server certificate for ``public_name``, signed by the authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, public_name[:64])])
+    certificate = (
+        _begun(subject, authority.subject, key.public_key(), now, LEAF_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names_of(public_name)), critical=False)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime, days: int
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # a viewer's clock may be behind ours
+        .not_valid_after(now + datetime.timedelta(days=days))
+    )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def serves(certificate: x509.Certificate, public_name: str, now: datetime.datetime) -> bool:
+    """Whether a certificate made earlier is for this name and lasts for a while yet."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    lasts = certificate.not_valid_after_utc - now > datetime.timedelta(days=RENEW_DAYS)
+    return lasts and list(names) == names_of(public_name)
+
+
+def prepare(home: Home, settings: Settings, now: datetime.datetime | None = None) -> Tls | None:
+    """The certificate and key with which public listeners serve; made where none is configured. None without a public name."""
+    if settings.tls.certificate:
+        return Tls(certificate=below_home(home, settings.tls.certificate), key=below_home(home, settings.tls.key))
+    name = settings.network.public_name
+    if not name:
+        return None
+    now = now or datetime.datetime.now(datetime.UTC)
+    files = _files(home)
+    authority_path, authority_key_path = home.secrets / "authority.pem", home.secrets / "authority.key"
+    try:
+        authority = x509.load_pem_x509_certificate(authority_path.read_bytes())
+        authority_key = serialization.load_pem_private_key(authority_key_path.read_bytes(), None)
+    except (OSError, ValueError):
+        authority, authority_key = make_authority(name, now)
+        _write(authority_key_path, _key_pem(authority_key))
+        _write(authority_path, authority.public_bytes(serialization.Encoding.PEM))
+    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
+        raise BadInput(f"{authority_key_path} is not a key of this system", hint="remove it; a new authority is made on the next start")
+    try:
+        if files.key.exists() and serves(x509.load_pem_x509_certificate(files.certificate.read_bytes()), name, now):
+            return files
+    except (OSError, ValueError):
+        pass
+    leaf, leaf_key = make_leaf(name, authority, authority_key, now)
+    _write(files.key, _key_pem(leaf_key))
+    _write(files.certificate, leaf.public_bytes(serialization.Encoding.PEM) + authority.public_bytes(serialization.Encoding.PEM))
+    return files
+
+
+def current(home: Home, settings: Settings) -> Tls | None:
+    """What ``prepare`` made or found, for the processes that serve with it."""
+    if settings.tls.certificate:
+        return Tls(certificate=below_home(home, settings.tls.certificate), key=below_home(home, settings.tls.key))
+    return _files(home) if settings.network.public_name else None
+
+
+def _files(home: Home) -> Tls:
+    return Tls(certificate=home.secrets / "public.pem", key=home.secrets / "public.key")
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
+    fresh.replace(path)

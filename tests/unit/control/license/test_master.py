@@ -1,0 +1,99 @@
+"""The master key: where it comes from, and its rotation, killed at any point."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from nearcast.base.clock import VirtualClock
+from nearcast.control.license import LicenseService, MasterKeys, load_master_keys, master, rotate, wrap
+from nearcast.control.license.master import ENVIRONMENT, BadMasterKey, next_file
+from nearcast.control.store import Store
+from nearcast.control.store.tables import content_keys
+from nearcast.model.services import KeySet, KeySetQuestion
+from tests.unit.control.helpers import new_store, seeded
+
+OLD = bytes(range(32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = new_store(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    found = tmp_path / "license-master.key"
+    found.write_bytes(OLD)
+    return found
+
+
+def service(store: Store, path: Path) -> LicenseService:
+    keys = MasterKeys(lambda: load_master_keys(path, {}))
+    return LicenseService(store, session_key=bytes(32), master_keys=keys, clock=VirtualClock(), random_bytes=secrets.token_bytes)
+
+
+async def key_set(store: Store, path: Path, title_id: str = "t_one") -> KeySet:
+    return await service(store, path).key_set(KeySetQuestion(title_id=title_id))
+
+
+async def test_a_rotation_seals_every_key_anew_and_changes_none(store: Store, path: Path) -> None:
+    running = service(store, path)
+    before = [await key_set(store, path, title_id) for title_id in ("t_one", "t_two")]
+    assert [await running.key_set(KeySetQuestion(title_id="t_one"))] == before[:1]
+    assert await rotate(store, path, seeded(9)) == 8
+    assert path.read_bytes() != OLD
+    assert not next_file(path).exists()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [await key_set(store, path, title_id) for title_id in ("t_one", "t_two")] == before
+    assert await running.key_set(KeySetQuestion(title_id="t_two")) == before[1]  # a process that runs finds the new key
+    path.write_bytes(OLD)
+    with pytest.raises(wrap.KeysSealed) as caught:
+        await key_set(store, path)
+    assert "license-master.key" in caught.value.hint
+
+
+async def test_a_rotation_killed_before_its_rename_loses_nothing(store: Store, path: Path) -> None:
+    before = await key_set(store, path)
+    following = next_file(path)
+    following.write_bytes(bytes(reversed(OLD)))
+    assert await key_set(store, path) == before  # killed before the transaction
+    await store.write(lambda connection: master.rewrap(connection, {wrap.master_id(OLD): OLD}, following.read_bytes(), seeded()))
+    assert await key_set(store, path) == before  # killed after it
+    fresh = await key_set(store, path, "t_made_meanwhile")
+    assert await rotate(store, path, seeded(7)) == 4  # the same rotation, brought to its end
+    assert path.read_bytes() == bytes(reversed(OLD))
+    assert (await key_set(store, path), await key_set(store, path, "t_made_meanwhile")) == (before, fresh)
+
+
+async def test_a_rotation_without_the_old_key_changes_nothing(store: Store, path: Path) -> None:
+    await key_set(store, path)
+    rows = await store.read(lambda connection: connection.execute(select(content_keys)).all())
+    path.write_bytes(bytes(32))
+    with pytest.raises(wrap.KeysSealed):
+        await rotate(store, path, seeded())
+    assert await store.read(lambda connection: connection.execute(select(content_keys)).all()) == rows
+
+
+def test_the_environment_goes_before_the_file(path: Path) -> None:
+    assert load_master_keys(path, {}) == [OLD]
+    assert load_master_keys(path, {ENVIRONMENT: bytes(32).hex()}) == [bytes(32)]
+
+
+@pytest.mark.parametrize("text", ["xyz", "00", "00" * 33])
+def test_a_master_key_that_is_none_is_told(path: Path, text: str) -> None:
+    with pytest.raises(BadMasterKey) as caught:
+        load_master_keys(path, {ENVIRONMENT: text})
+    assert text not in caught.value.message or len(text) < 4
+    path.write_bytes(b"short")
+    with pytest.raises(BadMasterKey, match="5 bytes"):
+        load_master_keys(path, {})
+    path.unlink()
+    with pytest.raises(BadMasterKey, match="cannot read"):
+        load_master_keys(path, {})

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearcast.delivery.fill import source, transfer
+from nearcast.delivery.fill.blocks import CorruptBlocks, block_count, read_digests, verified_blocks
+from nearcast.delivery.fill.disk import Disk, DiskFull, mapped
+from nearcast.delivery.fill.source import HttpSource, SourceDown, SourceWrong
+from nearcast.delivery.fill.transfer import CorruptSource, Transfers, difference
+from nearcast.model.rendition import BLOCK_BYTES
+from nearcast.model.services import FillItem
+
+from ..making import TOKEN, Origin, describe, digests, film, item, publish, running_origin, until
+
+BIG = film(5 * BLOCK_BYTES + 4321)
+
+
+# --- pure ----------------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 4 * BLOCK_BYTES), st.integers(0, 4 * BLOCK_BYTES))
+def test_verified_prefix(size_bytes: int, broken_at: int) -> None:
+    data = film(size_bytes)
+    listed = read_digests(digests(data), describe(data))
+    assert verified_blocks(listed, size_bytes, lambda start, end: data[start:end]) == block_count(size_bytes)
+    if size_bytes:
+        at = broken_at % size_bytes
+        broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        assert verified_blocks(listed, size_bytes, lambda start, end: broken[start:end]) == at // BLOCK_BYTES
+        assert verified_blocks(listed, size_bytes, lambda start, end: data[:at][start:end]) == at // BLOCK_BYTES
+
+
+def test_damaged_digests_are_refused() -> None:
+    raw, file = digests(BIG), describe(BIG)
+    for wrong in (raw[:-1], raw + b"x", raw[:-32], b"", b"\0" * len(raw)):
+        with pytest.raises(CorruptBlocks):
+            read_digests(wrong, file)
+
+
+def test_difference() -> None:
+    one, two, three = (item(film(10, seed), title) for seed, title in ((1, "t_1"), (2, "t_1"), (3, "t_2")))
+    held = {("t_1", two.file.name): 10, ("t_1", one.file.name): 9, ("t_9", "old.mp4"): 5}
+    found = difference([three, one, two, three], held)
+    assert found.fetch == (three, one), "in order, once each; a file of another length is not held"
+    assert found.remove == (("t_9", "old.mp4"),)
+
+
+# --- against the real origin ---------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """Transfers over a folder, from the real origin."""
+
+    def __init__(self, origin: Origin, folder: Path) -> None:
+        self.origin = origin
+        self.client = source.client()
+        self.disk = Disk(folder)
+        self.transfers = Transfers(self.disk, HttpSource(self.client, origin.url, TOKEN), linger_s=0.0)
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.transfers.run())
+
+    async def done(self, *items: FillItem) -> None:
+        self.transfers.assign(items)
+        await until(lambda: self.transfers.missing_bytes() == 0)
+
+    def placed(self, each: FillItem) -> Path:
+        return self.disk.placed / each.title_id / each.file.name
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        await self.client.aclose()
+
+
+@asynccontextmanager
+async def running_bench(folder: Path) -> AsyncIterator[Bench]:
+    async with running_origin() as origin:
+        bench = Bench(origin, folder)
+        bench.start()
+        try:
+            yield bench
+        finally:
+            await bench.stop()
+
+
+async def test_files_come_whole_with_their_digests(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        items = [await publish(bench.origin.store, film(size, size), f"t_{size}") for size in (0, 1, BLOCK_BYTES, BLOCK_BYTES + 1)]
+        big = await publish(bench.origin.store, BIG)
+        await bench.done(big, *items)
+        assert bench.placed(big).read_bytes() == BIG
+        assert (bench.disk.placed / "t_film" / big.file.blocks_name).read_bytes() == digests(BIG)
+        for each in items:
+            assert bench.placed(each).stat().st_size == each.file.size_bytes
+        assert list(bench.disk.filling.iterdir()) == []
+        assert bench.transfers.holdings()["t_film"] == len(BIG)
+        await until(lambda: bench.transfers.problem is None)
+        again = Transfers(bench.disk, HttpSource(bench.client, bench.origin.url, TOKEN))
+        assert again.held_bytes() == bench.transfers.held_bytes(), "a restart finds what is there"
+
+
+async def test_what_is_no_longer_assigned_goes(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        one, two = await publish(bench.origin.store, film(10)), await publish(bench.origin.store, film(11), "t_two")
+        await bench.done(one, two)
+        bench.transfers.assign((two,))
+        await until(lambda: not (bench.disk.placed / "t_film").exists())
+        assert bench.placed(two).exists()
+        assert bench.transfers.holdings() == {"t_two": 11}
+
+
+async def test_a_flipped_byte_is_refused_and_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "WRONG_RETRY_S", 0.1)
+    async with running_bench(tmp_path) as bench:
+        good = await publish(bench.origin.store, BIG)
+        path = f"titles/t_film/{good.file.name}"
+        flipped = bytearray(BIG)
+        flipped[3 * BLOCK_BYTES + 7] ^= 1
+        await bench.origin.store.put_async(path, bytes(flipped))
+        bench.transfers.assign((good,))
+        await until(lambda: isinstance(bench.transfers.problem, CorruptSource))
+        assert "block 3" in str(bench.transfers.problem)
+        assert not bench.placed(good).exists()
+        tried = [span for name, span in bench.origin.requests if name.endswith(".mp4")]
+        assert tried[1:3] == [f"bytes={3 * BLOCK_BYTES}-"] * 2, "only from the bad block on, three tries in all"
+        await bench.origin.store.put_async(path, BIG)
+        await until(lambda: bench.placed(good).exists())
+        assert bench.placed(good).read_bytes() == BIG
+        await until(lambda: bench.transfers.problem is None)
+
+
+async def test_a_flipped_byte_does_not_hold_up_others(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        bad, good = await publish(bench.origin.store, film(100)), await publish(bench.origin.store, film(200, 2), "t_good")
+        await bench.origin.store.put_async(f"titles/t_film/{bad.file.name}", film(100, 3))
+        bench.transfers.assign((bad, good))
+        await until(lambda: bench.transfers.holdings() == {"t_good": 200})
+        await until(lambda: isinstance(bench.transfers.problem, CorruptSource))
+
+
+async def test_damaged_digests_at_the_source(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        bad = await publish(bench.origin.store, film(100))
+        await bench.origin.store.put_async(f"titles/t_film/{bad.file.blocks_name}", b"x" * 32)
+        bench.transfers.assign((bad,))
+        await until(lambda: isinstance(bench.transfers.problem, CorruptBlocks))
+        assert bench.transfers.holdings() == {}
+
+
+async def test_a_dead_source_is_waited_for(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        wanted = await publish(bench.origin.store, BIG)
+        await bench.origin.stop()
+        bench.transfers.assign((wanted,))
+        await until(lambda: isinstance(bench.transfers.problem, SourceDown))
+        assert bench.transfers.missing_bytes() == len(BIG)
+        await bench.origin.start()
+        await until(lambda: bench.placed(wanted).exists())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, {}, b""),
+        (200, {"content-length": "5"}, b"12345"),
+        (206, {"content-range": "bytes 0-99/100"}, b"x" * 100),
+        (302, {"location": "/"}, b""),
+    ],
+)
+async def test_a_source_that_talks_nonsense(tmp_path: Path, answer: tuple[int, dict[str, str], bytes]) -> None:
+    async with running_bench(tmp_path) as bench:
+        wanted = await publish(bench.origin.store, film(100))
+        bench.origin.answer = answer
+        bench.transfers.assign((wanted,))
+        await until(lambda: isinstance(bench.transfers.problem, SourceWrong))
+        assert bench.transfers.holdings() == {}
+
+
+async def test_a_full_disk_pauses_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DISK_RETRY_S", 0.1)
+    async with running_bench(tmp_path) as bench:
+        wanted = await publish(bench.origin.store, BIG)
+        room = 2 * BLOCK_BYTES
+        write = bench.disk.write
+
+        def limited(each: FillItem, start: int, data: bytes) -> None:
+            if start + len(data) > room:
+                raise mapped(OSError(errno.ENOSPC, "full"), Path("film"))
+            write(each, start, data)
+
+        bench.disk.write = limited  # type: ignore[method-assign, assignment]  # a disk of 2 MiB
+        bench.transfers.assign((wanted,))
+        await until(lambda: isinstance(bench.transfers.problem, DiskFull))
+        assert not bench.placed(wanted).exists()
+        assert bench.transfers.missing_bytes() == len(BIG) - room
+        room = 10 * BLOCK_BYTES
+        await until(lambda: bench.placed(wanted).exists())
+        assert bench.placed(wanted).read_bytes() == BIG
+        ranges = [span for name, span in bench.origin.requests if name.endswith(".mp4")]
+        assert ranges[-1] == f"bytes={2 * BLOCK_BYTES}-", "what was verified is kept"
+
+
+async def test_too_little_room_is_seen_beforehand(tmp_path: Path) -> None:
+    async with running_origin() as origin:
+        disk = Disk(tmp_path, reserve_bytes=1 << 60)
+        client = source.client()
+        transfers = Transfers(disk, HttpSource(client, origin.url, TOKEN))
+        running = asyncio.create_task(transfers.run())
+        transfers.assign((await publish(origin.store, film(10)),))
+        await until(lambda: isinstance(transfers.problem, DiskFull))
+        assert origin.requests == []
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await client.aclose()
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+import msgspec
+from nearcast.delivery.fill import source
+from nearcast.delivery.fill.disk import Disk
+from nearcast.delivery.fill.transfer import Transfers
+from nearcast.model.services import FillItem
+
+async def main():
+    folder, url, token, raw = sys.argv[1:]
+    client = source.client()
+    transfers = Transfers(Disk(Path(folder)), source.HttpSource(client, url, token))
+    transfers.assign((msgspec.json.decode(raw, type=FillItem),))
+    await transfers.run()
+
+asyncio.run(main())
+"""
+
+
+async def test_killed_in_the_middle_it_goes_on_after_the_last_whole_block(tmp_path: Path) -> None:
+    """A real process, kill -9, with the source cut after two and a half blocks so that the moment is certain."""
+    async with running_origin() as origin:
+        wanted = await publish(origin.store, BIG)
+        gate = asyncio.Event()
+        half = 2 * BLOCK_BYTES + BLOCK_BYTES // 2
+
+        async def stalled(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+            if scope["type"] != "http" or not scope["path"].endswith(".mp4") or gate.is_set():
+                await origin.serve(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(BIG)).encode())]})
+            await send({"type": "http.response.body", "body": BIG[:half], "more_body": True})
+            await gate.wait()
+
+        async with origin.instead(stalled):
+            arguments = [str(tmp_path), origin.url, TOKEN, msgspec.json.encode(wanted).decode()]
+            child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, *arguments)
+            part = tmp_path / "filling" / f"t_film.{wanted.file.name}"
+            await until(lambda: part.exists() and part.stat().st_size == 2 * BLOCK_BYTES)
+            os.kill(child.pid, signal.SIGKILL)
+            await child.wait()
+            gate.set()
+        with part.open("ab") as torn:
+            torn.write(b"torn" * 1000)  # what a crash may leave behind the last whole block
+        origin.requests.clear()
+        bench = Bench(origin, tmp_path)
+        bench.start()
+        try:
+            await bench.done(wanted)
+            assert bench.placed(wanted).read_bytes() == BIG
+        finally:
+            await bench.stop()
+        assert origin.requests == [(f"/titles/t_film/{wanted.file.name}", f"bytes={2 * BLOCK_BYTES}-")]
+
+
+async def test_no_more_than_two_at_once(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        items = [await publish(bench.origin.store, film(100, seed), f"t_{seed}") for seed in range(6)]
+        bench.origin.delay_s = 0.05
+        bench.transfers.assign(tuple(items))
+        most = 0
+        deadline_s = time.monotonic() + 10
+        while bench.transfers.missing_bytes() and time.monotonic() < deadline_s:
+            most = max(most, bench.transfers.running)
+            await asyncio.sleep(0.005)
+        assert most == 2
+        assert len(bench.transfers.holdings()) == 6

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearcast.model.route import Route
+from nearcast.steering.routes import NO_MATCH, BadRoute, RouteTable, parse_address
+from nearcast.steering.settings import SteeringSettings
+
+SITES = ("a", "b", "c")
+
+
+def table(*rows: tuple[str, str]) -> RouteTable:
+    return RouteTable([Route(prefix=prefix, sites=tuple(sites)) for prefix, sites in rows], SITES)
+
+
+def test_the_longest_prefix_wins() -> None:
+    routes = table(("0.0.0.0/0", "a"), ("10.0.0.0/8", "b"), ("10.1.0.0/16", "c"), ("10.1.2.3/32", "ab"))
+    assert routes.match("10.1.2.3").prefix == "10.1.2.3/32"
+    assert routes.match("10.1.2.4").sites == ("c",)
+    assert routes.match("10.2.0.1").sites == ("b",)
+    assert routes.match("8.8.8.8").sites == ("a",)
+
+
+def test_ipv6_and_mapped_ipv4() -> None:
+    routes = table(("2001:db8::/32", "a"), ("10.0.0.0/8", "b"), ("::/0", "c"))
+    assert routes.match("2001:db8::1").sites == ("a",)
+    assert routes.match("::ffff:10.9.8.7").sites == ("b",)
+    assert routes.match("2002::1").sites == ("c",)
+    assert routes.match("fe80::1%eth0").sites == ("c",)
+    assert table(("::ffff:10.0.0.0/104", "b")).match("10.1.1.1").prefix == "10.0.0.0/8"
+
+
+def test_without_a_default_nothing_matches() -> None:
+    assert table(("10.0.0.0/8", "a")).match("11.0.0.1") == NO_MATCH
+    assert table(("10.0.0.0/8", "a")).match("::1") == NO_MATCH
+
+
+@pytest.mark.parametrize("address", ["", "somebody", "300.1.1.1", "10.0.0", "::g"])
+def test_what_is_no_address_gets_the_default(address: str) -> None:
+    assert table(("0.0.0.0/0", "a"), ("10.0.0.0/8", "b")).match(address).sites == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("10.0.0.1/8", "a")], "host bits"),
+        ([("ten", "a")], "not a prefix"),
+        ([("10.0.0.0/8", "a"), ("10.0.0.0/8", "b")], "two routes"),
+        ([("10.0.0.0/8", "a"), ("::ffff:10.0.0.0/104", "b")], "two routes"),
+        ([("10.0.0.0/8", "")], "no site"),
+        ([("10.0.0.0/8", "x")], "does not exist"),
+    ],
+)
+def test_routes_that_make_no_sense_are_refused(rows: list[tuple[str, str]], says: str) -> None:
+    with pytest.raises(BadRoute, match=says):
+        table(*rows)
+
+
+def test_a_misspelt_site_gets_a_hint() -> None:
+    with pytest.raises(BadRoute) as caught:
+        RouteTable([Route(prefix="::/0", sites=("frankfrut",))], ["frankfurt", "mumbai"])
+    assert "frankfurt" in caught.value.hint
+
+
+addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
+
+
+@given(st.lists(st.tuples(addresses, st.integers(0, 128)), max_size=30), addresses)
+def test_agrees_with_a_plain_search(
+    seeds: list[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]], client: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> None:
+    networks = {
+        ipaddress.ip_network((address, min(length, address.max_prefixlen)), strict=False)
+        for address, length in seeds
+        if getattr(address, "ipv4_mapped", None) is None
+    }
+    routes = RouteTable([Route(prefix=str(each), sites=("a",)) for each in networks], SITES)
+    effective = getattr(client, "ipv4_mapped", None) or client
+    holding = [each for each in networks if each.version == effective.version and effective in each]
+    expected = str(max(holding, key=lambda each: each.prefixlen)) if holding else ""
+    mapped = [each for each in networks if each.version == 6 and each.prefixlen > 80 and "::ffff:" in str(each)]
+    if not mapped:
+        assert routes.match(str(client)).prefix == expected
+
+
+def test_parse_address() -> None:
+    assert parse_address("[::1]") == (6, 1)
+    assert parse_address("1.2.3.4") == (4, 0x01020304)
+
+
+def test_the_demo_map_serves_everyone() -> None:
+    settings = SteeringSettings()
+    routes = RouteTable(settings.routes, [each.name for each in settings.sites])
+    for client in ("127.0.0.1", "::1", "192.168.7.1", "8.8.8.8", "2a00:1450::1", "203.0.113.9", "100.64.0.1"):
+        assert set(routes.match(client).sites) == {"frankfurt", "mumbai", "singapore", "dallas"}
+    assert routes.match("203.0.113.9").sites[0] == "dallas"
+    assert routes.match("192.0.2.1").sites[0] == "mumbai"
+    assert routes.match("2001:db8:2::7").sites[0] == "singapore"

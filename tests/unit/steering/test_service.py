@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from nearcast.base.clock import VirtualClock
+from nearcast.model.services import Nothing, SteerQuestion
+from nearcast.policy import capability
+from nearcast.steering.service import NoEdge, SteeringService
+from nearcast.steering.settings import SteeringSettings
+
+from .making import appliance
+from .test_health import Registry
+
+ROOT = b"r" * 32
+FLEET = (
+    appliance("fra-1", "frankfurt"),
+    appliance("bom-1", "mumbai"),
+    appliance("sin-1", "singapore"),
+    appliance("dal-1", "dallas"),
+)
+
+
+async def service(registry: Registry) -> SteeringService:
+    made = SteeringService(SteeringSettings(), registry, ROOT, VirtualClock())
+    await made.health.poll()
+    return made
+
+
+def question(client: str = "127.0.0.1", count: int = 3) -> SteerQuestion:
+    return SteerQuestion(client_address=client, title_id="t_film", expires_at=1_800_000_000, count=count)
+
+
+async def test_three_signed_answers_in_distinct_sites() -> None:
+    answer = await (await service(Registry(*FLEET))).choose(question())
+    assert [each.site for each in answer.edges] == ["frankfurt", "mumbai", "singapore"]
+    assert answer.source == "live"
+    assert answer.prefix == "127.0.0.0/8"
+    key = capability.edge_key(ROOT, "bom-1")
+    assert answer.edges[1].base_url == "http://bom-1.example:8101" + capability.edge_path(key, "t_film", 1_800_000_000)
+    assert len({each.base_url.split("/")[4] for each in answer.edges}) == 3, "each appliance has a key of its own"
+
+
+async def test_the_clients_prefix_decides() -> None:
+    answer = await (await service(Registry(*FLEET))).choose(question("::ffff:203.0.113.5", 1))
+    assert [each.appliance for each in answer.edges] == ["dal-1"]
+    assert answer.prefix == "203.0.113.0/24"
+
+
+async def test_a_sick_fleet_is_still_an_answer_and_says_so() -> None:
+    answer = await (await service(Registry(appliance("fra-1", "frankfurt", state="down")))).choose(question())
+    assert answer.source == "last-known"
+    assert [each.appliance for each in answer.edges] == ["fra-1"]
+
+
+async def test_no_edge_was_ever_heard_of() -> None:
+    with pytest.raises(NoEdge):
+        await (await service(Registry())).choose(question())
+
+
+async def test_routes() -> None:
+    answer = await (await service(Registry(*FLEET))).routes(Nothing())
+    assert answer.routes == SteeringSettings().routes

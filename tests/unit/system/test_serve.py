@@ -1,0 +1,97 @@
+"""Processes by hand: they answer for their services, over sockets and TCP, tell readiness as systemd wants it, and end clean."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from nearcast.base import rpc
+from nearcast.base.errors import Unavailable
+from nearcast.base.metrics import Metrics, ScrapeQuestion
+from nearcast.base.paths import Home
+from nearcast.model.services import Accounts, BookmarksQuestion, History, LinkQuestion, Nothing
+from nearcast.system import start
+from nearcast.system.part import System
+from nearcast.system.serve import UnknownProcess, open_system, serve
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    found = Home(tmp_path / "h")
+    start.prepare(found)
+    monkeypatch.setenv("NEARCAST_HOME", str(found.root))
+    return found
+
+
+@asynccontextmanager
+async def serving(home: Home, *names: str) -> AsyncIterator[tuple[System, asyncio.subprocess.Process]]:
+    """A process that serves ``names``, once it has said that it is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(home.run / "notify.sock"))
+        listener.setblocking(False)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(home.run / "notify.sock")}
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "nearcast.system.serve", *names, env=environment, stderr=-3)
+        system = open_system(home)
+        try:
+            async with asyncio.timeout(60):
+                message = await asyncio.get_running_loop().sock_recv(listener, 1000)
+            assert f"READY=1\nMAINPID={process.pid}\n".encode() == message
+            yield system, process
+        finally:
+            await system.channels.close()
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def test_several_in_one_process_over_tcp_and_sockets(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    home.config.write_text(f'[network.addresses]\nrecord = "127.0.0.1:{port}"\n')
+    async with serving(home, "browse", "record") as (system, process):
+        link = await system.client(Accounts).link(LinkQuestion())
+        assert link.email
+        assert len((await system.client(Accounts).accounts(Nothing())).accounts) == 1
+        assert (await system.client(History).bookmarks(BookmarksQuestion(profile_id="p"))).bookmarks == ()
+        scraped = await system.client_at(Metrics, "browse").scrape(ScrapeQuestion())
+        assert 'process="browse"' in scraped.families["process_cpu_seconds_total"][2]
+        stranger = rpc.Channels(token="guess")
+        guess = rpc.connect(History, lambda: (f"127.0.0.1:{port}",), stranger)
+        with pytest.raises(Unavailable, match="secret"):
+            await guess.bookmarks(BookmarksQuestion(profile_id="p"))
+        await stranger.close()
+
+        second = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "nearcast.system.serve", "browse", stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await second.communicate()
+        assert second.returncode == 1
+        assert b"NC0201" in said
+        assert (await system.client(Accounts).accounts(Nothing())).accounts, "the first goes on"
+
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        with pytest.raises(Unavailable):
+            await system.client(Accounts, timeout_s=1.0).accounts(Nothing())
+
+
+async def test_after_a_kill_the_next_one_takes_the_place(home: Home) -> None:
+    async with serving(home, "record") as (system, process):
+        process.kill()
+        await process.wait()
+    (home.run / "notify.sock").unlink()
+    async with serving(home, "record") as (system, _):
+        assert (await system.client(History).bookmarks(BookmarksQuestion(profile_id="p"))).bookmarks == ()
+
+
+async def test_a_name_that_is_none(home: Home) -> None:
+    with pytest.raises(UnknownProcess, match="there is no process playy"):
+        await serve(open_system(home), ["playy"])

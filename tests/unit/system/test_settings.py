@@ -1,0 +1,88 @@
+"""The whole configuration: where it is found, what overrides it, and mistakes that only the whole can have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nearcast.base.config import BadConfiguration, UnreadableConfiguration
+from nearcast.base.paths import Home
+from nearcast.system import places, settings
+
+
+def test_a_home_without_a_file_has_the_defaults(tmp_path: Path) -> None:
+    assert settings.load(Home(tmp_path), {}) == settings.Settings()
+
+
+def test_the_file_and_then_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "nearcast.toml").write_text("[network]\ngateway_port = 1234\nupload_port = 1235\n")
+    found = settings.load(Home(tmp_path), {"NEARCAST_NETWORK__GATEWAY_PORT": "4321", "NEARCAST_HOME": str(tmp_path)})
+    assert (found.network.gateway_port, found.network.upload_port) == (4321, 1235)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableConfiguration):
+        settings.load(Home(tmp_path), {"NEARCAST_CONFIG": str(tmp_path / "other.toml")})
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "nearcast.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UnreadableConfiguration):
+        settings.load(Home(tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[appliances]]\nid="a"\nsite="x"\nport=1\n[[appliances]]\nid="a"\nsite="x"\nport=2\n',
+        '[[appliances]]\nid="a"\nsite="x"\nport=1\n[[appliances]]\nid="b"\nsite="x"\nport=1\n',
+        '[tls]\ncertificate="x.pem"\n',
+    ],
+)
+def test_what_does_not_fit_together(tmp_path: Path, text: str) -> None:
+    (tmp_path / "nearcast.toml").write_text(text)
+    with pytest.raises(BadConfiguration):
+        settings.load(Home(tmp_path), {})
+
+
+def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:
+    changed = settings.load(Home(tmp_path), {"NEARCAST_STEERING__POLL_S": "0.6"})
+    assert settings.digest(changed) != settings.digest(settings.Settings())
+    assert settings.digest(settings.Settings()) == settings.digest(settings.Settings())
+
+
+def test_addresses_for_people(tmp_path: Path) -> None:
+    assert places.gateway_url(settings.Settings()) == "http://127.0.0.1:8080"
+    public = settings.load(Home(tmp_path), {"NEARCAST_NETWORK__PUBLIC_NAME": "films.example.org"})
+    assert places.gateway_url(public) == "https://films.example.org:8080"
+    assert places.upload_url(public) == "https://films.example.org:8090"
+    everywhere = settings.load(Home(tmp_path), {"NEARCAST_NETWORK__HOST": "::"})
+    assert places.gateway_url(everywhere) == "http://[::1]:8080"
+
+
+def test_processes_are_the_table_and_the_appliances() -> None:
+    names = list(places.processes(settings.Settings()))
+    assert names == ["browse", "play", "record", "fleet", "origin", "gateway", "edge-fra-1", "edge-bom-1", "edge-sin-1", "edge-dal-1"]
+    assert places.bulkhead_of("history") == "record"
+
+
+def test_what_a_start_was_told_holds_for_later_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    home.make()
+    monkeypatch.delenv("NEARCAST_NETWORK__PUBLIC_NAME", raising=False)
+    settings.remember(home, {"NEARCAST_NETWORK__PUBLIC_NAME": "films.example.org"})
+    assert settings.load(home).network.public_name == "films.example.org"
+    assert settings.load(home, {}).network.public_name == ""
+    monkeypatch.setenv("NEARCAST_NETWORK__PUBLIC_NAME", "other.example.org")
+    assert settings.load(home).network.public_name == "other.example.org"
+
+
+def test_a_public_name_opens_every_address(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    public = settings.load(home, {"NEARCAST_NETWORK__PUBLIC_NAME": "films.example.org"})
+    chosen = settings.load(home, {"NEARCAST_NETWORK__PUBLIC_NAME": "films.example.org", "NEARCAST_NETWORK__HOST": "192.0.2.1"})
+    assert places.listen_host(settings.Settings()) == "127.0.0.1"
+    assert places.listen_host(public) == "0.0.0.0"
+    assert places.listen_host(chosen) == "192.0.2.1"
+    assert places.edge_listen(public, public.appliances[0]) == ("0.0.0.0",)

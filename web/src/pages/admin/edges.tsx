@@ -1,0 +1,68 @@
+// The edges as discovery sees them: up or not, what they hold, what they sent.
+import { useEffect, useState } from "preact/hooks";
+import { api, problemOf } from "../../api/client";
+import type { Appliance, Problem } from "../../api/types";
+import { bytes } from "../../ui/format";
+import { ProblemPanel } from "../../ui/problem";
+
+const LOOK_MS = 2_000;
+const TONES = { up: "good", draining: "warn", down: "bad" } as const;
+
+export function Edges() {
+  const [appliances, setAppliances] = useState<Appliance[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  useEffect(() => {
+    let open = true;
+    const look = async (): Promise<void> => {
+      try {
+        const answer = await api<{ appliances: Appliance[] }>("GET", "/api/v1/edges", { quiet: true });
+        if (!open) return;
+        setAppliances([...answer.appliances].sort((a, b) => a.report.id.localeCompare(b.report.id)));
+        setProblem(null);
+      } catch (error) {
+        if (open) setProblem(problemOf(error));
+      }
+    };
+    void look();
+    const timer = setInterval(() => void look(), LOOK_MS);
+    return () => {
+      open = false;
+      clearInterval(timer);
+    };
+  }, []);
+  if (!appliances) return problem ? <ProblemPanel problem={problem} title="The edges did not load" /> : <div class="panel skeleton job-waiting" />;
+  if (appliances.length === 0) return <p class="nothing">No edge has reported. <code>nearcast status</code> shows what runs.</p>;
+  return (
+    <ul class="edge-list">
+      {appliances.map((appliance) => (
+        <Edge key={appliance.report.id} appliance={appliance} />
+      ))}
+    </ul>
+  );
+}
+
+function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
+  const stale = age_s > report.lease_s;
+  const total = report.held_bytes + report.missing_bytes;
+  const share = total > 0 ? report.held_bytes / total : 1;
+  return (
+    <li class="panel edge" data-testid="admin-edge" data-edge-id={report.id} data-state={stale ? "silent" : report.state}>
+      <header class="job-head">
+        <div>
+          <h3>{report.id}</h3>
+          <p class="fine place">{report.site}</p>
+        </div>
+        <span class="film-state"><span class={`dot ${stale ? "bad" : TONES[report.state]}`} />{stale ? `silent for ${Math.round(age_s)} s` : report.state}</span>
+      </header>
+      <span class="bar" role="progressbar" aria-label="Placed" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
+        <span style={{ width: `${share * 100}%` }} />
+      </span>
+      <dl class="details">
+        <div><dt>Holds</dt><dd>{bytes(report.held_bytes)} in {Object.keys(report.holdings).length} titles{report.missing_bytes > 0 && `, ${bytes(report.missing_bytes)} to come`}</dd></div>
+        <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {report.requests_total.toLocaleString("en")} requests</dd></div>
+        <div><dt>Disk free</dt><dd>{bytes(report.disk_free_bytes)}</dd></div>
+        <div><dt>Address</dt><dd class="mono">{report.address}</dd></div>
+      </dl>
+    </li>
+  );
+}

@@ -1,0 +1,350 @@
+// One play from click to end: asks the control plane once, loads the inline manifest, starts, recovers, reports. There is one
+// video element and one Shaka Player for the whole visit, made ready before anyone presses Play.
+import { ask, ApiError, problemOf } from "../api/client";
+import type { Heartbeat, Session } from "../api/types";
+import { bookmark } from "../state/titles";
+import { me } from "../state/session";
+import { dressCaptions } from "./captions";
+import { measure } from "./measures";
+import { deviceId, keep, preferences } from "./memory";
+import { Network } from "./network";
+import { isShakaError, isTransient, playerProblem } from "./problems";
+import { Reporter } from "./reporter";
+import { configuration, inline, type Player, prepare, rehearse, shaka, STEADY } from "./shaka";
+import * as state from "./state";
+import * as tracks from "./tracks";
+import { Watcher } from "./watcher";
+
+/** A new session is asked for this often at most; how often and how slowly the edges are tried again before giving up. */
+const RECOVERY_PAUSE_MS = 10_000;
+const RECONNECT_TRIES = 12;
+const RECONNECT_MAX_MS = 8_000;
+
+class Engine {
+  readonly video = document.createElement("video");
+  player: Player | null = null;
+  network: Network | null = null;
+  private watcher: Watcher | null = null;
+  private reporter: Reporter | null = null;
+  private session: Session | null = null;
+  private play_id = 0;
+  private request_id = "";
+  private recovered_at_ms = 0;
+  private tries = 0;
+  private recovering = false;
+  private loaded = false;
+  private automatic = true;
+  private warmed: Promise<void> | null = null;
+
+  /** Everything that can be done before a title is chosen. Safe to call often. */
+  warm(): Promise<void> {
+    this.warmed ??= this.setUp();
+    return this.warmed;
+  }
+
+  private async setUp(): Promise<void> {
+    prepare();
+    if (!shaka.Player.isBrowserSupported()) throw { category: 4, code: 4032 };
+    const stage = document.getElementById("stage");
+    if (!stage) throw new Error("the page has no stage");
+    const { video } = this;
+    video.playsInline = true;
+    video.preload = "auto";
+    video.dataset["testid"] = "video";
+    video.volume = preferences().volume;
+    video.muted = preferences().muted;
+    stage.append(video);
+    this.watcher = new Watcher(video, {
+      playing: () => {
+        state.reconnecting.value = false;
+        this.tries = 0;
+      },
+      paused: () => this.reporter?.beat("paused"),
+      seeked: () => this.reporter?.beat(),
+      ended: () => {
+        if (this.session) bookmark(this.session.title_id, null);
+        this.reporter?.beat("ended");
+      },
+    });
+    this.player = new shaka.Player();
+    this.player.setVideoContainer(stage);
+    this.player.addEventListener("error", (event) => void this.onError((event as unknown as { detail: unknown }).detail));
+    for (const name of ["trackschanged", "variantchanged", "textchanged", "adaptation", "audiotrackschanged", "texttrackvisibility"]) {
+      this.player.addEventListener(name, () => this.refreshChoices());
+    }
+    this.player.addEventListener("downloadfailed", (event) => {
+      const { request, error, aborted } = event as unknown as { request: { uris: string[] }; error: unknown; aborted: boolean };
+      this.network?.failed(request.uris[0] ?? "", error, aborted);
+    });
+    measure({ player: this.player });
+    dressCaptions(this.player);
+    await this.player.attach(video);
+    void rehearse();
+  }
+
+  /** Plays a title; done when its first frame is on the screen, or it failed (which the state tells).
+   *  `clicked_at_ms` is on the clock of `performance.now()`; `from_s` overrides the bookmark. */
+  async start(title_id: string, clicked_at_ms: number, from_s?: number): Promise<void> {
+    const id = ++this.play_id;
+    performance.mark("nearcast:click", { startTime: clicked_at_ms });
+    this.letGo();
+    state.reset(title_id);
+    this.watcher?.reset();
+    this.tries = 0;
+    this.automatic = true;
+    try {
+      // The question to the control plane is already on its way while the player is made ready.
+      const asked = this.ask(title_id);
+      asked.catch(() => undefined);
+      await this.warm();
+      const session = await asked;
+      if (id !== this.play_id) return;
+      const seen = this.firstFrame(id, clicked_at_ms);
+      await this.loadTwice(id, session, from_s ?? session.resume_s);
+      await seen;
+    } catch (error) {
+      if (id === this.play_id) this.fail(error);
+    }
+  }
+
+  /** A start that finds all its edges dead is tried once more, with the edges of a new session. */
+  private async loadTwice(id: number, session: Session, from_s: number): Promise<void> {
+    try {
+      await this.load(id, session, from_s);
+    } catch (error) {
+      if (id !== this.play_id || !isTransient(playerProblem(error, this.request_id).code)) throw error;
+      const renewed = await this.ask(session.title_id);
+      if (id === this.play_id) await this.load(id, renewed, from_s);
+    }
+  }
+
+  private async ask(title_id: string): Promise<Session> {
+    const { throughput_bps } = preferences();
+    const device = { id: deviceId(), max_height: 2160, throughput_bps: Math.round(throughput_bps), user_agent: navigator.userAgent };
+    const { value, request_id } = await ask<Session>("POST", "/api/v1/play", { body: { title_id, device }, timeout_ms: 10_000 });
+    this.request_id = request_id;
+    return value;
+  }
+
+  private async load(id: number, session: Session, from_s: number): Promise<void> {
+    const player = this.player;
+    if (!player) return;
+    this.session = session;
+    this.loaded = false;
+    state.session.value = session;
+    this.network?.end();
+    this.network = new Network(session, () => player.getStats().estimatedBandwidth || preferences().throughput_bps);
+    measure({ session, network: this.network });
+    const license_url = new URL(session.license_url, location.href).href;
+    const profile = me.value?.profile;
+    const audio = preferences().audio || profile?.audio_language || "";
+    const captions = preferences().captions;
+    player.configure(configuration(session, license_url, { audio, text: captions === "off" ? "" : captions || profile?.text_language || "" }));
+    this.network.attach(player);
+    this.video.autoplay = true;
+    await player.load(inline(session.session_id, session.manifest), from_s > 1 ? from_s : null, "application/dash+xml");
+    if (id !== this.play_id) return;
+    this.loaded = true;
+    state.soundOnly.value = player.getVideoTracks().length === 0;
+    tracks.chooseCaption(player, captions || profile?.text_language || "off");
+    this.refreshChoices();
+    this.reporter?.end();
+    this.reporter = new Reporter(session.heartbeat_s, () => this.session?.session_id ?? session.session_id, () => this.heartbeat());
+    await this.letSoundOut();
+  }
+
+  /** Where a browser lets no sound out before a click (a page that was reloaded), the film plays on in silence and says so. */
+  private async letSoundOut(): Promise<void> {
+    if (!this.video.paused) return;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+      this.video.muted = true;
+      state.silenced.value = true;
+      await this.video.play().catch(() => undefined);
+    }
+  }
+
+  private firstFrame(id: number, clicked_at_ms: number): Promise<void> {
+    const { video } = this;
+    const frames = "requestVideoFrameCallback" in video;
+    measure({ clickToFrame_ms: null, startup_ms: null });
+    return new Promise((done) => {
+      const seen = (): void => {
+        if (id !== this.play_id || state.startup_ms.value !== null) return;
+        const took_ms = performance.now() - clicked_at_ms;
+        performance.mark("nearcast:first-frame");
+        state.startup_ms.value = took_ms;
+        measure({ clickToFrame_ms: took_ms, startup_ms: took_ms });
+        done();
+        this.player?.configure({ abr: { enabled: true }, streaming: STEADY });
+        this.refreshChoices();
+      };
+      if (frames) video.requestVideoFrameCallback(seen);
+      // Films without a picture have no frame to wait for.
+      video.addEventListener("playing", () => (state.soundOnly.value || !frames) && seen());
+    });
+  }
+
+  /** Ends the play and keeps the player ready for the next. */
+  async stop(): Promise<void> {
+    this.play_id += 1;
+    this.letGo();
+    state.status.value = "idle";
+    await this.player?.unload().catch(() => undefined);
+  }
+
+  private letGo(): void {
+    const bandwidth = this.player?.getStats().estimatedBandwidth ?? 0;
+    if (this.session && bandwidth > 0) keep({ throughput_bps: bandwidth });
+    if (this.session && this.video.currentTime > 1) bookmark(this.session.title_id, this.video.ended ? null : this.video.currentTime);
+    this.reporter?.end(this.video.ended ? "ended" : "paused");
+    this.network?.end();
+    this.reporter = null;
+    this.session = null;
+    this.video.autoplay = false;
+    this.video.pause();
+  }
+
+  // --- when something fails ---
+
+  private async onError(error: unknown): Promise<void> {
+    if (isShakaError(error) && error.severity === 1) return;
+    if (isShakaError(error) && (error.code === 7000 || error.code === 7001 || error.code === 7003)) return;
+    if (state.status.value === "failed" || !this.session) return;
+    if (this.recovering) return;
+    this.recovering = true;
+    try {
+      const { code } = playerProblem(error, this.request_id);
+      if (!this.loaded || !isTransient(code) || !(await this.recover())) this.fail(error);
+    } catch (refusal) {
+      this.fail(refusal);
+    } finally {
+      this.recovering = false;
+    }
+  }
+
+  /** All edges of the session failed. A new session brings other edges, to which the play moves without loading anew: what is
+   *  buffered and the licence stay. Without a control plane the old edges are tried again, less and less often. */
+  private async recover(): Promise<boolean> {
+    const { session, network, player } = this;
+    const id = this.play_id;
+    if (!session || !network || !player || this.tries >= RECONNECT_TRIES) return false;
+    this.tries += 1;
+    state.reconnecting.value = true;
+    if (Date.now() - this.recovered_at_ms > RECOVERY_PAUSE_MS) {
+      this.recovered_at_ms = Date.now();
+      try {
+        const renewed = await this.ask(session.title_id);
+        if (id !== this.play_id) return true;
+        this.adopt(renewed);
+      } catch (error) {
+        if (id !== this.play_id) return true;
+        // The gateway answers, and says no: the subscription lapsed, the title is gone. That ends it.
+        const status = error instanceof ApiError ? error.problem.status : 0;
+        if (status >= 400 && status < 500) throw error;
+      }
+    }
+    await new Promise((done) => setTimeout(done, Math.min(RECONNECT_MAX_MS, 250 * 2 ** this.tries)));
+    if (id !== this.play_id) return true;
+    network.forgive();
+    player.retryStreaming(0.1);
+    return true;
+  }
+
+  private adopt(session: Session): void {
+    this.session = session;
+    this.network?.adopt(session);
+    state.session.value = session;
+    measure({ session });
+  }
+
+  private fail(error: unknown): void {
+    const found = error instanceof ApiError ? problemOf(error) : playerProblem(error, this.request_id);
+    state.problem.value = found;
+    state.reconnecting.value = false;
+    state.status.value = found.status === 402 ? "lapsed" : "failed";
+    this.reporter?.beat("failed");
+    this.reporter?.end("failed");
+    this.reporter = null;
+    this.network?.end();
+    this.video.pause();
+  }
+
+  // --- what the viewer does ---
+
+  toggle(): void {
+    if (state.status.value === "ended") this.seek(0);
+    else if (this.video.paused) void this.video.play().catch(() => undefined);
+    else this.video.pause();
+  }
+
+  seek(to_s: number): void {
+    const end_s = this.video.duration || state.duration_s.value;
+    const target_s = Math.max(0, Math.min(to_s, Math.max(0, end_s - 0.1)));
+    this.video.currentTime = target_s;
+    state.position_s.value = target_s;
+    if (state.status.value === "ended") void this.video.play().catch(() => undefined);
+  }
+
+  setVolume(volume: number): void {
+    this.video.volume = Math.max(0, Math.min(1, volume));
+    this.video.muted = this.video.volume === 0;
+    state.silenced.value = false;
+  }
+
+  mute(muted = !this.video.muted): void {
+    this.video.muted = muted;
+    state.silenced.value = false;
+  }
+
+  chooseAudio(id: string): void {
+    if (this.player) tracks.chooseAudio(this.player, id);
+    this.refreshChoices();
+  }
+
+  chooseCaption(id: string): void {
+    if (this.player) tracks.chooseCaption(this.player, id);
+    keep({ captions: id });
+    this.refreshChoices();
+  }
+
+  chooseQuality(id: string): void {
+    if (this.player) this.automatic = tracks.chooseQuality(this.player, id);
+    this.refreshChoices();
+  }
+
+  private refreshChoices(): void {
+    // Before the first frame nobody can choose, and every millisecond counts.
+    if (!this.player || state.startup_ms.value === null) return;
+    state.audioChoices.value = tracks.audioChoices(this.player);
+    state.captionChoices.value = tracks.captionChoices(this.player);
+    state.qualityChoices.value = tracks.qualityChoices(this.player, this.automatic);
+  }
+
+  // --- what is told of it ---
+
+  private heartbeat(): Heartbeat {
+    const { video } = this;
+    const stats = this.player?.getStats();
+    const states = { ended: "ended", failed: "failed", paused: "paused" } as const;
+    return {
+      position_s: round(video.currentTime),
+      buffer_s: round(Math.max(0, state.buffered_s.value - video.currentTime)),
+      rendition: video.videoHeight ? `${video.videoHeight}p` : "",
+      stalled_s: round(this.watcher?.stalled_s ?? 0),
+      dropped_frames: stats?.droppedFrames || 0,
+      throughput_bps: Math.round(stats?.estimatedBandwidth || 0),
+      edge: this.network?.current?.appliance ?? "",
+      state: states[state.status.value as keyof typeof states] ?? "playing",
+      error_code: state.problem.value?.code ?? "",
+    };
+  }
+}
+
+function round(seconds: number): number {
+  return Math.round((seconds || 0) * 1000) / 1000;
+}
+
+export const engine = new Engine();

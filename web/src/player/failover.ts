@@ -1,0 +1,55 @@
+// Which edge the next request goes to, and how long it may stay silent. Pure: time and knowledge are arguments.
+//
+// The control plane names the edges, best first; steering documents may reorder them; an edge that failed this very player is
+// left at once and tried again after a pause that doubles with each failure (10 s … 160 s), as outlier ejection does it in Envoy.
+import type { EdgeChoice } from "../api/types";
+
+export interface Health {
+  failures: number;
+  failed_at_ms: number;
+}
+
+const PAUSE_MS = 10_000;
+const PAUSE_MAX_MS = 160_000;
+
+export function sickUntil(health: Health | undefined): number {
+  if (!health || health.failures === 0) return 0;
+  return health.failed_at_ms + Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** (health.failures - 1));
+}
+
+/** All edges, best first: well before sick, then as steering says, then as the session said; among the sick, soonest well first. */
+export function rank(
+  edges: readonly EdgeChoice[],
+  health: ReadonlyMap<string, Health>,
+  steering: readonly string[],
+  now_ms: number,
+): EdgeChoice[] {
+  const place = (edge: EdgeChoice): number => {
+    const told = steering.indexOf(edge.pathway);
+    return told < 0 ? steering.length + edges.indexOf(edge) : told;
+  };
+  const pause = (edge: EdgeChoice): number => Math.max(0, sickUntil(health.get(edge.pathway)) - now_ms);
+  return [...edges].sort((a, b) => pause(a) - pause(b) || place(a) - place(b));
+}
+
+export function afterFailure(health: Health | undefined, now_ms: number): Health {
+  // Requests run in parallel: the same outage fails several of them, which counts once.
+  if (health && now_ms - health.failed_at_ms < 3_000) return health;
+  return { failures: Math.min(8, (health?.failures ?? 0) + 1), failed_at_ms: now_ms };
+}
+
+/** Time without a first byte, and between bytes, after which a request moves on.
+ *  Short for the first round over the edges; longer for each further round, so that a slow line is not mistaken for dead edges. */
+export function patience(attempt: number, edges: number): { connection_ms: number; stall_ms: number } {
+  const round = Math.floor(attempt / Math.max(1, edges));
+  const factor = Math.min(8, 3 ** round);
+  return { connection_ms: 1_000 * factor, stall_ms: 1_500 * factor };
+}
+
+/** The edge that an address belongs to, and what follows its base. */
+export function locate(uri: string, edges: readonly EdgeChoice[]): { edge: EdgeChoice; rest: string } | null {
+  for (const edge of edges) {
+    if (uri.startsWith(edge.base_url)) return { edge, rest: uri.slice(edge.base_url.length) };
+  }
+  return null;
+}

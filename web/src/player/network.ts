@@ -1,0 +1,142 @@
+// The way to the edges: every media request is sent to the best edge known at that moment; what fails is learned from at once.
+// Steering documents are fetched in the background and never waited for: without a control plane the film goes on.
+import type { EdgeChoice, Session, SteeringDocument } from "../api/types";
+import { afterFailure, type Health, locate, patience, rank } from "./failover";
+import { isShakaError } from "./problems";
+import { type Player, shaka } from "./shaka";
+import { deviceId } from "./memory";
+
+const STEERING_FIRST_MS = 30_000;
+const STEERING_MIN_MS = 5_000;
+/** An edge that answers well this long after its last failure starts anew. */
+const FORGIVEN_MS = 300_000;
+
+export class Network {
+  /** The edge that answered last, and how often the player had to leave one. */
+  current: EdgeChoice | null = null;
+  switches = 0;
+
+  private readonly health = new Map<string, Health>();
+  private order: string[] = [];
+  private steering_url: string;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private asked_at_ms = 0;
+  private ended = false;
+  /** Every edge the manifest or a later session named: requests are recognised by them. */
+  private known: EdgeChoice[];
+
+  constructor(
+    private session: Session,
+    private readonly throughput: () => number,
+  ) {
+    this.known = [...session.edges];
+    this.steering_url = session.steering_url;
+    this.schedule(STEERING_FIRST_MS);
+  }
+
+  /** Takes part in every request of the player until `end`. */
+  attach(player: Player): void {
+    const net = player.getNetworkingEngine();
+    net?.clearAllRequestFilters();
+    net?.clearAllResponseFilters();
+    net?.registerRequestFilter((type, request) => this.onRequest(type, request));
+    net?.registerResponseFilter((type, response) => this.onResponse(type, response));
+  }
+
+  end(): void {
+    this.ended = true;
+    clearTimeout(this.timer);
+  }
+
+  /** Goes on with the edges of a newer session of the same title; its files have the same names everywhere. */
+  adopt(session: Session): void {
+    this.session = session;
+    this.known = [...session.edges, ...this.known];
+    this.steering_url = session.steering_url;
+    this.order = [];
+    this.forgive();
+  }
+
+  /** Every edge is given another chance. */
+  forgive(): void {
+    this.health.clear();
+  }
+
+  ranked(): EdgeChoice[] {
+    return rank(this.session.edges, this.health, this.order, Date.now());
+  }
+
+  /** Called for each failed attempt, before Shaka Player tries again. */
+  failed(uri: string, error: unknown, timed_out: boolean): void {
+    const aborted = isShakaError(error) && error.code === 7001 && !timed_out;
+    const found = locate(uri, this.known);
+    if (aborted || !found) return;
+    const { pathway } = found.edge;
+    this.health.set(pathway, afterFailure(this.health.get(pathway), Date.now()));
+    if (Date.now() - this.asked_at_ms > STEERING_MIN_MS) this.schedule(200);
+  }
+
+  private onRequest(type: number, request: shaka.extern.Request): void {
+    const { LICENSE, SEGMENT } = shaka.net.NetworkingEngine.RequestType;
+    if (type === LICENSE) {
+      request.headers["x-nearcast-session"] = this.session.session_id;
+      request.headers["x-nearcast-device"] = deviceId();
+      request.headers["content-type"] = "application/json";
+      request.uris = request.uris.map(withoutCmcd);
+      return;
+    }
+    if (type !== SEGMENT) return;
+    const found = locate(request.uris[0] ?? "", this.known);
+    const best = this.ranked()[0];
+    if (!found || !best) return;
+    // Shaka counts attempts through this list; the choice is made anew for each, so every place in it holds the best.
+    const uri = best.base_url + found.rest;
+    request.uris = request.uris.map(() => uri);
+    const attempt = (request as { attempt?: number }).attempt ?? 0;
+    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length);
+    request.retryParameters.connectionTimeout = connection_ms;
+    request.retryParameters.stallTimeout = stall_ms;
+  }
+
+  private onResponse(type: number, response: shaka.extern.Response): void {
+    if (type !== shaka.net.NetworkingEngine.RequestType.SEGMENT) return;
+    const found = locate(response.originalUri, this.known);
+    if (!found) return;
+    if (this.current && this.current !== found.edge) this.switches += 1;
+    this.current = found.edge;
+    const health = this.health.get(found.edge.pathway);
+    if (health && Date.now() - health.failed_at_ms > FORGIVEN_MS) this.health.delete(found.edge.pathway);
+  }
+
+  private schedule(in_ms: number): void {
+    clearTimeout(this.timer);
+    if (!this.ended && this.steering_url) this.timer = setTimeout(() => void this.steer(), in_ms);
+  }
+
+  private async steer(): Promise<void> {
+    this.asked_at_ms = Date.now();
+    let again_s = 60;
+    try {
+      const url = new URL(this.steering_url, location.href);
+      url.searchParams.set("_DASH_pathway", this.current?.pathway ?? this.ranked()[0]?.pathway ?? "");
+      url.searchParams.set("_DASH_throughput", String(Math.round(this.throughput())));
+      const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+      if (response.ok) {
+        const document = (await response.json()) as SteeringDocument;
+        this.order = document["SERVICE-LOCATION-PRIORITY"] ?? document["PATHWAY-PRIORITY"] ?? [];
+        if (document["RELOAD-URI"]) this.steering_url = new URL(document["RELOAD-URI"], url).href;
+        again_s = Math.max(5, document.TTL || 60);
+      }
+    } catch {
+      // The control plane is away: the order we have is good enough, and we ask again later.
+    }
+    this.schedule(again_s * 1000);
+  }
+}
+
+/** CMCD is for the edges; the control plane's addresses stay as they were given. */
+function withoutCmcd(uri: string): string {
+  const url = new URL(uri, location.href);
+  url.searchParams.delete("CMCD");
+  return url.href;
+}
