@@ -148,11 +148,16 @@ class System:
 
     def nginx_of(self, appliance: str) -> list[int]:
         """The nginx of an edge, master and workers."""
-        agent = self.identity(f"edge-{appliance}").pid
+        agent = self.process(f"edge-{appliance}").identity
         folder = str(self.home.edges / appliance)
-        found = {pid for pid in family(agent) if _name(pid) == "nginx"}
+        found = {pid for pid in family(agent.pid) if _name(pid) == "nginx"} if agent else set()
         found |= {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _name(pid) == "nginx" and mentions(pid, folder)}
         return sorted({each for pid in found for each in family(pid)})
+
+    def edge_pids(self, appliance: str) -> list[int]:
+        """The agent of an edge, if it runs now, and its nginx."""
+        agent = self.process(f"edge-{appliance}").identity
+        return [*([agent.pid] if agent else []), *self.nginx_of(appliance)]
 
     def pids(self) -> list[int]:
         """Everything that runs for this home, supervisor and all."""

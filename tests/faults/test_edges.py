@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -40,14 +41,28 @@ def playing(browser: Browser, system: System, film: Film) -> Iterator[Page]:
     system.wait_ready()
 
 
-def killed(system: System, appliance: str) -> AbstractContextManager[None]:
-    """kill -9 for nginx and its agent. The supervisor starts them again, which is no help to who waits for an answer."""
-    faults.killed([system.identity(f"edge-{appliance}").pid, *system.nginx_of(appliance)])
-    return nullcontext()
+@contextmanager
+def killed(system: System, appliance: str) -> Iterator[None]:
+    """kill -9 for nginx and its agent, and again whenever the supervisor has started them anew."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.is_set():
+            faults.killed(system.edge_pids(appliance))
+            over.wait(0.2)
+
+    faults.killed(system.edge_pids(appliance))
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
 
 
 def frozen(system: System, appliance: str) -> AbstractContextManager[None]:
-    return faults.frozen([system.identity(f"edge-{appliance}").pid, *system.nginx_of(appliance)])
+    return faults.frozen(system.edge_pids(appliance))
 
 
 @contextmanager

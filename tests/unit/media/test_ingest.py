@@ -21,7 +21,8 @@ from nearcast.media.settings import QualitySettings
 from nearcast.model.ingest import SideTrack
 from nearcast.model.manifest import Manifest
 from nearcast.model.services import EventsQuestion, JobQuestion, Nothing
-from nearcast.model.title import Metadata
+from nearcast.model.title import Metadata, Publication
+from tests.fakes import FakeCatalog
 from tests.unit.media import films
 from tests.unit.media.fleet import QUICK, Fleet, with_encode
 
@@ -164,13 +165,25 @@ def _frames(fleet: Fleet, title_id: str) -> list[list[str]]:
     return films.packets(fleet.file(title_id, best.file.name), "pts_time")
 
 
+class HaltingCatalog(FakeCatalog):
+    """Takes the first manifest and then nothing more, so that the job cannot end before the test has seen it at work."""
+
+    halts = True
+
+    async def publish(self, question: Publication) -> Publication:
+        if self.halts and question.title_id in self.held:
+            await asyncio.Event().wait()
+        return await super().publish(question)
+
+
 async def test_a_job_killed_while_it_packages_takes_nothing_back(tmp_path: Path, small_film: Path) -> None:
     """The folder is that of a job whose worker had packaged everything but published only part of it."""
-    async with Fleet(tmp_path) as fleet:
-        catalog = fleet.catalog
+    catalog = HaltingCatalog()
+    async with Fleet(tmp_path, catalog=catalog) as fleet:
         job = await fleet.submit(small_film, clear=True)
         renditions = tmp_path / "work" / job.id / "renditions"
         await until(lambda: (renditions / "240p.json").exists())
+    catalog.halts = False
     async with Fleet(tmp_path, catalog=catalog) as again:
         ended, _ = await again.ended(job.id)
     assert ended.state == "done"
