@@ -5,6 +5,7 @@ Keys reach the packager through its standard input as a flag file: they stand on
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def name_by_content(path: Path, out: Path, extension: str) -> File:
 
 def put_bytes(content: bytes, out: Path, extension: str) -> File:
     """The same for a small file in memory."""
-    part = out / f".{extension}.part"
+    part = out / f".{hashlib.sha256(content).hexdigest()}.{extension}.part"
     write_whole(part, content)
     return name_by_content(part, out, extension)
 

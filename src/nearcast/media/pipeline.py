@@ -15,7 +15,7 @@ import msgspec
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput
-from nearcast.media import encode, package, pictures, probe, quality, subtitles, tools
+from nearcast.media import embedded, encode, package, pictures, probe, quality, subtitles, tools
 from nearcast.media.boxes import sample_count
 from nearcast.media.files import write_whole
 from nearcast.media.manifests import Made, build
@@ -70,12 +70,13 @@ class Pipeline:
         self._text(plan)
         self._given_poster()
         stereo = [each for each in plan.audio if each.channels <= 2]
-        first = [*self._video(plan, STARTER), *self._audio(stereo)]
+        first = [*self._video(plan, STARTER), *self._audio(stereo), *self._embedded(plan)]
         later = [*self._video(plan, BETTER), *self._audio([each for each in plan.audio if each.channels > 2])]
         self._wait(first, later)
         self._check_length(plan)
         for media in [*self._media(plan, STARTER), *self._sounds(plan, stereo)]:
             self._pack(media)
+        self._embedded_text(plan)
         self._poster(plan)
         hashing.join()
         if self._hash_error:
@@ -84,9 +85,8 @@ class Pipeline:
         self._mark("playable")
         self._sprite(plan)
         self._wait(later, [])
-        for media in [*self._sounds(plan, [each for each in plan.audio if each.channels > 2]), *self._media(plan, BETTER)]:
-            self._pack(media)
-            self._publish(plan)
+        self._mark("encoded")
+        self._pack_all(plan, [*self._sounds(plan, [each for each in plan.audio if each.channels > 2]), *self._media(plan, BETTER)])
         self._publish(plan)
         self._mark("complete")
         self._quality(plan)
@@ -116,6 +116,8 @@ class Pipeline:
         side = tuple((track, self._side_audio(track)) for track in self._request.submission.audio)
         plan = make_plan(source, side, self._settings.encode, self._request.at_once)
         write(self._space.plan, plan)
+        if missing := embedded.left_out(source):
+            self._tell(Report(kind="warning", text=missing))
         self._progress("probe", path.name, 1, 1)
         return plan
 
@@ -150,6 +152,30 @@ class Pipeline:
                     plan.source.duration_s,
                     self._space.out,
                 )
+                write(note, made)
+            self._made.text.append(made)
+
+    def _embedded(self, plan: Plan) -> list[Work]:
+        """One task for all subtitles inside the film: none where there are none."""
+        if not embedded.readable(plan.source):
+            return []
+        folder = self._space.own_text
+        task = embedded.TextTask(source=plan.source, folder=str(folder), limits=self._settings.limits)
+        future = None if folder.exists() else self._farm.submit(embedded.extract, task)
+        return [Work(("subtitles",), folder, plan.source.duration_s, future)]
+
+    def _embedded_text(self, plan: Plan) -> None:
+        """The film's own subtitles come after those that were given; one that cannot be read costs no film."""
+        for stream in embedded.readable(plan.source):
+            note = self._space.text / f"own-{stream.index}.json"
+            made = read(note, TextTrack)
+            if made is None:
+                try:
+                    content = embedded.read(self._space.own_text, stream, self._settings.limits.subtitle_bytes)
+                except subtitles.BadSubtitles as error:
+                    self._tell(Report(kind="warning", text=error.message))
+                    continue
+                made = package.pack_text(content, stream.language, stream.label, plan.source.duration_s, self._space.out)
                 write(note, made)
             self._made.text.append(made)
 
@@ -227,7 +253,17 @@ class Pipeline:
             found.append(package.Media(name=track.name, path=path, segment_s=plan.segment_s, track=track))
         return found
 
+    def _pack_all(self, plan: Plan, found: Sequence[package.Media]) -> None:
+        """Side by side, for packaging is one thread's work; published in the order given, each as soon as it is there."""
+        with concurrent.futures.ThreadPoolExecutor(self._request.at_once, thread_name_prefix="package") as pool:
+            for media, future in [(each, pool.submit(self._packed, each)) for each in found]:
+                self._made.renditions[media.name] = future.result()
+                self._publish(plan)
+
     def _pack(self, media: package.Media) -> None:
+        self._made.renditions[media.name] = self._packed(media)
+
+    def _packed(self, media: package.Media) -> Rendition:
         note = self._space.renditions / f"{media.name}.json"
         made = read(note, Rendition)
         if made is None:
@@ -236,7 +272,7 @@ class Pipeline:
             write(note, made)
             self._progress("package", media.name, 1, 1)
             self._tell(Report(kind="rendition", text=media.name))
-        self._made.renditions[media.name] = made
+        return made
 
     # --- pictures ---
 
