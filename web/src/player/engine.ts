@@ -5,20 +5,21 @@ import type { Heartbeat, Session } from "../api/types";
 import { bookmark } from "../state/titles";
 import { me } from "../state/session";
 import { dressCaptions } from "./captions";
+import { givesUp, type Wait, waited } from "./giveup";
 import { measure } from "./measures";
 import { deviceId, keep, preferences } from "./memory";
 import { Network } from "./network";
-import { isShakaError, isTransient, playerProblem } from "./problems";
+import { isShakaError, isTransient, playerProblem, TIMEOUT } from "./problems";
 import { Reporter } from "./reporter";
 import { configuration, inline, type Player, prepare, rehearse, shaka, STEADY } from "./shaka";
 import * as state from "./state";
 import * as tracks from "./tracks";
 import { Watcher } from "./watcher";
 
-/** A new session is asked for this often at most; how often and how slowly the edges are tried again before giving up. */
-const RECOVERY_PAUSE_MS = 10_000;
-const RECONNECT_TRIES = 12;
+/** A new session is asked for this often at most; how slowly the edges are tried again; how often is looked whether all is in vain. */
+const RENEWAL_PAUSE_MS = 10_000;
 const RECONNECT_MAX_MS = 8_000;
+const WATCH_MS = 500;
 
 class Engine {
   readonly video = document.createElement("video");
@@ -29,10 +30,12 @@ class Engine {
   private session: Session | null = null;
   private play_id = 0;
   private request_id = "";
-  private recovered_at_ms = 0;
+  private renewed_at_ms = 0;
   private tries = 0;
   private recovering = false;
-  private loaded = false;
+  private place_s: number | undefined;
+  private wait: Wait | null = null;
+  private watch: ReturnType<typeof setInterval> | undefined;
   private automatic = true;
   private warmed: Promise<void> | null = null;
 
@@ -55,10 +58,7 @@ class Engine {
     video.muted = preferences().muted;
     stage.append(video);
     this.watcher = new Watcher(video, {
-      playing: () => {
-        state.reconnecting.value = false;
-        this.tries = 0;
-      },
+      playing: () => (this.tries = 0),
       paused: () => this.reporter?.beat("paused"),
       seeked: () => this.reporter?.beat(),
       ended: () => {
@@ -91,6 +91,8 @@ class Engine {
     state.reset(title_id);
     this.watcher?.reset();
     this.tries = 0;
+    this.renewed_at_ms = 0;
+    this.place_s = from_s;
     this.automatic = true;
     try {
       // The question to the control plane is already on its way while the player is made ready.
@@ -100,21 +102,30 @@ class Engine {
       const session = await asked;
       if (id !== this.play_id) return;
       const seen = this.firstFrame(id, clicked_at_ms);
-      await this.loadTwice(id, session, from_s ?? session.resume_s);
+      this.wait = null;
+      this.watch = setInterval(() => this.look(), WATCH_MS);
+      await this.begin(id, session, from_s ?? session.resume_s);
       await seen;
     } catch (error) {
       if (id === this.play_id) this.fail(error);
     }
   }
 
-  /** A start that finds all its edges dead is tried once more, with the edges of a new session. */
-  private async loadTwice(id: number, session: Session, from_s: number): Promise<void> {
-    try {
-      await this.load(id, session, from_s);
-    } catch (error) {
-      if (id !== this.play_id || !isTransient(playerProblem(error, this.request_id).code)) throw error;
-      const renewed = await this.ask(session.title_id);
-      if (id === this.play_id) await this.load(id, renewed, from_s);
+  /** The play that failed, once more: from where the viewer was, or wanted to begin. */
+  again(clicked_at_ms: number): Promise<void> {
+    return this.start(state.titleId.peek(), clicked_at_ms, this.place_s);
+  }
+
+  /** A start that finds all its edges dead is tried again, with the edges of a new session, until `look` ends it. */
+  private async begin(id: number, session: Session, from_s: number): Promise<void> {
+    for (let current = session; id === this.play_id; current = this.session ?? current) {
+      try {
+        return await this.load(id, current, from_s);
+      } catch (error) {
+        if (id !== this.play_id || !isTransient(playerProblem(error, this.request_id).code)) throw error;
+      }
+      await this.renew();
+      await this.pause();
     }
   }
 
@@ -130,10 +141,12 @@ class Engine {
     const player = this.player;
     if (!player) return;
     this.session = session;
-    this.loaded = false;
     state.session.value = session;
-    this.network?.end();
-    this.network = new Network(session, () => player.getStats().estimatedBandwidth || preferences().throughput_bps);
+    this.network ??= new Network(
+      session,
+      () => player.getStats().estimatedBandwidth || preferences().throughput_bps,
+      () => void this.renew(),
+    );
     measure({ session, network: this.network });
     const license_url = new URL(session.license_url, location.href).href;
     const profile = me.value?.profile;
@@ -144,7 +157,6 @@ class Engine {
     this.video.autoplay = true;
     await player.load(inline(session.session_id, session.manifest), from_s > 1 ? from_s : null, "application/dash+xml");
     if (id !== this.play_id) return;
-    this.loaded = true;
     state.soundOnly.value = player.getVideoTracks().length === 0;
     tracks.chooseCaption(player, captions || profile?.text_language || "off");
     this.refreshChoices();
@@ -201,7 +213,9 @@ class Engine {
     if (this.session && this.video.currentTime > 1) bookmark(this.session.title_id, this.video.ended ? null : this.video.currentTime);
     this.reporter?.end(this.video.ended ? "ended" : "paused");
     this.network?.end();
+    clearInterval(this.watch);
     this.reporter = null;
+    this.network = null;
     this.session = null;
     this.video.autoplay = false;
     this.video.pause();
@@ -212,45 +226,57 @@ class Engine {
   private async onError(error: unknown): Promise<void> {
     if (isShakaError(error) && error.severity === 1) return;
     if (isShakaError(error) && (error.code === 7000 || error.code === 7001 || error.code === 7003)) return;
-    if (state.status.value === "failed" || !this.session) return;
-    if (this.recovering) return;
+    if (!this.session || this.recovering || ["failed", "lapsed"].includes(state.status.value)) return;
+    if (!isTransient(playerProblem(error, this.request_id).code)) return this.fail(error);
     this.recovering = true;
-    try {
-      const { code } = playerProblem(error, this.request_id);
-      if (!this.loaded || !isTransient(code) || !(await this.recover())) this.fail(error);
-    } catch (refusal) {
-      this.fail(refusal);
-    } finally {
-      this.recovering = false;
-    }
+    await this.recover().finally(() => (this.recovering = false));
+  }
+
+  /** Shaka Player has given a segment up: after a pause, longer each time, it is told to go on. `look` ends what leads nowhere. */
+  private async recover(): Promise<void> {
+    const id = this.play_id;
+    await this.pause();
+    if (id !== this.play_id) return;
+    this.network?.forgive();
+    this.player?.retryStreaming(0.1);
+  }
+
+  private pause(): Promise<void> {
+    this.tries += 1;
+    return new Promise((done) => setTimeout(done, Math.min(RECONNECT_MAX_MS, 250 * 2 ** this.tries)));
   }
 
   /** All edges of the session failed. A new session brings other edges, to which the play moves without loading anew: what is
-   *  buffered and the licence stay. Without a control plane the old edges are tried again, less and less often. */
-  private async recover(): Promise<boolean> {
-    const { session, network, player } = this;
+   *  buffered and the licence stay. Without a control plane the old edges are tried on. */
+  private async renew(): Promise<void> {
+    const { session } = this;
     const id = this.play_id;
-    if (!session || !network || !player || this.tries >= RECONNECT_TRIES) return false;
-    this.tries += 1;
-    state.reconnecting.value = true;
-    if (Date.now() - this.recovered_at_ms > RECOVERY_PAUSE_MS) {
-      this.recovered_at_ms = Date.now();
-      try {
-        const renewed = await this.ask(session.title_id);
-        if (id !== this.play_id) return true;
-        this.adopt(renewed);
-      } catch (error) {
-        if (id !== this.play_id) return true;
-        // The gateway answers, and says no: the subscription lapsed, the title is gone. That ends it.
-        const status = error instanceof ApiError ? error.problem.status : 0;
-        if (status >= 400 && status < 500) throw error;
-      }
+    if (!session || (this.renewed_at_ms && Date.now() - this.renewed_at_ms < RENEWAL_PAUSE_MS)) return;
+    this.renewed_at_ms = Date.now();
+    try {
+      const renewed = await this.ask(session.title_id);
+      if (id === this.play_id) this.adopt(renewed);
+    } catch (error) {
+      // The gateway answers, and says no: the subscription lapsed, the title is gone. That ends it.
+      const status = error instanceof ApiError ? error.problem.status : 0;
+      if (id === this.play_id && status >= 400 && status < 500) this.fail(error);
     }
-    await new Promise((done) => setTimeout(done, Math.min(RECONNECT_MAX_MS, 250 * 2 ** this.tries)));
-    if (id !== this.play_id) return true;
-    network.forgive();
-    player.retryStreaming(0.1);
-    return true;
+  }
+
+  /** Tells a viewer who waits that other edges are tried, and ends a play for which they wait in vain. */
+  private look(): void {
+    const { network, session, video } = this;
+    if (!network || !session) return;
+    const { untried } = network;
+    this.wait = waited(this.wait, {
+      now_ms: performance.now(),
+      waiting: state.status.value === "loading" || state.stalled.value,
+      bytes: network.received_bytes,
+      ahead_s: state.buffered_s.value - video.currentTime,
+      untried,
+    });
+    state.reconnecting.value = this.wait !== null && untried < session.edges.length;
+    if (givesUp(this.wait, untried)) this.fail(network.last_error ?? TIMEOUT);
   }
 
   private adopt(session: Session): void {
@@ -262,14 +288,18 @@ class Engine {
 
   private fail(error: unknown): void {
     const found = error instanceof ApiError ? problemOf(error) : playerProblem(error, this.request_id);
+    this.play_id += 1;
+    clearInterval(this.watch);
+    if (state.startup_ms.value !== null) this.place_s = this.video.currentTime;
     state.problem.value = found;
     state.reconnecting.value = false;
     state.status.value = found.status === 402 ? "lapsed" : "failed";
-    this.reporter?.beat("failed");
     this.reporter?.end("failed");
     this.reporter = null;
     this.network?.end();
     this.video.pause();
+    // Otherwise it would go on asking the edges, and begin to play behind the panel.
+    void this.player?.unload().catch(() => undefined);
   }
 
   // --- what the viewer does ---

@@ -1,8 +1,9 @@
-// The way to the edges: every media request is sent to the best edge known at that moment; what fails is learned from at once.
+// The way to the edges: every media request is sent to the best edge known at that moment; what fails is learned from at once,
+// and who made this room hears of it when no edge is left that has not failed.
 // Steering documents are fetched in the background and never waited for: without a control plane the film goes on.
 import type { EdgeChoice, Session, SteeringDocument } from "../api/types";
 import { afterFailure, type Health, locate, patience, rank } from "./failover";
-import { isShakaError } from "./problems";
+import { isShakaError, TIMEOUT } from "./problems";
 import { type Player, shaka } from "./shaka";
 import { deviceId } from "./memory";
 
@@ -15,8 +16,14 @@ export class Network {
   /** The edge that answered last, and how often the player had to leave one. */
   current: EdgeChoice | null = null;
   switches = 0;
+  /** Bytes of the film that have come so far, and why the last attempt to get some failed. */
+  received_bytes = 0;
+  last_error: unknown = null;
 
   private readonly health = new Map<string, Health>();
+  /** Edges that failed since the last byte from any. */
+  private readonly silent = new Set<string>();
+  private readonly heard = new WeakSet<object>();
   private order: string[] = [];
   private steering_url: string;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -28,10 +35,16 @@ export class Network {
   constructor(
     private session: Session,
     private readonly throughput: () => number,
+    private readonly exhausted: () => void,
   ) {
     this.known = [...session.edges];
     this.steering_url = session.steering_url;
     this.schedule(STEERING_FIRST_MS);
+  }
+
+  /** Edges of the session of which nothing was asked in vain since the last byte. */
+  get untried(): number {
+    return this.session.edges.filter((each) => !this.silent.has(each.pathway)).length;
   }
 
   /** Takes part in every request of the player until `end`. */
@@ -73,6 +86,9 @@ export class Network {
     if (aborted || !found) return;
     const { pathway } = found.edge;
     this.health.set(pathway, afterFailure(this.health.get(pathway), Date.now()));
+    this.last_error = timed_out ? TIMEOUT : error;
+    this.silent.add(pathway);
+    if (this.untried === 0) this.exhausted();
     if (Date.now() - this.asked_at_ms > STEERING_MIN_MS) this.schedule(200);
   }
 
@@ -89,6 +105,7 @@ export class Network {
     const found = locate(request.uris[0] ?? "", this.known);
     const best = this.ranked()[0];
     if (!found || !best) return;
+    this.listen(request);
     // Shaka counts attempts through this list; the choice is made anew for each, so every place in it holds the best.
     const uri = best.base_url + found.rest;
     request.uris = request.uris.map(() => uri);
@@ -96,6 +113,18 @@ export class Network {
     const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length);
     request.retryParameters.connectionTimeout = connection_ms;
     request.retryParameters.stallTimeout = stall_ms;
+  }
+
+  /** Counts the request's bytes as they come; of a slow segment as well, and of no error's body. */
+  private listen(request: shaka.extern.Request): void {
+    if (this.heard.has(request)) return;
+    this.heard.add(request);
+    const before = request.streamDataCallback;
+    request.streamDataCallback = async (data) => {
+      this.received_bytes += data.byteLength;
+      this.silent.clear();
+      await before?.(data);
+    };
   }
 
   private onResponse(type: number, response: shaka.extern.Response): void {

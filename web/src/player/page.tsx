@@ -119,7 +119,7 @@ function useAwake(held: boolean): { awake: boolean; stir: () => void; doze: () =
 
 function Waiting({ title }: { title: Title | undefined }) {
   const loading = state.status.value === "loading";
-  if (!loading && !state.stalled.value && !state.reconnecting.value) return null;
+  if (!loading && !state.stalled.value) return null;
   return (
     <div class="player-waiting" role="status" data-testid="player-waiting">
       <span class="ring" />
@@ -167,12 +167,11 @@ function Broken({ id }: { id: string }) {
   if (!problem) return null;
   const lapsed = state.status.value === "lapsed";
   const title = lapsed ? "Renew to keep watching" : problem.status === 409 ? "Not ready yet" : "The film does not play";
-  const again = (event: MouseEvent): void => void engine.start(id, event.timeStamp, state.position_s.peek() || undefined);
   return (
     <div class="player-panel">
       <ProblemPanel problem={problem} title={title} testid={lapsed ? "subscription-lapsed" : "player-error"}>
         {lapsed && <p class="problem-hint">Your profiles, your list and your places in films are kept. Once the subscription is renewed, Play works again at once.</p>}
-        <button class="button primary" data-testid="try-again" onClick={again}>
+        <button class="button primary" data-testid="try-again" onClick={(event) => void engine.again(event.timeStamp)}>
           <Play size={20} /> Try again
         </button>
         {lapsed && <a class="button" href="#/account">Account</a>}

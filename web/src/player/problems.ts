@@ -17,6 +17,9 @@ export interface ShakaError {
 const NETWORK = 1, TEXT = 2, MEDIA = 3, MANIFEST = 4, STREAMING = 5, DRM = 6;
 const LICENSE_REQUEST = 2;
 
+/** What Shaka Player makes of a request that stayed without an answer. */
+export const TIMEOUT: ShakaError = { category: 1, code: 1003 };
+
 export function isShakaError(error: unknown): error is ShakaError {
   return typeof error === "object" && error !== null && "category" in error && "code" in error;
 }

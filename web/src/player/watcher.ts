@@ -1,10 +1,8 @@
 // What the video element says, as signals for the controls and as a meter of stalls.
+import { NO_DATA_S } from "./giveup";
 import { keep } from "./memory";
 import { measure } from "./measures";
 import * as state from "./state";
-
-/** Less than this ahead of the playhead is as good as nothing. */
-const NO_DATA_S = 0.3;
 
 interface Heard {
   playing: () => void;
