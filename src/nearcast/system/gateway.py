@@ -7,12 +7,24 @@ from pathlib import Path
 import msgspec
 
 import nearcast
+from nearcast.base import paths
 from nearcast.model.services import Accounts, Catalog, Discovery, History, Home, Ingest, License, Playback, Search
-from nearcast.system import places, tls
+from nearcast.system import edge, places, tls
 from nearcast.system.part import Part, System
+from nearcast.system.settings import Settings
 
 WEB_ROOT = Path(nearcast.__file__).parents[2] / "web" / "dist"
 """The built web app of a clone."""
+
+
+def own_origins(settings: Settings) -> tuple[str, ...]:
+    """Where manifests and licences come from, and where films are uploaded to, as browsers reach them."""
+    return settings.gateway.public_url or places.gateway_url(settings), places.upload_url(settings)
+
+
+def edge_origins(home: paths.Home, settings: Settings) -> tuple[str, ...]:
+    """The edges of this machine, as players reach them."""
+    return tuple(edge.completed(home, settings, each).public_address for each in settings.appliances)
 
 
 async def build(system: System, process: str) -> Part:
@@ -23,6 +35,7 @@ async def build(system: System, process: str) -> Part:
     from nearcast.base.web import serve_asgi
     from nearcast.control.gateway.application import GatewayKeys, application
     from nearcast.control.gateway.call import GatewayClients
+    from nearcast.control.gateway.origins import Origins
     from nearcast.system.stores import origin_store
 
     settings = system.settings
@@ -42,6 +55,7 @@ async def build(system: System, process: str) -> Part:
     own = settings.gateway
     if not own.public_url and settings.network.public_name:
         own = msgspec.structs.replace(own, public_url=places.gateway_url(settings))
+    origins = Origins(clients.discovery, own_origins(settings), edge_origins(system.home, settings), system.clock)
     app = application(
         own,
         clients,
@@ -51,6 +65,9 @@ async def build(system: System, process: str) -> Part:
         WEB_ROOT if WEB_ROOT.is_dir() else None,
         exposition=scraper.text,
         registry=REGISTRY,
+        origins=origins,
     )
+    if not own.content_origins:
+        await origins.start()
     server = await serve_asgi(app, places.listen_host(settings), settings.network.gateway_port, tls=tls.current(system.home, settings))
-    return Part(closers=[server.stop], addresses=[server.url], failed=server.wait)
+    return Part(closers=[origins.stop, server.stop], failed=server.wait)

@@ -103,12 +103,14 @@ def publication(
     )
 
 
-def session(title_id: str = "t_one", *, expires_at: float = 2e9, account_id: str = "a_me", profile_id: str = "p_me") -> SessionCapability:
+def session(
+    title_id: str = "t_one", *, expires_at: float = 2e9, account_id: str = "a_me", profile_id: str = "p_me", device_id: str = "device"
+) -> SessionCapability:
     return SessionCapability(
         account_id=account_id,
         profile_id=profile_id,
         title_id=title_id,
-        device_id="device",
+        device_id=device_id,
         max_height=1080,
         key_labels=("AUDIO", "SD", "HD"),
         issued_at=0.0,

@@ -65,14 +65,17 @@ def application(
     *,
     exposition: Callable[[], Awaitable[str]] | None = None,
     registry: CollectorRegistry | None = None,
+    origins: Callable[[], tuple[str, ...]] = tuple,
 ) -> Application:
-    """The gateway. ``store`` is the origin's, for posters; ``registry`` takes the gateway's own metrics.
+    """The gateway. ``store`` is the origin's, for posters; ``registry`` takes the gateway's own metrics; ``origins`` tells from where
+    the page may fetch besides, if the settings do not.
 
     ``exposition`` gives the Prometheus text of all processes (``base.metrics.Scraper.text``); without it /metrics tells of the
     gateway alone. Raises BadProxy for a network in ``settings`` that is none.
     """
     registry = registry or CollectorRegistry()
-    return GatewayApplication(settings, clients, store, keys, clock or SystemClock(), web_root, exposition or _own(registry), registry)
+    exposition = exposition or _own(registry)
+    return GatewayApplication(settings, clients, store, keys, clock or SystemClock(), web_root, exposition, registry, origins)
 
 
 def reference() -> str:
@@ -100,6 +103,7 @@ class GatewayApplication:
         web_root: Path | None,
         exposition: Callable[[], Awaitable[str]],
         registry: CollectorRegistry,
+        origins: Callable[[], tuple[str, ...]],
     ) -> None:
         self._settings = settings
         self._proxies = address.networks(settings.proxies)
@@ -110,7 +114,7 @@ class GatewayApplication:
         self._observer = Observer(registry)
         self._clock = clock
         self._document = b""
-        self._security = {tls: headers.security_headers(settings.content_origins, tls=tls) for tls in (False, True)}
+        self._origins = origins
         pictures = Pictures(
             clients.catalog,
             store,
@@ -140,7 +144,8 @@ class GatewayApplication:
             answer = await self._answered(request, note)
             if request.headers.get("accept-encoding"):
                 answer = compressed(answer, request.headers["accept-encoding"])
-            extra = [(b"x-request-id", request_id.encode()), *self._security[note.tls]]
+            origins = self._settings.content_origins or self._origins()
+            extra = [(b"x-request-id", request_id.encode()), *headers.security_headers(origins, tls=note.tls)]
             await send_answer(send, answer, extra, head=request.method == "HEAD")
         finally:
             self._observer.running.dec()

@@ -36,6 +36,8 @@ NewPassword = Annotated[str, Meta(min_length=8, max_length=256)]
 ProfileName = Annotated[str, Meta(max_length=30, pattern=_line(_OVERRIDES))]
 Language = Annotated[str, Meta(max_length=35, pattern="^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")]
 Id = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+DeviceId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}$")]
+"""What a header can carry as it is: the licence request names the device in one."""
 Year = Annotated[int, Meta(ge=1870, le=2200)]
 Genre = Annotated[str, Meta(max_length=40, pattern=_line())]
 Genres = Annotated[tuple[Genre, ...], Meta(max_length=10)]
@@ -135,7 +137,7 @@ class ThumbnailsAnswer(Struct, frozen=True, kw_only=True):
 class DeviceBody(Struct, frozen=True, kw_only=True):
     """What the player can do. ``id``: a random name that the browser keeps; licences are bound to it."""
 
-    id: Annotated[str, Meta(max_length=128)] = ""
+    id: DeviceId
     max_height: Height = 2160
     throughput_bps: Rate = 0
     user_agent: Annotated[str, Meta(max_length=500)] = ""
@@ -143,7 +145,7 @@ class DeviceBody(Struct, frozen=True, kw_only=True):
 
 class PlayBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title_id: Id
-    device: DeviceBody = DeviceBody()
+    device: DeviceBody
 
 
 class SteeringQuery(
@@ -190,7 +192,7 @@ class LicenseHeaders(Struct, frozen=True, kw_only=True, rename={"session": "x-ne
     """Whose licence it is: the session's id, and the device that pressed Play."""
 
     session: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{16,2000}$")]
-    device: Annotated[str, Meta(max_length=128)] = ""
+    device: DeviceId
 
 
 class AccountBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

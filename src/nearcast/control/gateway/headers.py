@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 COOKIE = "nearcast"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{4,64}")
@@ -36,7 +37,8 @@ def content_security_policy(content_origins: Sequence[str]) -> str:
     return "; ".join(f"{name} {value}" for name, value in parts.items())
 
 
-def security_headers(content_origins: Sequence[str], *, tls: bool) -> list[tuple[bytes, bytes]]:
+@lru_cache(maxsize=8)
+def security_headers(content_origins: tuple[str, ...], *, tls: bool) -> tuple[tuple[bytes, bytes], ...]:
     """What goes with every answer, ready for ASGI."""
     headers = {
         "content-security-policy": content_security_policy(content_origins),
@@ -48,7 +50,7 @@ def security_headers(content_origins: Sequence[str], *, tls: bool) -> list[tuple
     }
     if tls:
         headers["strict-transport-security"] = "max-age=31536000"
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+    return tuple((name.encode(), value.encode()) for name, value in headers.items())
 
 
 def session_cookie(token: str, max_age_s: float, *, tls: bool) -> str:

@@ -45,15 +45,16 @@ class Pictures:
         self._held_bytes = 0
 
     async def manifest(self, title_id: str) -> Manifest:
-        """The title's manifest. Raises NoPicture where nothing is published yet."""
+        """The title's manifest. Raises NoPicture where nothing is published, not yet or no more."""
         question = TitleQuestion(title_id=title_id)
 
         async def ask() -> Manifest | None:
-            return (await self._catalog.publication(question)).manifest
+            publication = await self._catalog.publication(question)
+            return None if publication.state == "unpublished" else publication.manifest
 
         manifest = await self._manifests.get(title_id, ask)
         if manifest is None:
-            raise NoPicture(f"the title {title_id} has no pictures yet")
+            raise NoPicture(f"the title {title_id} has no pictures")
         return manifest
 
     async def answer(self, title_id: str, file: File, if_none_match: str) -> Answer:

@@ -23,7 +23,10 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     ] = ()
     content_origins: Annotated[
         tuple[str, ...],
-        Meta(description="origins besides its own from which the page may fetch: edges and uploads; empty: any http or https origin"),
+        Meta(
+            description="origins besides its own from which the page may fetch, as https://*.edges.example.org; empty: public_url,"
+            " uploads and every edge that is known, or any http or https origin while none is, or more than 100 are"
+        ),
     ] = ()
     metrics_from: Annotated[tuple[str, ...], Meta(description="addresses or networks that may read /metrics")] = ("127.0.0.0/8", "::1/128")
     body_max_bytes: Annotated[int, Meta(ge=1024, description="largest request body that is taken")] = 1 << 20

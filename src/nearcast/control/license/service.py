@@ -84,12 +84,12 @@ def selected(keys: Sequence[ContentKey], asked: Sequence[bytes], labels: Sequenc
 
 
 def check_binding(session: SessionCapability, *, account_id: str, device_id: str) -> None:
-    """Raises WrongSession unless account and device are those that pressed Play."""
+    """Raises WrongSession unless account and device are those that pressed Play. No device at all is nobody's."""
     same_account = hmac.compare_digest(session.account_id.encode(), account_id.encode("utf-8", "replace"))
     same_device = hmac.compare_digest(session.device_id.encode(), device_id.encode("utf-8", "replace"))
     if not same_account:
         raise WrongSession("this session belongs to another account")
-    if not same_device:
+    if not same_device or not device_id:
         raise WrongSession("this session belongs to another device")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearcast.base.errors import Conflict, NotFound, Unavailable
+from nearcast.base.errors import BadInput, Conflict, NotFound, Unavailable
 
 
 class UnknownTitle(NotFound):
@@ -24,3 +24,10 @@ class NothingToPlay(Conflict):
 
     code = "NC4803"
     cure = "wait until the film is prepared, or allow a larger max_height"
+
+
+class NoDevice(BadInput):
+    """The player did not say which device it is on, so that its licence could not be bound to one."""
+
+    code = "NC4804"
+    cure = "send a random name of the device as device.id, the same one each time"

@@ -21,6 +21,8 @@ from nearcast.model.manifest import Manifest
 from nearcast.model.rendition import Rendition, TextTrack
 from nearcast.model.route import EdgeChoice
 
+VMAF = "urn:nearcast:vmaf:2026"
+"""A property of a Representation: its VMAF against the source, harmonic mean over frames. Players that do not know it pass it by."""
 CLEAR_KEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
 _ILLEGAL = {code: None for code in range(0x20) if code not in (0x9, 0xA, 0xD)} | {0xFFFE: None, 0xFFFF: None, 0x7F: None}
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
@@ -106,9 +108,10 @@ def _representation(each: Rendition) -> str:
         shape += f' frameRate="{frame_rate(each.frame_rate)}"' if each.frame_rate > 0 else ""
     elif each.sample_rate_hz:
         shape = f' audioSamplingRate="{each.sample_rate_hz}"'
+    quality = _descriptor("SupplementalProperty", VMAF, f"{each.vmaf.harmonic_mean:.2f}") if each.vmaf else ""
     return (
         f'<Representation id="{_text(each.file.root[:16])}" bandwidth="{max(each.bitrate_bps, each.peak_bitrate_bps)}"'
-        f' codecs="{_text(each.codec)}"{shape}>\n'
+        f' codecs="{_text(each.codec)}"{shape}>\n{quality}'
         f"<BaseURL>{_text(each.file.name)}</BaseURL>\n"
         f'<SegmentBase indexRange="{each.index_range[0]}-{each.index_range[1]}">'
         f'<Initialization range="{each.init_range[0]}-{each.init_range[1]}"/></SegmentBase>\n'

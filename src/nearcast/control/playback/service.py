@@ -17,7 +17,7 @@ from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import DeadlineExceeded, NearcastError, Unavailable
 from nearcast.base.ids import RandomBytes
 from nearcast.control.playback import hls, selection
-from nearcast.control.playback.errors import NoEdge, NothingToPlay, UnknownTitle
+from nearcast.control.playback.errors import NoDevice, NoEdge, NothingToPlay, UnknownTitle
 from nearcast.control.playback.mpd import mpd
 from nearcast.control.playback.settings import PlaybackSettings
 from nearcast.model.account import Entitlement
@@ -80,7 +80,9 @@ class PlaybackService:
         self._grants: Cache[GrantQuestion, Grant] = Cache(clock, fresh_s=settings.publication_cache_s, **bounds)
 
     async def play(self, question: PlayQuestion) -> PlayAnswer:
-        """A session, or why there is none. Raises UnknownTitle, NothingToPlay, NoEdge, and what the services asked raise."""
+        """A session, or why there is none. Raises NoDevice, UnknownTitle, NothingToPlay, NoEdge, and what the services asked raise."""
+        if not question.device.id:
+            raise NoDevice("the player names no device")
         max_height = max(1, min(question.device.max_height, HEIGHT_MAX))
         entitlement, grant, publication, bookmark = await self._ask(question, max_height)
         if publication.state == "unpublished":

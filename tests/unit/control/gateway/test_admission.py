@@ -15,7 +15,10 @@ from nearcast.control.gateway.api.table import ROUTES
 from nearcast.control.gateway.application import application
 from nearcast.control.gateway.routes import Route
 from nearcast.control.gateway.settings import GatewaySettings
+from nearcast.control.gateway.wire import Application
+from nearcast.model.services import AccountChange
 from tests.fakes import World
+from tests.unit.control.gateway.conftest import client_of
 
 FOR_ANYBODY = {
     ("POST", "/api/v1/login"),
@@ -50,6 +53,15 @@ async def test_nobody_gets_in_without_a_token(anybody: httpx.AsyncClient, route:
 async def test_a_viewer_gets_to_nothing_of_an_admins(viewer: httpx.AsyncClient, route: Route) -> None:
     answer = await viewer.request(route.method, address(route), json={})
     assert (answer.status_code, answer.json()["code"]) == (403, "NC4708")
+
+
+@pytest.mark.parametrize("route", [each for each in [*named("viewer"), *named("admin")] if each.values[0].method == "GET"])
+async def test_a_sign_in_that_was_ended_reads_nothing(app: Application, world: World, route: Route) -> None:
+    """Within the seconds for which accounts' answer is kept, not when the token expires."""
+    async with client_of(app, token=world.accounts.token(route.role or "viewer")) as client:
+        await world.accounts.change(AccountChange(account_id=f"a_{route.role}", revoke_tokens=True))
+        answer = await client.get(address(route))
+    assert answer.status_code == 401, answer.text
 
 
 async def test_a_capability_in_a_mistyped_address_stays_out_of_the_log(viewer: httpx.AsyncClient) -> None:

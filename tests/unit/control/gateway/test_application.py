@@ -35,8 +35,13 @@ def problem(answer: httpx.Response, status: int, code: str = "NC4") -> dict[str,
     return found
 
 
+def wanted(title_id: str = "t_film") -> dict[str, Any]:
+    """What a player sends when Play is pressed."""
+    return {"title_id": title_id, "device": {"id": "d_1"}}
+
+
 async def play(client: httpx.AsyncClient, title_id: str = "t_film") -> dict[str, Any]:
-    answer = await client.post("/api/v1/play", json={"title_id": title_id, "device": {"id": "d_1"}})
+    answer = await client.post("/api/v1/play", json=wanted(title_id))
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -138,7 +143,7 @@ async def test_what_is_unknown(viewer: httpx.AsyncClient, admin: httpx.AsyncClie
         await viewer.get("/api/v1/titles/t_none"),
         await viewer.get("/api/v1/titles/t_none/poster.jpg"),
         await viewer.put("/api/v1/titles/t_none/opinion", json={}),
-        await viewer.post("/api/v1/play", json={"title_id": "t_none"}),
+        await viewer.post("/api/v1/play", json=wanted("t_none")),
         await admin.get("/api/v1/ingest/j_none"),
         await admin.patch("/api/v1/accounts/a_none", json={}),
         await admin.delete("/api/v1/titles/t_none"),
@@ -153,7 +158,9 @@ async def test_metadata_and_withdrawal(admin: httpx.AsyncClient, viewer: httpx.A
     assert changed == {"name": "A Film", "synopsis": "Once.", "year": 1999, "genres": ["Drama"], "credit": ""}
     assert (await admin.patch(FILM, json={"year": None})).json()["metadata"]["year"] is None
     assert (await admin.delete(FILM)).status_code == 204
-    problem(await viewer.post("/api/v1/play", json={"title_id": "t_film"}), 404, "NC4801")
+    problem(await viewer.post("/api/v1/play", json=wanted()), 404, "NC4801")
+    problem(await viewer.get(f"{FILM}/poster.jpg"), 404, "NC4713")
+    problem(await viewer.get(f"{FILM}/thumbnails.jpg"), 404, "NC4713")
     problem(await viewer.patch(FILM, json={"name": "Mine"}), 403, "NC4708")
 
 
@@ -203,17 +210,39 @@ async def test_a_licence(viewer: httpx.AsyncClient) -> None:
     assert "x-nearcast-session" in missing["message"]
 
 
+@pytest.mark.parametrize("device", [None, {}, {"id": ""}, {"id": "two words"}, {"id": "d" * 129}, {"id": "ü"}])
+async def test_a_player_has_to_name_its_device(viewer: httpx.AsyncClient, device: dict[str, str] | None) -> None:
+    body = {"title_id": "t_film"} | ({} if device is None else {"device": device})
+    problem(await viewer.post("/api/v1/play", json=body), 400, "NC4702")
+
+
+async def test_a_licence_is_for_a_device_that_is_named(viewer: httpx.AsyncClient) -> None:
+    session = await play(viewer)
+    named = {"x-nearcast-session": session["session_id"]}
+    for headers in (named, {**named, "x-nearcast-device": ""}):
+        problem(await viewer.post("/api/v1/license", json={"kids": ["A" * 22]}, headers=headers), 400, "NC4702")
+
+
+async def test_a_lapse_is_told_at_play_and_ends_no_film(viewer: httpx.AsyncClient, world: World) -> None:
+    """A session is a right for the film's length: its licence is given after the subscription lapsed, too."""
+    session = await play(viewer)
+    await world.accounts.change(AccountChange(account_id="a_viewer", subscription="lapsed"))
+    headers = {"x-nearcast-session": session["session_id"], "x-nearcast-device": "d_1"}
+    answer = await viewer.post("/api/v1/license", json={"kids": ["A" * 22]}, headers=headers)
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [({"subscription": "lapsed"}, 402, "NC4710"), ({"revoke_tokens": True}, 401, "NC4711")],
 )
 async def test_refusals_of_play(viewer: httpx.AsyncClient, world: World, change: dict[str, Any], status: int, code: str) -> None:
     await world.accounts.change(AccountChange(account_id="a_viewer", **change))
-    assert problem(await viewer.post("/api/v1/play", json={"title_id": "t_film"}), status, code)["hint"]
+    assert problem(await viewer.post("/api/v1/play", json=wanted()), status, code)["hint"]
 
 
 async def test_a_film_that_is_still_prepared(viewer: httpx.AsyncClient) -> None:
-    problem(await viewer.post("/api/v1/play", json={"title_id": "t_new"}), 409, "NC4712")
+    problem(await viewer.post("/api/v1/play", json=wanted("t_new")), 409, "NC4712")
 
 
 @pytest.mark.parametrize(("text", "pathway"), [('"fra-1"', "fra-1"), ("fra-1", "fra-1"), ('"a","b"', "b"), ("", "")])
@@ -289,7 +318,7 @@ async def test_accounts_being_down_keeps_admins_out_and_lets_viewers_watch(
 
 async def test_services_that_are_down_are_503_with_a_time_to_try_again(viewer: httpx.AsyncClient, world: World) -> None:
     world.steering.down = True
-    answer = await viewer.post("/api/v1/play", json={"title_id": "t_film"})
+    answer = await viewer.post("/api/v1/play", json=wanted())
     problem(answer, 503, "NC4802")
     assert answer.headers["retry-after"] == "1"
 
@@ -311,11 +340,11 @@ async def test_bodies_that_are_none(viewer: httpx.AsyncClient) -> None:
 
     for content in (b"", b"{", b"[]", b'{"title_id":7}', b'{"title_id":"a","extra":1}', b"\xff", b"null", b'{"title_id":"../x"}'):
         problem(await post(content), 400, "NC4702")
-    assert "`$.device.max_height`" in problem(await post(b'{"title_id":"a","device":{"max_height":"big"}}'), 400)["message"]
+    assert "`$.device.max_height`" in problem(await post(b'{"title_id":"a","device":{"id":"d","max_height":"big"}}'), 400)["message"]
     problem(await post(b'{"title_id":"' + b"x" * (1 << 20) + b'"}'), 413, "NC4703")
     problem(await post(b'{"title_id":"t_film"}', "text/plain"), 415, "NC4704")
     problem(await post(b"title_id=t_film", "application/x-www-form-urlencoded"), 415, "NC4704")
-    assert (await post(b'{"title_id":"t_film"}', "application/json; charset=utf-8")).status_code == 200
+    assert (await post(json.dumps(wanted()).encode(), "application/json; charset=utf-8")).status_code == 200
 
 
 async def test_methods(viewer: httpx.AsyncClient) -> None:
@@ -369,7 +398,7 @@ async def test_request_ids_reach_the_services(viewer: httpx.AsyncClient, world: 
 async def test_answers_are_compressed_but_those_with_secrets(viewer: httpx.AsyncClient) -> None:
     gzip = {"accept-encoding": "gzip"}
     assert (await viewer.get("/openapi.json", headers=gzip)).headers["content-encoding"] == "gzip"
-    assert (await viewer.post("/api/v1/play", json={"title_id": "t_film"}, headers=gzip)).headers["content-encoding"] == "gzip"
+    assert (await viewer.post("/api/v1/play", json=wanted(), headers=gzip)).headers["content-encoding"] == "gzip"
     answer = await viewer.post("/api/v1/login", json={"link": "link"}, headers=gzip)
     assert "content-encoding" not in answer.headers
 
@@ -377,7 +406,7 @@ async def test_answers_are_compressed_but_those_with_secrets(viewer: httpx.Async
 async def test_the_client_behind_a_proxy(app: Application, world: World) -> None:
     async with client_of(app, token=world.accounts.token(), peer="10.0.0.1") as client:
         headers = {"x-forwarded-for": "6.6.6.6, 203.0.113.9", "x-forwarded-proto": "https"}
-        answer = await client.post("/api/v1/play", json={"title_id": "t_film"}, headers=headers)
+        answer = await client.post("/api/v1/play", json=wanted(), headers=headers)
     assert world.steering.calls[-1].client_address == "203.0.113.9"
     assert answer.json()["dash_url"].startswith("https://films.example.org/")
 

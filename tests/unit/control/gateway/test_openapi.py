@@ -53,6 +53,7 @@ def test_who_may_call_is_told() -> None:
         assert route.role is None or "401" in operation["responses"]
     assert "403" in DOCUMENT["paths"]["/api/v1/edges"]["get"]["responses"]
     assert "402" in DOCUMENT["paths"]["/api/v1/play"]["post"]["responses"]
+    assert "402" not in DOCUMENT["paths"]["/api/v1/license"]["post"]["responses"], "the lapse is told at Play"
     assert "security" not in DOCUMENT["paths"]["/api/v1/login"]["post"]
 
 

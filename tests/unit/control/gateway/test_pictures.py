@@ -106,6 +106,13 @@ async def test_the_catalog_is_asked_once_in_a_while() -> None:
     assert len(catalog.calls) == 1
 
 
+async def test_a_withdrawn_title_has_no_pictures() -> None:
+    with pytest.raises(NoPicture):
+        await Pictures(FakeCatalog(film(state="unpublished")), None, VirtualClock(), cache_bytes=0, publication_cache_s=5.0).manifest(
+            "t_film"
+        )
+
+
 @pytest.mark.parametrize(
     ("header", "yes"), [('"a"', True), ('W/"a"', True), ('"b", "a"', True), ("*", True), ('"b"', False), ("", False), ("a", False)]
 )

@@ -94,6 +94,13 @@ async def test_a_license_is_bound_to_account_and_device(service: LicenseService,
         await service.issue(question(keys, "SD", **change))  # type: ignore[arg-type]  # parametrized
 
 
+async def test_a_session_without_a_device_gets_no_license(service: LicenseService) -> None:
+    """It would be bound to nothing: whoever has the session's id could name the same empty device."""
+    keys = await service.key_set(KeySetQuestion(title_id="t_one"))
+    with pytest.raises(WrongSession):
+        await service.issue(question(keys, "SD", sealed=session(device_id=""), device_id=""))
+
+
 async def test_an_ended_or_forged_session_is_refused(service: LicenseService) -> None:
     keys = await service.key_set(KeySetQuestion(title_id="t_one"))
     with pytest.raises(capability.Expired):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nearcast.control.playback import mpd
 from nearcast.model.manifest import Manifest
+from nearcast.model.rendition import Vmaf
 from tests.fakes import LADDER, PSSH, film, key_id, rendition
 from tests.unit.control.playback.helpers import STEERING, all_of, edges, manifest_of
 
@@ -28,7 +29,7 @@ ORDER = {
         "Role",
         "Representation",
     ),
-    "Representation": ("BaseURL", "SegmentBase"),
+    "Representation": ("SupplementalProperty", "BaseURL", "SegmentBase"),
     "SegmentBase": ("Initialization",),
 }
 """Children in the order in which the schema's sequences want them."""
@@ -107,6 +108,20 @@ def test_sets_between_which_a_player_may_switch_name_each_other() -> None:
         each.get("id"): found.get("value") for each in sets(root) if (found := each.find(f"{DASH}SupplementalProperty")) is not None
     }
     assert switching == {"0": "1", "1": "0"}, "the two video sets; languages are not switched between"
+
+
+def test_each_rendition_that_was_measured_tells_its_vmaf() -> None:
+    manifest = manifest_of(film())
+    low, *others = manifest.video
+    measured = msgspec.structs.replace(low, vmaf=Vmaf(model="vmaf_v0.6.1", harmonic_mean=87.126, percentile_1=70.0, percentile_5=75.0))
+    root = parsed(msgspec.structs.replace(manifest, video=(measured, *others)))
+    in_order(root)
+    told = {
+        each.get("id"): found.get("value")
+        for each in root.iter(f"{DASH}Representation")
+        if (found := each.find(f"{DASH}SupplementalProperty[@schemeIdUri='{mpd.VMAF}']")) is not None
+    }
+    assert told == {low.file.root[:16]: "87.13"}
 
 
 def test_tracks() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import DeadlineExceeded, NotFound, Unavailable
-from nearcast.control.playback.errors import NoEdge, NothingToPlay, UnknownTitle
+from nearcast.control.playback.errors import NoDevice, NoEdge, NothingToPlay, UnknownTitle
 from nearcast.control.playback.settings import PlaybackSettings
 from nearcast.model.account import Identity
 from nearcast.model.services import AccountChange, HeartbeatReport, PlayAnswer, PlayQuestion, SessionQuestion, TitleQuestion
@@ -35,7 +35,7 @@ def question(title_id: str = "t_film", generation: int = 0, **device: Any) -> Pl
     return PlayQuestion(
         identity=Identity(account_id="a_viewer", profile_id="p_viewer", role="viewer", generation=generation, expires_at=1e12),
         title_id=title_id,
-        device=Device(id="d_1", **device),
+        device=Device(**{"id": "d_1", **device}),
         client_address="203.0.113.9",
         gateway_url=URL,
     )
@@ -48,6 +48,13 @@ def session_of(answer: PlayAnswer) -> Session:
 
 def opened(session: Session, clock: VirtualClock) -> SessionCapability:
     return capability.unseal(session.session_id, SessionCapability, KEY, clock.now_s())
+
+
+async def test_a_device_without_a_name_gets_no_session(world: World) -> None:
+    """Its licence would be bound to nothing."""
+    with pytest.raises(NoDevice) as caught:
+        await world.playback.play(question(id=""))
+    assert caught.value.status == 400
 
 
 async def test_a_session_holds_all_that_a_player_needs(world: World, clock: VirtualClock) -> None:

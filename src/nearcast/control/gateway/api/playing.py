@@ -164,7 +164,7 @@ ROUTES = (
         finish=unpacked,
         summary="The session's keys, as a W3C Clear Key licence",
         role="viewer",
-        errors=(402, 403, 404),
+        errors=(403,),
         any_content_type=True,
     ),
     Route(method="GET", path="/api/v1/history", handler=history, summary="Bookmarks, newest first", role="viewer", fresh=True),
