@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { bitrate } from "../ui/format";
 import { Close } from "../ui/icons";
 import { engine } from "./engine";
+import { vmafByHeight } from "./quality";
 import * as state from "./state";
 
 const LOOK_MS = 500;
@@ -43,9 +44,11 @@ function look(): Line[] {
   const session = state.session.value;
   const edge = network?.current;
   const next = track?.height && track.height !== video.videoHeight ? ` (next ${track.height}p)` : "";
+  const vmaf = vmafByHeight(session?.manifest ?? "").get(video.videoHeight);
   const line = (id: string, name: string, value: string): Line => ({ id, name, value });
   return [
     line("rendition", "Rendition", `${video.videoWidth} × ${video.videoHeight}${next}`),
+    line("vmaf", "VMAF", vmaf === undefined ? "–" : vmaf.toFixed(1)),
     line("codecs", "Codecs", stats?.currentCodecs || "–"),
     line("bitrate", "Bit rate", bitrate(stats?.streamBandwidth ?? 0)),
     line("buffer", "Buffer", `${Math.max(0, state.buffered_s.value - video.currentTime).toFixed(1)} s`),
