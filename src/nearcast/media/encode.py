@@ -89,7 +89,7 @@ def chunk_arguments(task: ChunkTask, video: VideoStream, folder: str, preroll_s:
     read = ["-copyts", "-start_at_zero", "-fflags", "+genpts", *seek, *tools.INPUT_GUARD, "-i", f"file:{task.source.path}"]
     outputs = [rendition_arguments(task, number, f"file:{folder}/{rung.name}.mp4") for number, rung in enumerate(task.rungs)]
     graph = ["-filter_complex", filters.graph(video, task.rungs, task.chunk, first=start_s == 0)]
-    return [*_common(folder), *read, *graph, *(each for output in outputs for each in output)]
+    return [*common(folder), *read, *graph, *(each for output in outputs for each in output)]
 
 
 def audio_arguments(track: AudioTrack, folder: str) -> list[str]:
@@ -97,10 +97,11 @@ def audio_arguments(track: AudioTrack, folder: str) -> list[str]:
     codec = ["-c:a", "aac", "-b:a", str(track.bitrate_bps), "-ar", "48000", "-map_metadata", "-1", "-map_chapters", "-1"]
     read = ["-vn", "-copyts", "-start_at_zero", "-fflags", "+genpts", *tools.INPUT_GUARD, "-i", f"file:{track.path}"]
     graph = ["-filter_complex", filters.sound(track.stream, track.channels)]
-    return [*_common(folder), *read, *graph, "-map", "[a]", *codec, "-f", "mp4", f"file:{folder}/{track.name}.mp4"]
+    return [*common(folder), *read, *graph, "-map", "[a]", *codec, "-f", "mp4", f"file:{folder}/{track.name}.mp4"]
 
 
-def _common(folder: str) -> list[str]:
+def common(folder: str) -> list[str]:
+    """How each task's command line begins."""
     return [tools.ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress", f"file:{folder}/{PROGRESS}"]
 
 
@@ -119,7 +120,7 @@ def encode_chunk(task: ChunkTask) -> int:
     wanted = task.chunk.end - task.chunk.start if task.chunk.end is not None else max(1, task.frames - task.chunk.start)
     found, before = 0, -1
     for preroll_s in PREROLLS_S:
-        _fresh(part)
+        begin(part)
         timeout_s = TIMEOUT_MIN_S + wanted / float(video.rate) / task.limits.slowest_speed
         arguments = chunk_arguments(task, video, str(part), preroll_s)
         tools.run(arguments, timeout_s=timeout_s, limits=tools.Limits(memory_bytes=task.limits.memory_bytes))
@@ -129,26 +130,28 @@ def encode_chunk(task: ChunkTask) -> int:
         before = found
     if found == 0:
         raise Truncated(f"the film ends before {task.chunk.start / float(video.rate):.1f} s, earlier than it says")
-    _finish(part, final)
+    finish(part, final)
     return found
 
 
 def encode_audio(task: AudioTask) -> None:
     """Make ``task.folder`` with the track's file. Raises ToolFailed, DiskFull."""
     final, part = Path(task.folder), Path(task.folder + ".part")
-    _fresh(part)
+    begin(part)
     timeout_s = TIMEOUT_MIN_S + task.track.duration_s / task.limits.slowest_speed
     tools.run(audio_arguments(task.track, str(part)), timeout_s=timeout_s, limits=tools.Limits(memory_bytes=task.limits.memory_bytes))
-    _finish(part, final)
+    finish(part, final)
 
 
-def _fresh(part: Path) -> None:
+def begin(part: Path) -> None:
+    """An empty folder for a task to write into."""
     with disk():
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
 
 
-def _finish(part: Path, final: Path) -> None:
+def finish(part: Path, final: Path) -> None:
+    """The task's folder is whole and takes its name."""
     with disk():
         (part / PROGRESS).unlink(missing_ok=True)
         shutil.rmtree(final, ignore_errors=True)

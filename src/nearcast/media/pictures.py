@@ -19,7 +19,6 @@ TILE_WIDTH = 160
 INTERVAL_MIN_S = 2.0
 POSTER_WIDTH_MAX = 1280
 POSTER_BYTES_MAX = 50_000_000
-POSTER_FORMATS = "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif,gif_pipe"
 PREVIEW_WIDTH, PREVIEW_HEIGHT = 32, 18
 TIMEOUT_S = 3600.0
 
@@ -130,7 +129,7 @@ def convert_poster(given: Path, out: Path, limits: tools.Limits) -> None:
         raise BadPoster(f"{given.name} is larger than {POSTER_BYTES_MAX} bytes")
     fit = f"scale='min({POSTER_WIDTH_MAX},iw)':-2:flags=bicubic:out_range=pc,format=yuvj420p"
     # Through a pipe, for ffmpeg takes a file name with a percent sign for a series of pictures.
-    command = [tools.ffmpeg(), "-v", "error", "-y", *tools.INPUT_GUARD, "-format_whitelist", POSTER_FORMATS, "-i", "pipe:0"]
+    command = [tools.ffmpeg(), "-v", "error", "-y", *tools.guard(tools.PICTURES), "-i", "pipe:0"]
     try:
         tools.run([*command, "-vf", fit, "-frames:v", "1", "-q:v", "3", f"file:{out}"], timeout_s=TIMEOUT_S, limits=limits, stdin=content)
     except tools.ToolFailed as error:

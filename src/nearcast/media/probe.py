@@ -1,14 +1,11 @@
-"""Looks at a source before any work is spent on it: can it be read, is it a film, is it whole.
-
-Only containers that hold their media themselves are taken: playlists and scripts (HLS, DASH, concat, …) name other files,
-and so could read what their owner may not.
-"""
+"""Looks at a source before any work is spent on it: can it be read, is it a film, is it whole."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterable
 from fractions import Fraction
@@ -20,13 +17,10 @@ import msgspec
 from nearcast.base.errors import BadInput, NearcastError
 from nearcast.media import tools
 from nearcast.media.settings import MediaSettings
-from nearcast.media.source import Source, duration, number, streams
+from nearcast.media.source import Source, duration, number, streams, text_streams
 
-FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,mxf_opatom,gxf,nut,dv,rm,wtv,ivf,yuv4mpegpipe,"
-    "mp3,aac,flac,wav,w64,aiff,ac3,eac3,dts,dtshd,truehd,caf,amr,ape,wv,tta,tak,au,gif,apng"
-)
 _MP4_BEGINNINGS = (b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov")
+_BARE = re.compile(r"\[(h26[1-4]|hevc|vvc|evc|m4v|mpegvideo|mjpeg|vc1|av1|obu|dirac|cavsvideo) @ \w+\] Format not on whitelist")
 _NO_CONTAINER = {"image2", "tty", "ass", "srt", "webvtt", "lrc", "subviewer", "ico"}
 TAIL_S = 10.0
 TRUNCATED_S = 2.0
@@ -130,6 +124,9 @@ def explain(stderr: str, name: str, head: bytes) -> BadInput:
         return Truncated(f"{name} has no index (moov): it is truncated, or was never finished")
     if "Permission denied" in stderr:
         return Unreadable(f"{name} cannot be read: permission denied")
+    if bare := _BARE.search(stderr):
+        hint = f"put it into one that has times: `mkvmerge -o film.mkv --default-duration 0:24fps {name}`, with its own frame rate"
+        return NotMedia(f"{name} is a bare {bare[1]} stream, without a container", hint=hint)
     if "not on whitelist" in stderr or "not allowed" in stderr:
         return NotMedia(f"{name} is a list of other files, not a film")
     if "End of file" in stderr:
@@ -143,7 +140,7 @@ def explain(stderr: str, name: str, head: bytes) -> BadInput:
 def _ask(path: Path, arguments: list[str], settings: MediaSettings) -> dict[str, Any]:
     """ffprobe's JSON. Raises BadInput as ``explain`` says."""
     limits = tools.Limits(memory_bytes=settings.limits.memory_bytes, cpu_s=int(settings.limits.probe_timeout_s) * 4)
-    argv = [tools.ffprobe(), "-v", "error", *tools.INPUT_GUARD, "-format_whitelist", FORMATS, "-of", "json", *arguments]
+    argv = [tools.ffprobe(), "-v", "error", *tools.INPUT_GUARD, "-of", "json", *arguments]
     try:
         done = tools.run([*argv, "-i", f"file:{path}"], timeout_s=settings.limits.probe_timeout_s, limits=limits)
     except tools.ToolTimeout as error:
@@ -248,4 +245,5 @@ def probe(path: Path, settings: MediaSettings) -> Source:
         video=video,
         audio=audio,
         keyframe_gap_s=_keyframe_gap_s(path, video.index, total_s, origin_s, settings) if video else 0.0,
+        text=text_streams(report),
     )

@@ -127,7 +127,7 @@ def measure(
     argv = [tools.ffmpeg(), "-nostdin", "-v", "error", "-copyts", "-start_at_zero"]
     argv += [*seek, *tools.INPUT_GUARD, "-i", f"file:{plan.source.path}"]
     for rung in rungs:
-        argv += ["-i", f"file:{chunk_files[rung.name]}"]
+        argv += [*tools.INPUT_GUARD, "-i", f"file:{chunk_files[rung.name]}"]
     argv += ["-filter_complex", graph(video, rungs, window, settings.model, threads)]
     for number in range(len(rungs)):
         argv += ["-map", f"[o{number}]", "-f", "null", "-"]

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 Hdr = Literal["", "pq", "hlg"]
 _HDR: dict[str, Hdr] = {"smpte2084": "pq", "arib-std-b67": "hlg"}
+_TEXT = {"subrip", "srt", "mov_text", "ass", "ssa", "webvtt", "text"}
 _INTERLACED = {"tt", "bb", "tb", "bt"}
 STANDARD_RATES = tuple(
     Fraction(each)
@@ -66,6 +67,20 @@ class AudioStream(Struct, frozen=True, kw_only=True):
     duration_s: float
 
 
+class TextStream(Struct, frozen=True, kw_only=True):
+    """Subtitles inside the film."""
+
+    index: int
+    codec: str
+    language: str
+    label: str
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is text; PGS, DVD and DVB subtitles are pictures of it."""
+        return self.codec in _TEXT
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """One file. ``duration_s`` is that of its longest stream; ``format`` is ffprobe's name of the container."""
 
@@ -77,6 +92,7 @@ class Source(Struct, frozen=True, kw_only=True):
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
     keyframe_gap_s: float = 0.0
+    text: tuple[TextStream, ...] = ()
 
 
 def rational(text: object) -> Fraction | None:
@@ -232,3 +248,18 @@ def streams(report: Mapping[str, Any], rate_max: float) -> tuple[VideoStream | N
     origin_s = number(report.get("format", {}).get("start_time"), 0.0)
     video = video_stream(pictures[0], container_s, origin_s, rate_max) if pictures else None
     return video, tuple(audio_stream(each, container_s) for each in sounds)
+
+
+def text_streams(report: Mapping[str, Any]) -> tuple[TextStream, ...]:
+    """All subtitles, those that cannot be read among them."""
+    found: Sequence[Mapping[str, Any]] = report.get("streams", ())
+    return tuple(
+        TextStream(
+            index=int(each["index"]),
+            codec=str(each.get("codec_name", "")),
+            language=language(str(each.get("tags", {}).get("language", "und"))),
+            label=str(each.get("tags", {}).get("title", ""))[:80],
+        )
+        for each in found
+        if each.get("codec_type") == "subtitle"
+    )

@@ -74,6 +74,11 @@ def _cue(line: str, number: int, name: str, last_s: float) -> float:
     return start_s
 
 
+def _plain(line: str) -> str:
+    """A line of a cue with no arrow in it, and with no sign that would begin a tag or an entity but does not."""
+    return re.sub(r"<(?![/a-zA-Z])", "&lt;", re.sub(r"&(?!#?\w+;)", "&amp;", line.replace("-->", "→")))
+
+
 def from_srt(text: str, name: str) -> str:
     """A SubRip text as WebVTT, sorted by time. Raises BadSubtitles with the line of the first mistake."""
     lines = text.split("\n")
@@ -92,12 +97,37 @@ def from_srt(text: str, name: str) -> str:
         body = []
         number += 1
         while number < len(lines) and lines[number].strip():
-            body.append(lines[number].replace("-->", "→"))
+            body.append(_plain(lines[number]))
             number += 1
         timing = f"{found[1]} --> {found[2]}".replace(",", ".")
         cues.append((start_s, "\n".join([timing, *body])))
     cues.sort(key=lambda cue: cue[0])
     return "WEBVTT\n\n" + "\n\n".join(cue for _, cue in cues) + "\n"
+
+
+def tidied(text: str, name: str) -> str:
+    """WebVTT that a tool made of another format, as ``check`` wants it: cues that last no time left out, the others sorted by time.
+
+    Raises BadSubtitles if nothing is left.
+    """
+    cues: list[tuple[float, list[str]]] = []
+    sound = False
+    for block in re.split(r"\n{2,}", text.strip())[1:]:
+        lines = block.split("\n")
+        at = next((number for number, line in enumerate(lines[:2]) if _TIMING.match(line)), None)
+        body = [_plain(line) for line in lines[0 if at is None else at + 1 :]]
+        if at is not None:
+            found = _TIMING.match(lines[at])
+            start_s, end_s = (time_s(found[1]), time_s(found[2])) if found else (None, None)
+            sound = start_s is not None and end_s is not None and end_s > start_s
+            if sound and start_s is not None:
+                cues.append((start_s, [lines[at], *body]))
+        elif sound:  # an empty line in the middle of a cue
+            cues[-1][1].extend(body)
+    if not cues:
+        raise BadSubtitles(f"{name} has no cue")
+    cues.sort(key=lambda cue: cue[0])
+    return "WEBVTT\n\n" + "\n\n".join("\n".join(lines) for _, lines in cues) + "\n"
 
 
 def read(path: Path, size_bytes_max: int) -> bytes:

@@ -26,8 +26,21 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 STDERR_TAIL_CHARACTERS = 2000
 DISK_FULL = ("No space left on device", "Disk quota exceeded", "Fail to write to file", "running out of disk space")
 """What tools say of a full disk; the last two are all that the packager knows of it."""
-INPUT_GUARD = ("-protocol_whitelist", "file,pipe")
-"""Before each ``-i``: a file may not make ffmpeg open addresses."""
+FORMATS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,mxf_opatom,gxf,nut,dv,rm,wtv,ivf,yuv4mpegpipe,"
+    "mp3,aac,flac,wav,w64,aiff,ac3,eac3,dts,dtshd,truehd,caf,amr,ape,wv,tta,tak,au,gif,apng"
+)
+"""Containers that hold their media themselves. Playlists and scripts (HLS, DASH, concat, …) name other files, and so could read
+what their owner may not; bare elementary streams have no times."""
+PICTURES = "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif,gif_pipe"
+
+
+def guard(formats: str) -> tuple[str, ...]:
+    """What stands before each ``-i``: the file may open no address, and be nothing but one of ``formats``."""
+    return ("-protocol_whitelist", "file,pipe", "-format_whitelist", formats)
+
+
+INPUT_GUARD = guard(FORMATS)
 
 
 class ToolMissing(Unavailable):

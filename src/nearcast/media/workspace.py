@@ -62,6 +62,7 @@ class Workspace:
         self.renditions = root / "renditions"
         self.pictures = root / "pictures"
         self.text = root / "text"
+        self.own_text = self.chunks / "text"
         self.manifests = root / "manifests"
         self.quality = root / "quality"
         self.source_sha256 = root / "source.sha256"

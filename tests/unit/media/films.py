@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -17,11 +18,11 @@ def ffmpeg(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def picture(size: str = "128x72", rate: str = "24", duration_s: float = 2) -> list[str]:
+def picture(size: str = "128x72", rate: str = "24", duration_s: float = 2) -> list[str | Path]:
     return ["-f", "lavfi", "-i", PICTURE.format(size=size, rate=rate, duration_s=duration_s)]
 
 
-def tone(duration_s: float = 2, frequency: int = 440) -> list[str]:
+def tone(duration_s: float = 2, frequency: int = 440) -> list[str | Path]:
     return ["-f", "lavfi", "-i", f"sine=frequency={frequency}:sample_rate=48000:duration={duration_s}"]
 
 
@@ -42,6 +43,17 @@ def luma(count: int) -> list[int]:
 def film(path: Path, *, size: str = "128x72", rate: str = "24", duration_s: float = 2, sound: bool = True) -> Path:
     """A moving test picture, with a tone."""
     ffmpeg(*picture(size, rate, duration_s), *(tone(duration_s) if sound else []), *FAST, *(["-c:a", "aac"] if sound else []), path)
+    return path
+
+
+def picture_subtitles(path: Path) -> Path:
+    """Two empty screens of a Blu-ray's subtitles (PGS): no tool makes such pictures of text."""
+
+    def segment(at_s: int, kind: int, body: bytes) -> bytes:
+        return b"PG" + struct.pack(">IIBH", at_s * 90_000, 0, kind, len(body)) + body
+
+    composition = struct.pack(">HHBHBBBB", 720, 480, 0x10, 1, 0x80, 0, 0, 0)
+    path.write_bytes(b"".join(segment(at_s, 0x16, composition) + segment(at_s, 0x80, b"") for at_s in (0, 1)))
     return path
 
 
