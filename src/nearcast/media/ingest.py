@@ -10,17 +10,14 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import structlog
 from obstore.store import ObjectStore
 
 from nearcast.base.clock import Clock
-from nearcast.base.errors import Internal, NearcastError, NotFound, TooLarge, Unavailable
+from nearcast.base.errors import Internal, NearcastError, NotFound, TooLarge
 from nearcast.base.ids import RandomBytes, is_id, new_id
 from nearcast.media import jobs, probe
 from nearcast.media.files import disk
@@ -28,8 +25,9 @@ from nearcast.media.jobs import Job, Record
 from nearcast.media.runner import Runner
 from nearcast.media.settings import MediaSettings
 from nearcast.media.sweep import sweep
+from nearcast.media.workshop import TRASH, Workshop
 from nearcast.media.workspace import WorkRequest, Workspace, read, write
-from nearcast.model.ingest import IngestEvent, IngestJob, JobState, Submission
+from nearcast.model.ingest import IngestJob, Submission
 from nearcast.model.services import (
     Catalog,
     Events,
@@ -48,7 +46,6 @@ from nearcast.policy.capability import NONCE_BYTES, seal
 SWEEP_S = 600.0
 WAIT_MAX_S = 30.0
 _log = structlog.get_logger("ingest")
-T = TypeVar("T")
 
 
 class UploadCapability(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +56,7 @@ class UploadCapability(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float
 
 
-class IngestService:
+class IngestService(Workshop):
     """Implements ``nearcast.model.services.Ingest``. Call ``start`` before use and ``stop`` at the end.
 
     ``upload_key`` is the sealing key for upload addresses (purpose ``upload``), ``upload_url`` the public address of the
@@ -80,22 +77,13 @@ class IngestService:
         upload_url: str,
         random_bytes: RandomBytes = secrets.token_bytes,
     ) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.license = license
-        self.catalog = catalog
-        self.store = store
-        self.uploads = uploads
+        super().__init__(settings=settings, clock=clock, license=license, catalog=catalog, store=store, work=work, uploads=uploads)
         self.upload_key = upload_key
-        self.work = work
         self._upload_url = upload_url.rstrip("/")
         self._random_bytes = random_bytes
-        self._jobs: dict[str, Job] = {}
         self._runners: dict[str, Runner] = {}
-        self._changed = asyncio.Condition()
         self._submitting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._wakers: set[asyncio.Task[None]] = set()
 
     # --- life ---
 
@@ -104,7 +92,7 @@ class IngestService:
         with disk():
             self.work.mkdir(parents=True, exist_ok=True)
             self.uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folders = sorted(each for each in self.work.iterdir() if each.is_dir())
+            folders = sorted(each for each in self.work.iterdir() if each.is_dir() and each.name != TRASH)
         for folder in folders:
             try:
                 job = jobs.load(folder)
@@ -124,7 +112,7 @@ class IngestService:
             runner.kill()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._errands, return_exceptions=True)
         self._tasks = []
 
     async def _work_queue(self) -> None:
@@ -152,7 +140,7 @@ class IngestService:
     async def _keep_sweeping(self) -> None:
         while True:
             try:
-                await sweep(self, self.work, list(self._jobs.values()))
+                await sweep(self, list(self._jobs.values()))
                 self._forget()
             except NearcastError as error:
                 _log.warning("sweeping failed", error=error.message)
@@ -163,69 +151,7 @@ class IngestService:
         ended = sorted((each for each in self._jobs.values() if each.state in jobs.ENDED), key=lambda each: each.record.job.updated_at)
         for job in ended[: max(0, len(ended) - self.settings.keep_jobs)]:
             del self._jobs[job.id]
-            shutil.rmtree(job.folder, ignore_errors=True)
-
-    # --- what a runner and the upload application use ---
-
-    def job(self, job_id: str) -> Job:
-        """Raises NoSuchJob."""
-        found = self._jobs.get(job_id)
-        if found is None:
-            raise jobs.NoSuchJob(f"there is no ingest job {job_id[:40]!r}")
-        return found
-
-    def tell(self, job: Job, event: IngestEvent) -> None:
-        """Something happened: number it, keep it, wake who waits."""
-        if job.add(msgspec.structs.replace(event, at=self.clock.now_s())):
-            self.save(job)
-        self.wake()
-
-    def save(self, job: Job) -> None:
-        """Keep the record; a full disk must not end a job's telling, so it is only logged."""
-        try:
-            job.save()
-        except NearcastError as error:
-            _log.warning("a job's record could not be written", job=job.id, error=error.message)
-
-    def wake(self) -> None:
-        async def notify() -> None:
-            async with self._changed:
-                self._changed.notify_all()
-
-        task = asyncio.get_running_loop().create_task(notify())
-        self._wakers.add(task)
-        task.add_done_callback(self._wakers.discard)
-
-    def move(self, job: Job, state: JobState, text: str = "") -> None:
-        """A job's state changes; everybody who looks is told."""
-        job.update(self.clock.now_s(), state=state)
-        self.save(job)
-        self.tell(job, IngestEvent(sequence=0, at=0.0, kind="state", state=state, text=text))
-
-    def end(self, job: Job, state: JobState, error: NearcastError | None = None) -> None:
-        """A job has ended. A failed one keeps what it has encoded, so that it can go on."""
-        if error:
-            job.update(self.clock.now_s(), error_code=error.code, error=error.message, hint=error.hint)
-            _log.warning("a job failed", job=job.id, name=job.record.job.name, code=error.code, error=error.message)
-            self.tell(job, IngestEvent(sequence=0, at=0.0, kind="error", text=error.message, error_code=error.code, hint=error.hint))
-        if state != "failed":
-            for each in job.folder.iterdir() if job.folder.is_dir() else ():
-                if each.is_dir():
-                    shutil.rmtree(each, ignore_errors=True)
-        if job.record.uploaded:
-            shutil.rmtree(self.uploads / job.id, ignore_errors=True)
-        self.move(job, state)
-
-    async def patiently(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
-        """The answer of another service, asked again while it is away."""
-        pause_s = 0.2
-        while True:
-            try:
-                return await ask()
-            except Unavailable as error:
-                _log.info("waiting", for_what=what, error=error.message)
-            await self.clock.sleep(pause_s)
-            pause_s = min(5.0, pause_s * 2)
+            self.discard(job.folder)
 
     # --- Ingest ---
 
@@ -243,7 +169,7 @@ class IngestService:
         async with self._submitting:
             verdict = jobs.decide(((each.record, self._followed(each)) for each in self._jobs.values()), submission, mark)
             if verdict.kind == "conflict":
-                raise jobs.AlreadyIngesting(f"{Path(submission.path).name} is being ingested at this moment, as job {verdict.job_id}")
+                raise jobs.already_ingesting(submission.path, verdict.job_id)
             if verdict.kind == "new":
                 job = await self._create(submission, mark)
                 self.move(job, "queued")
@@ -294,7 +220,7 @@ class IngestService:
         try:
             await asyncio.to_thread(job.save)
         except NearcastError:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.discard(folder)
             raise
         self._jobs[job_id] = job
         return job
@@ -322,6 +248,20 @@ class IngestService:
         ticket = UploadCapability(job_id=job.id, size_bytes=question.size_bytes, expires_at=expires_at)
         sealed = seal(ticket, self.upload_key, self._random_bytes(NONCE_BYTES))
         return UploadAnswer(job=job.record.job, upload_url=f"{self._upload_url}/uploads/{sealed}", expires_at=expires_at)
+
+    async def uploaded(self, job: Job, mark: probe.Fingerprint) -> None:
+        """An upload is whole and gets its place in the queue. Raises UploadCancelled, AlreadyIngesting: then nothing of it stays."""
+        async with self._submitting:
+            if job.state != "uploading":  # cancelled while its last bytes came
+                self.discard(self.uploads / job.id)
+                raise jobs.UploadCancelled("this upload was given up")
+            other = jobs.ingesting((each.record for each in self._jobs.values()), mark)
+            if other:
+                error = jobs.already_ingesting(job.record.submission.path, other.job.id)
+                self.end(job, "failed", error)
+                raise error
+            job.note(fingerprint=mark)
+            self.move(job, "queued")
 
     async def jobs(self, question: Nothing, /) -> JobList:
         """Newest first."""

@@ -39,6 +39,14 @@ class AlreadyIngesting(Conflict):
     cure = "wait for it, or end the command that follows it and ask for the same; `nearcast jobs` shows it and cancels it"
 
 
+class UploadCancelled(NotFound):
+    """The upload of this address was given up."""
+
+    code = "NC1607"
+    status = 410
+    cure = "ask for a new upload"
+
+
 class BadSubmission(BadInput):
     """What is to be ingested is not told rightly."""
 
@@ -68,7 +76,6 @@ class Job:
         self.sequence = record.sequence_limit
         self.follower = ""
         self.followed_at_s = float("-inf")
-        self.wanted_end: JobState | None = None
 
     @property
     def id(self) -> str:
@@ -142,6 +149,15 @@ class Verdict(Struct, frozen=True):
 
     kind: Literal["new", "attach", "resume", "conflict"]
     job_id: str = ""
+
+
+def ingesting(records: Iterable[Record], mark: Fingerprint) -> Record | None:
+    """The job that makes a title of this very film now."""
+    return next((each for each in records if each.job.state in ("queued", "running") and same_source(each, mark)), None)
+
+
+def already_ingesting(path: str, job_id: str) -> AlreadyIngesting:
+    return AlreadyIngesting(f"{Path(path).name} is being ingested at this moment, as job {job_id}")
 
 
 def decide(jobs: Iterable[tuple[Record, bool]], submission: Submission, mark: Fingerprint) -> Verdict:

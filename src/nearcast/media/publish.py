@@ -7,7 +7,7 @@ is harmless. obstore's errors are mapped here and go no further.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from obstore.store import ObjectStore
 from nearcast.base.errors import Unavailable
 from nearcast.media.tools import DiskFull
 from nearcast.model.manifest import Manifest
+from nearcast.model.title import Publication
 
 SIDE_MARGIN_S = 6 * 3600.0
 
@@ -31,7 +32,7 @@ class StoreFailed(Unavailable):
 
 
 class Retired(Struct, frozen=True, kw_only=True):
-    """An object that the newest manifest of its title no longer names, and when the last token for it has expired (Unix seconds)."""
+    """An object that its title no longer shows, and when the last token for it has expired (Unix seconds)."""
 
     title_id: str
     name: str
@@ -45,17 +46,35 @@ def key(title_id: str, name: str) -> str:
     return f"titles/{title_id}/{name}"
 
 
+def manifest_name(manifest: Manifest) -> str:
+    return f"manifest-{manifest.generation}.json"
+
+
 def names(manifest: Manifest) -> set[str]:
-    """Every object of a manifest, block digests included."""
-    return {name for file in manifest.files() for name in (file.name, file.blocks_name)}
+    """Every object of a manifest: its files, their block digests, and itself."""
+    return {manifest_name(manifest), *(name for file in manifest.files() for name in (file.name, file.blocks_name))}
 
 
-def retired(before: Manifest | None, after: Manifest, now_s: float, least_s: float) -> list[Retired]:
-    """What ``after`` leaves behind of ``before``. A session that began just now may read it for twice its runtime and six hours."""
+def shown(publication: Publication) -> set[str]:
+    """The objects that a session which begins now may ask for; none of a withdrawn title."""
+    return names(publication.manifest) if publication.manifest and publication.state != "unpublished" else set()
+
+
+def retired(before: Manifest | None, keep: set[str], now_s: float, least_s: float) -> list[Retired]:
+    """What is left of ``before`` beside ``keep``. A session that began just now may read it for twice its runtime and six hours."""
     if before is None:
         return []
     until_s = now_s + max(least_s, 2 * before.duration_s + SIDE_MARGIN_S)
-    return [Retired(title_id=before.title_id, name=each, delete_at=until_s) for each in sorted(names(before) - names(after))]
+    return [Retired(title_id=before.title_id, name=each, delete_at=until_s) for each in sorted(names(before) - keep)]
+
+
+def relisted(waiting: Sequence[Retired], changed: Publication, now_s: float, least_s: float) -> list[Retired]:
+    """``waiting`` after a title has changed: what it shows is off the list, and all that it withdrew is on it, by a clock begun now."""
+    if changed.manifest is None:
+        return list(waiting)
+    named = names(changed.manifest)
+    kept = [each for each in waiting if each.title_id != changed.title_id or each.name not in named]
+    return [*kept, *retired(changed.manifest, shown(changed), now_s, least_s)]
 
 
 # --- shell ------------------------------------------------------------------------------------------------------------
@@ -93,7 +112,7 @@ async def put_files(store: ObjectStore, manifest: Manifest, out: Path) -> None:
 
 async def put_manifest(store: ObjectStore, manifest: Manifest) -> None:
     async with _store():
-        await obstore.put_async(store, key(manifest.title_id, f"manifest-{manifest.generation}.json"), msgspec.json.encode(manifest))
+        await obstore.put_async(store, key(manifest.title_id, manifest_name(manifest)), msgspec.json.encode(manifest))
 
 
 async def delete(store: ObjectStore, title_id: str, doomed: Iterable[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -13,16 +12,14 @@ from nearcast.base.errors import NearcastError, NotFound
 from nearcast.media import publish
 from nearcast.media.child import Child, WorkerDied
 from nearcast.media.jobs import Job
-from nearcast.media.sweep import retire
+from nearcast.media.sweep import listed, retire
 from nearcast.media.worker import chunks_at_once
+from nearcast.media.workshop import Workshop
 from nearcast.media.workspace import Report, WorkRequest, Workspace, read, write
 from nearcast.model.ingest import IngestEvent, Progress
 from nearcast.model.manifest import Manifest
 from nearcast.model.services import KeySet, KeySetQuestion, TitleQuestion
 from nearcast.model.title import Publication
-
-if TYPE_CHECKING:
-    from nearcast.media.ingest import IngestService
 
 DEATHS_MAX = 3
 """So often may a worker be killed without having finished a chunk in between."""
@@ -32,8 +29,8 @@ _log = structlog.get_logger("ingest")
 class Runner:
     """``run`` returns when the job has ended, and has told so; it raises what made the job fail."""
 
-    def __init__(self, service: IngestService, job: Job) -> None:
-        self._service = service
+    def __init__(self, shop: Workshop, job: Job) -> None:
+        self._shop = shop
         self._job = job
         self._space = Workspace(job.folder)
         self._child = Child(self._space)
@@ -62,8 +59,8 @@ class Runner:
             self._ended.set()
 
     async def _run(self) -> None:
-        service, job = self._service, self._job
-        service.move(job, "running")
+        shop, job = self._shop, self._job
+        shop.move(job, "running")
         # A task of its own, so that a cancelled job is told from a fleet that is being stopped.
         self._task = asyncio.create_task(self._make())
         try:
@@ -80,15 +77,15 @@ class Runner:
                 raise
         if self._cancelled:
             await self._discard()
-            service.end(job, "cancelled")
+            shop.end(job, "cancelled")
         else:
-            service.end(job, "done")
+            shop.end(job, "done")
 
     async def _make(self) -> None:
         keys = None
         if not self._job.record.submission.clear:
             question = KeySetQuestion(title_id=self._job.record.job.title_id)
-            keys = await self._service.patiently(lambda: self._service.license.key_set(question), "license")
+            keys = await self._shop.patiently(lambda: self._shop.license.key_set(question), "license")
         await self._work(keys)
 
     async def _work(self, keys: KeySet | None) -> None:
@@ -114,7 +111,7 @@ class Runner:
     def _request(self) -> None:
         """What the worker is asked lies in the folder; a resumed job keeps the settings that its chunks were made with."""
         if read(self._space.request, WorkRequest) is None:
-            settings = self._service.settings
+            settings = self._shop.settings
             record = self._job.record
             write(
                 self._space.request,
@@ -145,9 +142,9 @@ class Runner:
         if report.kind == "manifest":
             self._manifests.put_nowait(int(report.manifest.removesuffix(".json").partition("-")[2]))
         elif report.kind == "progress" and report.progress:
-            self._service.tell(job, IngestEvent(sequence=0, at=0.0, kind="progress", progress=report.progress))
+            self._shop.tell(job, IngestEvent(sequence=0, at=0.0, kind="progress", progress=report.progress))
         elif report.kind == "warning":
-            self._service.tell(job, IngestEvent(sequence=0, at=0.0, kind="warning", text=report.text))
+            self._shop.tell(job, IngestEvent(sequence=0, at=0.0, kind="warning", text=report.text))
         elif report.kind == "timing":
             _log.info("step", job=job.id, took=report.text)
 
@@ -161,23 +158,25 @@ class Runner:
                 following = self._manifests.get_nowait()
                 last = following is None
                 generation = following or generation
-            await self._publish(self._space.read_manifest(generation))
+            async with self._shop.origin_of(self._job.record.job.title_id):
+                await self._publish(self._space.read_manifest(generation))
             if last:
                 return
 
     async def _publish(self, manifest: Manifest) -> None:
-        service, job = self._service, self._job
+        shop, job = self._shop, self._job
         before = await self._before()
         if job.record.submission.title_id and not manifest.complete and before and before.manifest and not job.record.generation:
             return  # a title that is published anew keeps its old renditions until all the new ones are there
+        self._tell_publishing(manifest, 0)
+        self._put |= publish.names(manifest)
+        await publish.put_files(shop.store, manifest, self._space.out)
+        await publish.put_manifest(shop.store, manifest)
+        before = await self._before()  # asked again just before the flip: putting files may have taken long
         if before and before.state == "unpublished" and job.record.generation:
             self._cancelled = True  # somebody withdrew the title while it was being made
             self._child.kill()
             return
-        self._tell_publishing(manifest, 0)
-        self._put |= publish.names(manifest)
-        await publish.put_files(service.store, manifest, self._space.out)
-        await publish.put_manifest(service.store, manifest)
         publication = Publication(
             title_id=manifest.title_id,
             metadata=job.record.submission.metadata,
@@ -185,17 +184,17 @@ class Runner:
             manifest=manifest,
             source_sha256=self._space.source_sha256.read_text(),
         )
-        await service.patiently(lambda: service.catalog.publish(publication), "catalog")
+        await shop.patiently(lambda: shop.catalog.publish(publication), "catalog")
         self._put.clear()
         known = before.manifest if before else None
-        retire(service, publish.retired(known, manifest, service.clock.now_s(), service.settings.retired_min_s))
+        retire(shop, publish.retired(known, publish.names(manifest), shop.clock.now_s(), shop.settings.retired_min_s))
         self._flipped(manifest, known)
         self._tell_publishing(manifest, 1)
 
     async def _before(self) -> Publication | None:
         question = TitleQuestion(title_id=self._job.record.job.title_id)
         try:
-            return await self._service.patiently(lambda: self._service.catalog.publication(question), "catalog")
+            return await self._shop.patiently(lambda: self._shop.catalog.publication(question), "catalog")
         except NearcastError as error:
             if isinstance(error, NotFound) or error.status == NotFound.status:
                 return None
@@ -203,18 +202,18 @@ class Runner:
 
     def _flipped(self, manifest: Manifest, before: Manifest | None) -> None:
         """The catalog has it: tell, remember, and free the space of what the origin now holds."""
-        service, job = self._service, self._job
+        shop, job = self._shop, self._job
         first = not job.record.generation
         known = {each.file.root for each in (*before.video, *before.audio)} if before else set()
         job.note(generation=manifest.generation)
-        job.update(service.clock.now_s(), playable=True)
-        service.save(job)
+        job.update(shop.clock.now_s(), playable=True)
+        shop.save(job)
         if first:
-            service.tell(job, IngestEvent(sequence=0, at=0.0, kind="playable", text=f"playable as {job.record.job.title_id}"))
+            shop.tell(job, IngestEvent(sequence=0, at=0.0, kind="playable", text=f"playable as {job.record.job.title_id}"))
         for each in (*manifest.video, *manifest.audio):
             if each.file.root not in known:
                 label = f" {each.channels} channels" if each.channels > 2 else ""
-                service.tell(job, IngestEvent(sequence=0, at=0.0, kind="rendition", text=f"{each.name}{label} is published"))
+                shop.tell(job, IngestEvent(sequence=0, at=0.0, kind="rendition", text=f"{each.name}{label} is published"))
         for name in publish.names(manifest):
             (self._space.out / name).unlink(missing_ok=True)
 
@@ -222,24 +221,26 @@ class Runner:
         line = Progress(
             stage="publish", item=f"manifest {manifest.generation}", done=done, total=1, unit="steps", eta_s=0.0 if done else None
         )
-        self._service.tell(self._job, IngestEvent(sequence=0, at=0.0, kind="progress", progress=line))
+        self._shop.tell(self._job, IngestEvent(sequence=0, at=0.0, kind="progress", progress=line))
 
     async def _discard(self) -> None:
-        """Take objects out of the origin again that no catalog row names."""
+        """Take objects out of the origin again that no catalog row names and no session can ask for."""
         if not self._put:
             return
-        try:
-            before = await self._service.catalog.publication(TitleQuestion(title_id=self._job.record.job.title_id))
-            published = publish.names(before.manifest) if before.manifest else set()
-        except NearcastError as error:
-            if error.status != NotFound.status:
-                return  # who cannot ask must not delete; the next run puts them again
-            published = set()
-        try:
-            await publish.delete(self._service.store, self._job.record.job.title_id, sorted(self._put - published))
-            self._put.clear()
-        except NearcastError as error:
-            _log.warning("objects of a failed job stay in the origin", job=self._job.id, error=error.message)
+        title_id = self._job.record.job.title_id
+        async with self._shop.origin_of(title_id):
+            try:
+                before = await self._shop.catalog.publication(TitleQuestion(title_id=title_id))
+                published = publish.names(before.manifest) if before.manifest else set()
+            except NearcastError as error:
+                if error.status != NotFound.status:
+                    return  # who cannot ask must not delete; the next run puts them again
+                published = set()
+            try:
+                await publish.delete(self._shop.store, title_id, sorted(self._put - published - listed(self._shop, title_id)))
+                self._put.clear()
+            except NearcastError as error:
+                _log.warning("objects of a failed job stay in the origin", job=self._job.id, error=error.message)
 
 
 def _cores() -> int:

@@ -1,78 +1,119 @@
-"""Takes away what nobody can need any more: files of older generations, uploads that never came, chunks of old failures."""
+"""Takes away what nobody can need any more: files of withdrawn titles and older generations, lost uploads, chunks of old failures."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from nearcast.base.errors import NearcastError, NotFound
-from nearcast.media import publish
+from nearcast.media import jobs, publish
 from nearcast.media.files import write_whole
 from nearcast.media.jobs import Job
-from nearcast.media.workspace import read
-from nearcast.model.services import TitleQuestion
-
-if TYPE_CHECKING:
-    from nearcast.media.ingest import IngestService
+from nearcast.media.workshop import Workshop
+from nearcast.media.workspace import read, write
+from nearcast.model.services import ChangesQuestion, TitleQuestion
 
 RETIRED = "retired.json"
+SEEN = "catalog-seen.json"
 KEEP_FAILED_S = 7 * 86_400.0
 """What a failed job has encoded waits this long for the same film to be ingested again."""
 _log = structlog.get_logger("ingest")
 
 
-def retire(service: IngestService, gone: Sequence[publish.Retired]) -> None:
+class Seen(Struct, frozen=True, kw_only=True):
+    """Up to which of its versions the catalog has been looked through for withdrawn titles."""
+
+    version: int = 0
+
+
+def retire(shop: Workshop, gone: Sequence[publish.Retired]) -> None:
     """Remember objects for deletion."""
     if gone:
-        path = service.work / RETIRED
-        kept = read(path, list[publish.Retired]) or []
-        write_whole(path, msgspec.json.encode([*kept, *gone]))
+        _write(shop, [*_waiting(shop), *gone])
 
 
-async def sweep(service: IngestService, work: Path, jobs: Sequence[Job]) -> None:
+def listed(shop: Workshop, title_id: str) -> set[str]:
+    """The objects of a title that wait for their deletion, for sessions may still read them."""
+    return {each.name for each in _waiting(shop) if each.title_id == title_id}
+
+
+async def sweep(shop: Workshop, known: Sequence[Job]) -> None:
     """Everything that is due now. Raises DiskFailed, StoreFailed."""
-    now_s = service.clock.now_s()
-    await _sweep_retired(service, work / RETIRED, now_s)
-    for job in jobs:
+    now_s = shop.clock.now_s()
+    await shop.empty_trash()
+    try:
+        await _follow_catalog(shop, now_s)
+        await _sweep_retired(shop, now_s)
+    except NearcastError as error:  # while the catalog is away nothing is deleted
+        _log.warning("files of withdrawn titles and older generations stay for now", error=error.message)
+    for job in known:
         age_s = now_s - job.record.job.updated_at
         if job.state == "uploading" and now_s > job.record.expires_at:
-            service.end(job, "cancelled")
+            shop.end(job, "cancelled")
         elif job.state in ("done", "cancelled") or (job.state == "failed" and age_s > KEEP_FAILED_S):
-            for each in job.folder.iterdir() if job.folder.is_dir() else ():
-                if each.is_dir():
-                    shutil.rmtree(each, ignore_errors=True)
-    known = {each.id for each in jobs}
-    for folder in service.uploads.iterdir() if service.uploads.is_dir() else ():
-        if folder.name not in known:
-            shutil.rmtree(folder, ignore_errors=True)
+            shop.clear(job)
+    wanted = {each.id for each in known if each.state not in jobs.ENDED}
+    for folder in shop.uploads.iterdir() if shop.uploads.is_dir() else ():
+        if folder.name not in wanted:
+            shop.discard(folder)
 
 
-async def _sweep_retired(service: IngestService, path: Path, now_s: float) -> None:
-    waiting = read(path, list[publish.Retired]) or []
-    due = [each for each in waiting if each.delete_at <= now_s]
-    deleted: set[publish.Retired] = set()
-    for title_id in {each.title_id for each in due}:
+# --- objects of the origin --------------------------------------------------------------------------------------------
+
+
+def _waiting(shop: Workshop) -> list[publish.Retired]:
+    return read(shop.work / RETIRED, list[publish.Retired]) or []
+
+
+def _write(shop: Workshop, waiting: Sequence[publish.Retired]) -> None:
+    write_whole(shop.work / RETIRED, msgspec.json.encode(waiting))
+
+
+async def _follow_catalog(shop: Workshop, now_s: float) -> None:
+    """Put what was withdrawn since the last look on the list, and take off it what is shown again."""
+    path = shop.work / SEEN
+    seen = read(path, Seen) or Seen()
+    while True:
+        changes = await shop.catalog.changes(ChangesQuestion(after=seen.version, delta=True))
+        if changes.version < seen.version:  # the catalog was restored from a backup: begin again
+            seen = Seen()
+            continue
+        if not changes.publications:
+            return
+        waiting = _waiting(shop)
+        for each in changes.publications:
+            waiting = publish.relisted(waiting, each, now_s, shop.settings.retired_min_s)
+        _write(shop, waiting)
+        seen = Seen(version=changes.version)
+        write(path, seen)
+
+
+async def _sweep_retired(shop: Workshop, now_s: float) -> None:
+    for title_id in {each.title_id for each in _waiting(shop) if each.delete_at <= now_s}:
         with contextlib.suppress(NearcastError):
-            doomed = {each.name for each in due if each.title_id == title_id}
-            await publish.delete(service.store, title_id, sorted(doomed - await _published(service, title_id)))
-            _log.info("files of an older generation are gone", title=title_id, files=len(doomed))
-            deleted |= {each for each in due if each.title_id == title_id}
-    if deleted:  # others may have been retired meanwhile
-        waiting = read(path, list[publish.Retired]) or []
-        write_whole(path, msgspec.json.encode([each for each in waiting if each not in deleted]))
+            async with shop.origin_of(title_id):
+                await _sweep_title(shop, title_id, now_s)
 
 
-async def _published(service: IngestService, title_id: str) -> set[str]:
+async def _sweep_title(shop: Workshop, title_id: str, now_s: float) -> None:
+    """Delete what is due of a title, but nothing that it shows: it may have been published again meanwhile."""
+    due = {each for each in _waiting(shop) if each.title_id == title_id and each.delete_at <= now_s}
+    kept = await _shown(shop, title_id)
+    later = {each.name for each in _waiting(shop) if each.title_id == title_id and each not in due}
+    doomed = sorted({each.name for each in due} - kept - later)
+    await publish.delete(shop.store, title_id, doomed)
+    _log.info("files that no session can name are gone", title=title_id, files=len(doomed))
+    _write(shop, [each for each in _waiting(shop) if each not in due])  # others may have been retired meanwhile
+
+
+async def _shown(shop: Workshop, title_id: str) -> set[str]:
     try:
-        found = await service.catalog.publication(TitleQuestion(title_id=title_id))
+        return publish.shown(await shop.catalog.publication(TitleQuestion(title_id=title_id)))
     except NearcastError as error:
         if error.status == NotFound.status:
             return set()
         raise
-    return publish.names(found.manifest) if found.manifest else set()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +20,7 @@ from nearcast.base.web import Application, Receive, Scope, Send
 from nearcast.media import probe
 from nearcast.media.files import disk, sync
 from nearcast.media.ingest import IngestService, UploadCapability
-from nearcast.media.jobs import Job
+from nearcast.media.jobs import Job, UploadCancelled
 from nearcast.policy.capability import unseal
 
 VERSION = b"1.0.0"
@@ -60,14 +59,6 @@ class NotUploading(Conflict):
     """The film of this address is in already, or is no longer wanted."""
 
     code = "NC1604"
-    cure = "ask for a new upload"
-
-
-class UploadCancelled(NotFound):
-    """The upload of this address was given up."""
-
-    code = "NC1607"
-    status = 410
     cure = "ask for a new upload"
 
 
@@ -225,16 +216,14 @@ class _Uploads:
         self._ingest.wake()
 
     async def _complete(self, job: Job, data: Path) -> None:
-        """The film is whole: it gets its name and its place in the queue."""
+        """The film is whole: it gets its name and its place in the queue. Raises AlreadyIngesting, UploadCancelled."""
         mark = await asyncio.to_thread(_name, data, Path(job.record.submission.path))
-        job.note(fingerprint=mark)
-        self._ingest.move(job, "queued")
+        await self._ingest.uploaded(job, mark)
         _log.info("an upload is in", job=job.id, size_bytes=mark.size_bytes)
 
     async def _delete(self, job: Job) -> tuple[int, Headers]:
         if job.state != "uploading":
             raise NotUploading("this film is in already", hint="cancel its ingest instead")
-        await asyncio.to_thread(shutil.rmtree, self._data(job).parent, True)
         self._ingest.end(job, "cancelled")
         return 204, []
 

@@ -319,3 +319,49 @@ async def test_a_withdrawn_title_is_not_brought_back_by_its_own_ingest(tmp_path:
         ended, _ = await fleet.ended(job.id)
         assert ended.state == "cancelled"
         assert fleet.catalog.held[job.title_id].state == "unpublished"
+
+
+class Watching(FakeCatalog):
+    """Looks whether a sweep could come in between while a manifest is published."""
+
+    fleet: Fleet | None = None
+
+    async def publish(self, question: Publication) -> Publication:
+        assert self.fleet is not None
+        assert self.fleet.service.origin_of(question.title_id).locked()
+        return await super().publish(question)
+
+
+async def test_no_sweep_comes_between_files_and_their_flip(tmp_path: Path, small_film: Path) -> None:
+    catalog = Watching()
+    async with Fleet(tmp_path, catalog=catalog) as fleet:
+        catalog.fleet = fleet
+        assert (await fleet.ingest(small_film, clear=True)).error == ""
+    left = sorted(each.name for each in fleet.origin.rglob("manifest-*.json"))
+    gone = msgspec.json.decode((tmp_path / "work" / "retired.json").read_bytes())
+    last = max(int(each.split("-")[1].split(".")[0]) for each in left)
+    assert {each["name"] for each in gone} >= {each for each in left if each != f"manifest-{last}.json"}
+
+
+async def test_subtitles_inside_the_film_become_tracks_of_the_title(tmp_path: Path) -> None:
+    given, own, film = tmp_path / "given.en.vtt", tmp_path / "own.srt", tmp_path / "subtitled.mkv"
+    given.write_text("WEBVTT\n\n00:00.000 --> 00:02.000\nGiven\n")
+    own.write_text("1\n00:00:00,500 --> 00:00:01,000\nTom <i>&</i> Jerry <3\n\n2\n00:00:01,200 --> 00:00:01,900\nA --> B\n\n")
+    codecs = ["-c:s:0", "subrip", "-c:s:1", "ass", "-c:s:2", "copy", *films.FAST, "-c:a", "aac"]
+    tags = ["-metadata:s:s:0", "language=fra", "-metadata:s:s:1", "language=pt-BR", "-metadata:s:s:2", "language=ger"]
+    inputs = [*films.picture("426x240"), *films.tone(2), "-i", own, "-f", "sup", "-i", films.picture_subtitles(tmp_path / "pictures.sup")]
+    maps = ["-map", "0", "-map", "1", "-map", "2", "-map", "2", "-map", "3"]
+    films.ffmpeg(*inputs, *maps, *codecs, *tags, "-output_ts_offset", "50", film)
+    async with Fleet(tmp_path) as fleet:
+        submitted = await fleet.submit(film, clear=True, subtitles=(SideTrack(path=str(given), language="en"),))
+        job, events = await fleet.ended(submitted.id)
+        assert job.error == ""
+        manifest = manifest_of(fleet, job.title_id)
+    assert [each.language for each in manifest.text] == ["en", "fr", "pt-BR"]
+    for track in manifest.text[1:]:
+        said = fleet.file(job.title_id, track.file.name).read_text()
+        assert "00:00.500 --> 00:01.000" in said
+        assert "Tom <i>&amp;</i> Jerry &lt;3" in said
+        assert "A → B" in said
+    (warning,) = [each.text for each in events if each.kind == "warning"]
+    assert "de (hdmv_pgs_subtitle)" in warning

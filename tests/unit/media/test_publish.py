@@ -15,6 +15,7 @@ from nearcast.media.blocks import hash_file
 from nearcast.media.files import write_whole
 from nearcast.model.manifest import Manifest
 from nearcast.model.rendition import File, TextTrack
+from nearcast.model.title import Metadata, Publication, TitleState
 
 
 def made(out: Path, *contents: bytes, generation: int = 1) -> Manifest:
@@ -49,7 +50,7 @@ async def test_files_go_before_their_manifest_and_again_is_harmless(store: Objec
     await publish.put_manifest(store, manifest)
     kept = bytes(obstore.get(store, "titles/t_1/manifest-1.json").bytes())
     assert msgspec.json.decode(kept, type=Manifest) == manifest
-    await publish.delete(store, "t_1", [*publish.names(manifest), "never-there"])
+    await publish.delete(store, "t_1", [*(publish.names(manifest) - {"manifest-1.json"}), "never-there"])
     assert [each["path"] for batch in obstore.list(store) for each in batch] == ["titles/t_1/manifest-1.json"]
 
 
@@ -64,15 +65,31 @@ async def test_a_file_that_is_not_there_is_told(store: ObjectStore, tmp_path: Pa
 
 def test_what_a_new_generation_leaves_behind_stays_until_the_last_token_ends(tmp_path: Path) -> None:
     before, after = made(tmp_path, b"one", b"two"), made(tmp_path, b"two", b"three", generation=2)
-    gone = publish.retired(before, after, 1000.0, 0.0)
+    gone = publish.retired(before, publish.names(after), 1000.0, 0.0)
     (old,) = [each for each in before.files() if each not in list(after.files())]
-    assert {each.name for each in gone} == {old.name, old.blocks_name}
+    assert {each.name for each in gone} == {old.name, old.blocks_name, "manifest-1.json"}
     assert {each.delete_at for each in gone} == {1000.0 + 120 + 6 * 3600}
-    assert publish.retired(None, after, 1000.0, 0.0) == []
-    assert publish.retired(after, after, 1000.0, 0.0) == []
+    assert publish.retired(None, set(), 1000.0, 0.0) == []
+    assert publish.retired(after, publish.names(after), 1000.0, 0.0) == []
 
 
 def test_the_names_of_a_manifest(tmp_path: Path) -> None:
     (file,) = made(tmp_path, b"one").files()
-    assert publish.names(made(tmp_path, b"one")) == {file.name, file.blocks_name}
+    assert publish.names(made(tmp_path, b"one")) == {file.name, file.blocks_name, "manifest-1.json"}
     assert isinstance(file, File)
+
+
+def publication(manifest: Manifest | None, state: TitleState) -> Publication:
+    return Publication(title_id="t_1", metadata=Metadata(name="x"), state=state, manifest=manifest)
+
+
+def test_what_is_withdrawn_goes_by_a_clock_of_its_own_and_what_is_shown_again_stays(tmp_path: Path) -> None:
+    manifest = made(tmp_path, b"one")
+    other = publish.Retired(title_id="t_2", name="x", delete_at=5.0)
+    withdrawn = publish.relisted([other], publication(manifest, "unpublished"), 1000.0, 0.0)
+    assert {each.name for each in withdrawn} == publish.names(manifest) | {"x"}
+    assert {each.delete_at for each in withdrawn} == {5.0, 1000.0 + 120 + 6 * 3600}
+    again = publish.relisted(withdrawn, publication(manifest, "unpublished"), 2000.0, 0.0)
+    assert {each.delete_at for each in again} == {5.0, 2000.0 + 120 + 6 * 3600}, "shown in between: the last token is younger"
+    assert publish.relisted(again, publication(manifest, "complete"), 3000.0, 0.0) == [other]
+    assert publish.relisted(again, publication(None, "unpublished"), 3000.0, 0.0) == again

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from nearcast.base.errors import TooLarge
-from nearcast.media.jobs import BadSubmission
+from nearcast.base.errors import TooLarge, Unavailable
+from nearcast.media.jobs import AlreadyIngesting, BadSubmission, UploadCancelled
+from nearcast.media.probe import fingerprint
 from nearcast.media.upload import application
-from nearcast.model.services import EventsQuestion, JobQuestion, UploadAnswer, UploadQuestion
-from nearcast.model.title import Metadata
+from nearcast.model.services import EventsQuestion, JobQuestion, TitleQuestion, UploadAnswer, UploadQuestion
+from nearcast.model.title import Metadata, Publication
+from tests.fakes import FakeCatalog
 from tests.unit.media.fleet import Fleet
 
 ORIGIN = "http://127.0.0.1:8080"
@@ -71,6 +74,59 @@ async def test_a_broken_upload_goes_on_after_a_restart(tmp_path: Path, small_fil
         assert sent.status_code == 204
         job, _ = await again.ended(answer.job.id)
         assert job.state == "done"
+
+
+async def sent(fleet: Fleet, answer: UploadAnswer, content: bytes) -> httpx.Response:
+    async with client_of(fleet) as client:
+        path = answer.upload_url.removeprefix("http://127.0.0.1:8090")
+        return await client.patch(path, content=content, headers={**BYTES, "Upload-Offset": "0"})
+
+
+@pytest.mark.parametrize("first", ["upload", "path"])
+async def test_a_film_that_is_being_ingested_already_is_refused(tmp_path: Path, small_film: Path, first: str) -> None:
+    content = small_film.read_bytes()
+    async with Fleet(tmp_path, catalog=Away()) as fleet:  # so that the first cannot end before the second comes
+        answers = [await announced(fleet, len(content)) for _ in range(2)]
+        if first == "upload":
+            assert (await sent(fleet, answers[0], content)).status_code == 204
+            running = answers[0].job.id
+        else:
+            running = (await fleet.submit(small_film)).id
+        refused = await sent(fleet, answers[1], content)
+        assert (refused.status_code, refused.json()["code"]) == (409, AlreadyIngesting.code)
+        assert running in refused.json()["message"]
+        job, events = await fleet.ended(answers[1].job.id)
+        assert (job.state, job.error_code) == ("failed", AlreadyIngesting.code)
+        assert [each.error_code for each in events if each.kind == "error"] == [AlreadyIngesting.code]
+        assert not (fleet.root / "uploads" / job.id).exists(), "nothing of it stays"
+        assert fleet.service.job(running).state == "running"
+
+
+async def test_two_uploads_that_end_at_once_make_one_title(tmp_path: Path, small_film: Path) -> None:
+    content = small_film.read_bytes()
+    async with Fleet(tmp_path, catalog=Away()) as fleet:
+        answers = [await announced(fleet, len(content)) for _ in range(3)]
+        found = await asyncio.gather(*(sent(fleet, each, content) for each in answers))
+        assert sorted(each.status_code for each in found) == [204, 409, 409]
+
+
+async def test_an_upload_cancelled_with_its_last_bytes_is_not_queued(fleet: Fleet, small_film: Path) -> None:
+    answer = await announced(fleet, 100)
+    await fleet.service.cancel(JobQuestion(job_id=answer.job.id))
+    folder = fleet.root / "uploads" / answer.job.id
+    folder.mkdir()
+    job = fleet.service.job(answer.job.id)
+    with pytest.raises(UploadCancelled):
+        await fleet.service.uploaded(job, fingerprint(small_film))
+    assert job.state == "cancelled"
+    assert not folder.exists()
+
+
+class Away(FakeCatalog):
+    """Never answers."""
+
+    async def publication(self, question: TitleQuestion) -> Publication:
+        raise Unavailable("away")
 
 
 @pytest.mark.parametrize(
