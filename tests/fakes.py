@@ -58,7 +58,6 @@ from nearcast.model.services import (
     ProfileChange,
     ProfileQuestion,
     ReportAnswer,
-    RoutesAnswer,
     SearchAnswer,
     SearchQuestion,
     SelectProfile,
@@ -477,10 +476,6 @@ class FakeSteering(Fake):
             path = capability.edge_path(key, question.title_id, question.expires_at)
             edges.append(EdgeChoice(pathway=name, site=name[:3], appliance=name, base_url=self.addresses[name] + path))
         return SteerAnswer(edges=tuple(edges), prefix="0.0.0.0/0", source="last-known" if self.stale else "live")
-
-    async def routes(self, question: Nothing) -> RoutesAnswer:
-        self.asked(question)
-        return RoutesAnswer(routes=())
 
 
 class FakeDiscovery(Fake):

@@ -38,9 +38,8 @@ class RouteTable:
     """Routes, compiled. Raises BadRoute for prefixes that are none, prefixes given twice, and sites that do not exist."""
 
     def __init__(self, routes: Iterable[Route], sites: Sequence[str]) -> None:
-        self.routes = tuple(routes)
         found: dict[int, dict[int, dict[int, Match]]] = {4: {}, 6: {}}
-        for route in self.routes:
+        for route in routes:
             network = _network(route)
             _check_sites(route, sites)
             shift = _WIDTH[network.version] - network.prefixlen

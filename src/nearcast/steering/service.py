@@ -7,7 +7,7 @@ from functools import lru_cache
 from nearcast.base.clock import Clock
 from nearcast.base.errors import Unavailable
 from nearcast.model.route import EdgeChoice
-from nearcast.model.services import Discovery, Nothing, RoutesAnswer, SteerAnswer, SteerQuestion
+from nearcast.model.services import Discovery, SteerAnswer, SteerQuestion
 from nearcast.model.site import Appliance
 from nearcast.policy import capability
 from nearcast.steering.health import HealthView
@@ -50,9 +50,6 @@ class SteeringService:
         source = self.health.source if ranking.healthy else "last-known"
         edges = tuple(self._choice(each, question.title_id, question.expires_at) for each in ranking.appliances)
         return SteerAnswer(edges=edges, prefix=match.prefix, source=source)
-
-    async def routes(self, question: Nothing, /) -> RoutesAnswer:
-        return RoutesAnswer(routes=self._table.routes)
 
     def _choice(self, appliance: Appliance, title_id: str, expires_at: int) -> EdgeChoice:
         report = appliance.report

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nearcast.base.clock import VirtualClock
-from nearcast.model.services import Nothing, SteerQuestion
+from nearcast.model.services import SteerQuestion
 from nearcast.policy import capability
 from nearcast.steering.service import NoEdge, SteeringService
 from nearcast.steering.settings import SteeringSettings
@@ -55,8 +55,3 @@ async def test_a_sick_fleet_is_still_an_answer_and_says_so() -> None:
 async def test_no_edge_was_ever_heard_of() -> None:
     with pytest.raises(NoEdge):
         await (await service(Registry())).choose(question())
-
-
-async def test_routes() -> None:
-    answer = await (await service(Registry(*FLEET))).routes(Nothing())
-    assert answer.routes == SteeringSettings().routes

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from nearcast.model.account import Identity
 from nearcast.model.rendition import KeyLabel
-from nearcast.model.route import EdgeChoice, Route
+from nearcast.model.route import EdgeChoice
 from nearcast.model.services.nothing import Nothing
 from nearcast.model.session import Bookmark, ClearKeyLicense, Device, Heartbeat, Session, SteeringDocument
 
@@ -105,13 +105,8 @@ class SteerAnswer(Struct, frozen=True, kw_only=True):
     source: Literal["live", "last-known"] = "live"
 
 
-class RoutesAnswer(Struct, frozen=True, kw_only=True):
-    routes: tuple[Route, ...]
-
-
 class Steering(Protocol):
     async def choose(self, question: SteerQuestion, /) -> SteerAnswer: ...
-    async def routes(self, question: Nothing, /) -> RoutesAnswer: ...
 
 
 class HeartbeatReport(Struct, frozen=True, kw_only=True):
