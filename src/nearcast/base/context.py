@@ -1,4 +1,4 @@
-"""What travels beside every call: the request id and the time by which an answer is of use."""
+"""What travels beside every call: the request id, the time by which an answer is of use, and who asks from another host."""
 
 from __future__ import annotations
 
@@ -7,3 +7,5 @@ from contextvars import ContextVar
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
 """On the monotonic clock of this process; None: no deadline."""
+peer: ContextVar[tuple[str, ...]] = ContextVar("peer", default=())
+"""The names in the caller's certificate, where the call came by mutual TLS."""

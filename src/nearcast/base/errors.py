@@ -136,6 +136,17 @@ class Remote(NearcastError):
         self.status = problem.status  # type: ignore[misc]  # likewise
 
 
+class RemoteUnavailable(Remote, Unavailable):
+    """Another process answered that it, or a part that it needs, is unavailable now; asking again later may help."""
+
+    code = "NC0016"
+
+
+def remote(problem: Problem) -> Remote:
+    """The error that another process answered with. One that passes (status 503) is an Unavailable here too, to be ridden out as such."""
+    return (RemoteUnavailable if problem.status == Unavailable.status else Remote)(problem)
+
+
 def tree(root: type[NearcastError] = NearcastError) -> list[type[NearcastError]]:
     """Every error class imported so far, in order of code."""
     found: list[type[NearcastError]] = []

@@ -121,6 +121,19 @@ def check_free(host: str, port: int) -> None:
     listen(host, port).close()
 
 
+def on_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach ``host``; of a name other than localhost that is not known, so it is not."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def dialled(host: str) -> str:
+    """The address at which to reach what listens at ``host``: that of every interface is reached by loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound)
+
+
 def authority(host: str, port: int) -> str:
     """``127.0.0.1:80`` or ``[::1]:80``, as in an address on the web."""
     return f"{bracketed(host)}:{port}"

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_type_hints
 
 # gRPC's own handlers around fork(2) crash one child in forty between fork and exec while calls run (SIGSEGV, measured with
-# uvloop and grpcio 1.85). Nobody here calls gRPC in a fork of a process that already did: none are needed.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# uvloop and grpcio 1.85). Nobody here calls gRPC in a fork of a process that already did: none are needed, whatever the
+# environment says.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import grpc
 import grpc.aio
@@ -24,7 +25,7 @@ import structlog
 from msgspec import Struct
 
 from nearcast.base import context
-from nearcast.base.errors import BadInput, DeadlineExceeded, Internal, NearcastError, Problem, Remote, Unavailable
+from nearcast.base.errors import BadInput, DeadlineExceeded, Internal, NearcastError, Problem, Unavailable, remote
 
 T = TypeVar("T")
 
@@ -39,8 +40,35 @@ _REQUEST_ID = "nearcast-request-id"
 _TOKEN = "nearcast-token"  # noqa: S105  (the name of a header)
 _PROBLEM = "nearcast-problem-bin"
 
+HERE = ("127.0.0.1", "[::1]", "localhost")
+"""The hosts that need no TLS. The rest of 127.0.0.0/8 counts as elsewhere, so that several hosts can be tried on one."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _log = structlog.get_logger("rpc")
+
+
+class Unprotected(BadInput):
+    """Calls from host to host need mutual TLS, and this host has no certificate of the system's authority."""
+
+    code = "NC0015"
+    cure = "copy the whole of secrets/ from the host that ran `nearcast up`, or let this one join as an edge: `nearcast edge join TOKEN`"
+
+
+class Mutual(Struct, frozen=True, kw_only=True):
+    """Mutual TLS: PEM texts of the authority and of our own certificate and key, and the name that every server's certificate bears."""
+
+    authority: bytes
+    certificate: bytes
+    key: bytes
+    server_name: str
+
+    def __repr__(self) -> str:
+        return "Mutual(…)"
+
+
+def elsewhere(address: str) -> bool:
+    """Whether ``address`` is past this machine: neither a socket file nor loopback."""
+    return not address.startswith("unix:") and address.rpartition(":")[0] not in HERE
 
 
 class Method(Struct, frozen=True):
@@ -67,12 +95,12 @@ def methods(protocol: type[Any]) -> list[Method]:
 # --- server -----------------------------------------------------------------------------------------------------------
 
 
-def _handler(protocol: type[Any], implementation: object, token: str) -> grpc.GenericRpcHandler:
-    table = {each.name: _unary(getattr(implementation, each.name), each, token) for each in methods(protocol)}
+def _handler(protocol: type[Any], implementation: object, token: str, secured: bool) -> grpc.GenericRpcHandler:
+    table = {each.name: _unary(getattr(implementation, each.name), each, token, secured) for each in methods(protocol)}
     return grpc.method_handlers_generic_handler(f"nearcast.{protocol.__name__}", table)
 
 
-def _unary(call: Callable[[Any], Awaitable[Any]], method: Method, token: str) -> grpc.RpcMethodHandler[Any, Any]:
+def _unary(call: Callable[[Any], Awaitable[Any]], method: Method, token: str, secured: bool) -> grpc.RpcMethodHandler[Any, Any]:
     decode = msgspec.msgpack.Decoder(method.question).decode
 
     async def answer(raw: bytes, servicer: grpc.aio.ServicerContext[Any, Any]) -> bytes:
@@ -81,6 +109,8 @@ def _unary(call: Callable[[Any], Awaitable[Any]], method: Method, token: str) ->
         context.request_id.set(request_id)
         if token and not hmac.compare_digest(str(metadata.get(_TOKEN, "")).encode(), token.encode()):
             await servicer.abort(grpc.StatusCode.UNAUTHENTICATED, "the caller does not know this system's secret")
+        if secured:
+            context.peer.set(_peer(servicer))
         remaining_s = servicer.time_remaining()
         context.deadline_s.set(None if remaining_s is None else time.monotonic() + remaining_s)
         try:
@@ -100,28 +130,38 @@ def _unary(call: Callable[[Any], Awaitable[Any]], method: Method, token: str) ->
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
+def _peer(servicer: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
+    """The names in the caller's certificate, in its order."""
+    return tuple(name.decode() for name in servicer.auth_context().get("x509_subject_alternative_name", ()))
+
+
 async def serve(
     services: Mapping[type[Any], object],
     address: str,
     *,
     token: str = "",
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
-    credentials: grpc.ServerCredentials | None = None,
+    mutual: Mutual | None = None,
 ) -> grpc.aio.Server:
     """Start a server at ``address`` that answers for every Protocol in ``services`` with its implementation.
 
-    Raises Unavailable when the address cannot be taken. ``token``: callers must send the same. The caller stops the server.
+    ``token``: callers must send the same. ``mutual``: callers must show a certificate of the same authority; past this machine
+    nobody is answered otherwise. The caller stops the server. Raises Unavailable when the address cannot be taken, Unprotected
+    for one past this machine without ``mutual``.
     """
+    if mutual is None and elsewhere(address):
+        raise Unprotected(f"there is no certificate to listen with at {address}")
     server = grpc.aio.server(
         interceptors=list(interceptors),
         options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.so_reuseport", 0)],
     )
-    server.add_generic_rpc_handlers([_handler(protocol, each, token) for protocol, each in services.items()])
+    server.add_generic_rpc_handlers([_handler(protocol, each, token, mutual is not None) for protocol, each in services.items()])
     try:
-        if credentials is None:
+        if mutual is None:
             server.add_insecure_port(address)
         else:
-            server.add_secure_port(address, credentials)
+            pairs = [(mutual.key, mutual.certificate)]
+            server.add_secure_port(address, grpc.ssl_server_credentials(pairs, mutual.authority, require_client_auth=True))
     except RuntimeError as error:
         raise Unavailable(f"cannot listen at {address}: {error}", hint="end what uses it, or set another address") from error
     await server.start()
@@ -132,24 +172,28 @@ async def serve(
 
 
 class Channels:
-    """Open channels by address, made on first use. One for each process; ``close`` ends them all."""
+    """Open channels by address, made on first use. One for each process; ``close`` ends them all.
+
+    ``mutual`` gives the certificates for addresses past this machine, and is asked when the first of them is dialled.
+    """
 
     def __init__(
         self,
         *,
         token: str = "",
         interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
-        credentials: grpc.ChannelCredentials | None = None,
+        mutual: Callable[[], Mutual | None] = lambda: None,
     ) -> None:
         self._token = token
         self._interceptors = list(interceptors)
-        self._credentials = credentials
+        self._mutual = mutual
         self._open: dict[str, grpc.aio.Channel] = {}
 
     def at(self, address: str) -> grpc.aio.Channel:
+        """Raises Unprotected for an address past this machine where there is no certificate."""
         channel = self._open.get(address)
         if channel is None:
-            options = [
+            options: list[tuple[str, Any]] = [
                 ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                 # A peer that was restarted should be found again at once, not after gRPC's default of minutes.
                 ("grpc.initial_reconnect_backoff_ms", 50),
@@ -157,10 +201,15 @@ class Channels:
                 ("grpc.max_reconnect_backoff_ms", 1000),
                 ("grpc.enable_http_proxy", 0),
             ]
-            if self._credentials is None or address.startswith("unix:"):
-                channel = grpc.aio.insecure_channel(address, options=options, interceptors=self._interceptors)
+            if elsewhere(address):
+                mutual = self._mutual()
+                if mutual is None:
+                    raise Unprotected(f"there is no certificate to call {address} with")
+                credentials = grpc.ssl_channel_credentials(mutual.authority, mutual.key, mutual.certificate)
+                options.append(("grpc.ssl_target_name_override", mutual.server_name))
+                channel = grpc.aio.secure_channel(address, credentials, options=options, interceptors=self._interceptors)
             else:
-                channel = grpc.aio.secure_channel(address, self._credentials, options=options, interceptors=self._interceptors)
+                channel = grpc.aio.insecure_channel(address, options=options, interceptors=self._interceptors)
             self._open[address] = channel
         return channel
 
@@ -231,11 +280,13 @@ def _call(
 def _mapped(error: grpc.aio.AioRpcError, protocol: type[Any]) -> NearcastError:
     for key, value in error.trailing_metadata() or ():
         if key == _PROBLEM:
-            return Remote(msgspec.msgpack.decode(cast(bytes, value), type=Problem))
+            return remote(msgspec.msgpack.decode(cast(bytes, value), type=Problem))
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(f"{protocol.__name__} did not answer in time")
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
         return Unavailable(f"{protocol.__name__} refuses this process: {error.details()}", hint="both need the same secrets/")
+    if "certificate verify failed" in (error.details() or "").lower().replace("_", " "):
+        return Unavailable(f"{protocol.__name__} shows a certificate of another authority", hint="both need the same secrets/")
     # gRPC's own words name sockets and addresses: they stay in the cause, for a trace, and do not reach who asked.
     return Unavailable(f"{protocol.__name__} does not answer")
 

@@ -24,9 +24,12 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from nearcast.base.processes import gone, identify, send
+
 ROOM_FOR_TITLE = "-" * 200
 """Keeps room in the nursery's command line, so that its forks can write their own names there."""
 EXIT_KNOWN_S = 2.0
+UNWANTED_S = 8.0
 
 
 class Order(Struct, frozen=True):
@@ -105,6 +108,7 @@ class Nursery:
         self._listener: asyncio.Task[None] | None = None
         self._spawned: dict[str, asyncio.Future[int]] = {}
         self._ended: dict[int, asyncio.Future[int]] = {}
+        self._unwanted: set[str] = set()
 
     async def spawn(self, order: Order) -> int:
         async with self._lock:
@@ -114,8 +118,17 @@ class Nursery:
                 raise OSError("the nursery does not start")
             spawned: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._spawned[order.name] = spawned
+            self._unwanted.discard(order.name)
             self._writer.write(msgspec.json.encode(order) + b"\n")
-        return await spawned
+        try:
+            return await spawned
+        except asyncio.CancelledError:
+            # The order is out: what it brings is nobody's, and is ended as soon as it is known.
+            if spawned.done() and not spawned.cancelled():
+                await _end(spawned.result())
+            else:
+                self._unwanted.add(order.name)
+            raise
 
     async def _start(self) -> None:
         if self._process is not None:  # one that has fallen
@@ -135,7 +148,10 @@ class Nursery:
         try:
             while line := await reader.readline():
                 event = decode(line)
-                if isinstance(event, Spawned):
+                if isinstance(event, Spawned) and event.name in self._unwanted:
+                    self._unwanted.discard(event.name)
+                    await _end(event.pid)
+                elif isinstance(event, Spawned):
                     self._ended[event.pid] = asyncio.get_running_loop().create_future()
                     spawned = self._spawned.pop(event.name, None)
                     if spawned is not None and not spawned.done():
@@ -161,13 +177,25 @@ class Nursery:
             self._ended.pop(pid, None)
 
     async def close(self) -> None:
-        """End the nursery; what it has started goes on."""
-        if self._writer is not None:
-            self._writer.close()
+        """End the nursery; what it has started goes on, but for what was given up before it was known to have started."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write_eof()  # and listen to its end: it may have forked a moment ago
         if self._listener is not None:
             await asyncio.gather(self._listener, return_exceptions=True)
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
+
+
+async def _end(pid: int) -> None:
+    """End a process that has just been forked, and wait until it is gone."""
+    identity = identify(pid)
+    if identity is None:
+        return
+    send(identity, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(gone(identity), UNWANTED_S)
+    except TimeoutError:
+        send(identity, signal.SIGKILL, group=True)
 
 
 # --- nursery, its own process -----------------------------------------------------------------------------------------
@@ -184,7 +212,8 @@ def nurse(stages: Sequence[Stage], run: Callable[[Sequence[str]], int]) -> None:
     """The nursery's body: load stage by stage, fork for each order that comes in on standard input, until that ends.
 
     A fork calls ``run`` with the order's arguments, in a session of its own, and ends with its status. The last stage's
-    prefix is empty: whatever was not forked before is forked then.
+    prefix is empty: whatever was not forked before is forked then. Once standard input has ended nobody would look after a
+    fork, so that none is made, even if it was ordered before.
     """
     channel = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -197,7 +226,7 @@ def nurse(stages: Sequence[Stage], run: Callable[[Sequence[str]], int]) -> None:
     orders = _Orders(channel)
     loading = [(stage.prefix, module) for stage in stages for module in stage.modules]
     prefixes: tuple[str, ...] = ()
-    while loading or orders.open:
+    while True:
         loads = bool(loading)
         if loading:
             prefix, module = loading.pop(0)
@@ -213,6 +242,8 @@ def nurse(stages: Sequence[Stage], run: Callable[[Sequence[str]], int]) -> None:
             _reap(channel)
         if channel in ready:
             orders.receive()
+            if not orders.open:
+                return
         for order in orders.take(prefixes):
             _fork(order, run, channel, selector, (wakeup_read, wakeup_write))
 

@@ -40,10 +40,11 @@ class BadCertificate(BadInput):
 
 
 class Tls(Struct, frozen=True, kw_only=True):
-    """Certificate chain and key, both PEM files."""
+    """Certificate chain and key, both PEM files. ``clients``: callers must show a certificate of this authority (PEM)."""
 
     certificate: Path
     key: Path
+    clients: Path | None = None
 
 
 class WebServer:
@@ -107,6 +108,8 @@ async def serve_asgi(
             ssl_cert=tls.certificate if tls else None,
             ssl_key=tls.key if tls else None,
             ssl_protocol_min=SSLProtocols.tls12,
+            ssl_ca=tls.clients if tls else None,
+            ssl_client_verify=bool(tls and tls.clients),
         )
     except OSError as error:  # ssl.SSLError among them
         listener.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nearcast.base import context
 from nearcast.base.cache import Cache
 from nearcast.base.clock import VirtualClock
-from nearcast.base.errors import NotFound, Unavailable
+from nearcast.base.errors import DeadlineExceeded, NotFound, Unavailable
 
 
 class Source:
@@ -99,6 +101,42 @@ async def test_an_old_answer_does_not_serve_against_a_refusal(clock: VirtualCloc
     source.error = NotFound("gone")
     with pytest.raises(NotFound):
         await cache.get("a", source.ask)
+
+
+async def test_one_who_is_short_of_time_does_not_fail_those_who_have_some(clock: VirtualClock, source: Source) -> None:
+    """What is fetched for all has a deadline of its own, not that of the one who happened to ask first."""
+    cache: Cache[str, float] = Cache(clock, fresh_s=3, entries_max=10, ask_s=7)
+    source.gate = asyncio.Event()
+
+    async def ask() -> float:
+        await source.ask()
+        deadline_s = context.deadline_s.get()
+        assert deadline_s is not None
+        return deadline_s - time.monotonic()
+
+    async def get(within_s: float) -> float:
+        context.deadline_s.set(time.monotonic() + within_s)
+        return await cache.get("a", ask)
+
+    hasty, calm = asyncio.create_task(get(0.05)), asyncio.create_task(get(30))
+    with pytest.raises(DeadlineExceeded):
+        await hasty
+    source.gate.set()
+    assert 5 < await calm < 7
+    assert source.asked == 1
+
+
+async def test_one_who_is_short_of_time_is_given_the_old_answer(clock: VirtualClock, source: Source) -> None:
+    cache: Cache[str, int] = Cache(clock, fresh_s=3, entries_max=10, stale_s=60)
+    await cache.get("a", source.ask)
+    await clock.advance(4)
+    source.gate = asyncio.Event()
+    token = context.deadline_s.set(time.monotonic() + 0.05)
+    try:
+        assert await cache.get("a", source.ask) == 1
+    finally:
+        context.deadline_s.reset(token)
+    source.gate.set()
 
 
 @given(st.lists(st.integers(0, 30), max_size=80), st.integers(1, 10))

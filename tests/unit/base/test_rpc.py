@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 from msgspec import Struct
 
 from nearcast.base import context, rpc
+from nearcast.base.cache import Cache
+from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import BadInput, Conflict, DeadlineExceeded, Remote, Unavailable
 
 
@@ -34,11 +38,19 @@ class Taken(Conflict):
     cure = "choose another"
 
 
+class Overloaded(Unavailable):
+    """For tests."""
+
+    code = "NC9998"
+
+
 class Echo(Protocol):
     async def echo(self, question: Question, /) -> Answer: ...
     async def refuse(self, question: Question, /) -> Answer: ...
     async def break_down(self, question: Question, /) -> Answer: ...
     async def sleep(self, question: Question, /) -> Answer: ...
+    async def overload(self, question: Question, /) -> Answer: ...
+    async def whoami(self, question: Question, /) -> Answer: ...
 
 
 class EchoService:
@@ -54,6 +66,12 @@ class EchoService:
     async def sleep(self, question: Question) -> Answer:
         await asyncio.sleep(30)
         raise AssertionError("unreachable")
+
+    async def overload(self, question: Question) -> Answer:
+        raise Overloaded("there is too much to do", hint="come back")
+
+    async def whoami(self, question: Question) -> Answer:
+        return Answer(text=" ".join(context.peer.get()))
 
 
 @pytest.fixture
@@ -75,13 +93,17 @@ def at(address: str, channels: rpc.Channels, timeout_s: float = 5.0) -> Echo:
     return rpc.connect(Echo, lambda: (address,), channels, timeout_s=timeout_s)
 
 
-def test_grpc_leaves_forks_alone() -> None:
-    """Read by gRPC when it is loaded: its handlers killed one new process in forty before its first instruction."""
-    assert os.environ["GRPC_ENABLE_FORK_SUPPORT"] == "0"
+@pytest.mark.parametrize("told", [{}, {"GRPC_ENABLE_FORK_SUPPORT": "1"}])
+def test_grpc_leaves_forks_alone(told: dict[str, str]) -> None:
+    """Its handlers killed one new process in forty before its first instruction. They stay away whatever the environment says:
+    gRPC reads it when it is loaded, so that it must be set before."""
+    code = "import nearcast.base.rpc; from grpc._cython import cygrpc; print(cygrpc.is_fork_support_enabled())"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **told}, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_methods_of_a_protocol() -> None:
-    assert [each.name for each in rpc.methods(Echo)] == ["echo", "refuse", "break_down", "sleep"]
+    assert [each.name for each in rpc.methods(Echo)] == ["echo", "refuse", "break_down", "sleep", "overload", "whoami"]
     assert rpc.methods(Echo)[0] == rpc.Method("echo", Question, Answer)
 
 
@@ -99,6 +121,25 @@ async def test_an_error_keeps_code_status_and_hint(address: str, channels: rpc.C
         await at(address, channels).refuse(Question())
     assert (caught.value.code, caught.value.status, caught.value.hint) == ("NC9999", 409, "try the next one")
     assert Remote.code == "NC0011", "the class itself is as it was"
+
+
+async def test_what_passes_by_itself_is_unavailable_here_too(address: str, channels: rpc.Channels) -> None:
+    """Whoever rides out an Unavailable of their own process rides out that of another."""
+    with pytest.raises(Unavailable, match="too much") as caught:
+        await at(address, channels).overload(Question())
+    assert isinstance(caught.value, Remote)
+    assert (caught.value.code, caught.value.status, caught.value.exit_code) == ("NC9998", 503, 3)
+    with pytest.raises(Remote) as refused:
+        await at(address, channels).refuse(Question())
+    assert not isinstance(refused.value, Unavailable)
+
+
+async def test_an_old_answer_serves_while_another_process_is_overloaded(address: str, channels: rpc.Channels) -> None:
+    client, clock = at(address, channels), VirtualClock()
+    cache: Cache[str, Answer] = Cache(clock, fresh_s=3, entries_max=10, stale_s=60)
+    first = await cache.get("a", lambda: client.echo(Question(text="x")))
+    await clock.advance(4)
+    assert await cache.get("a", lambda: client.overload(Question())) == first
 
 
 async def test_a_defect_tells_no_detail(address: str, channels: rpc.Channels) -> None:

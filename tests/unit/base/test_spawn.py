@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from nearcast.base.processes import identify
+from nearcast.base.processes import family, identify
 from nearcast.base.spawn import Nursery, Order, Programs
 
 NURSE = """
@@ -94,6 +96,34 @@ async def test_forks_outlive_the_nursery_and_a_new_one_is_started(nursery: Nurse
     second = await nursery.spawn(order(tmp_path / "b.log", "pass"))
     assert await nursery.exit_code(second) == 0
     os.kill(first, signal.SIGKILL)
+
+
+async def test_what_is_given_up_while_it_starts_is_ended(nursery: Nursery, tmp_path: Path) -> None:
+    """A supervisor that is told to end while the nursery still loads must not leave behind what it had ordered."""
+    log = tmp_path / "a.log"
+    first = asyncio.create_task(nursery.spawn(order(log, "print('began', flush=True); time.sleep(60)")))
+    await until(lambda: nursery._writer is not None and "x" in nursery._spawned)
+    process = nursery._process
+    assert process is not None
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    second = await nursery.spawn(order(tmp_path / "b.log", "pass", name="y"))  # the nursery has come to both orders
+    assert await nursery.exit_code(second) == 0
+    await until(lambda: family(process.pid) == [process.pid])
+
+
+async def test_no_fork_is_made_once_nobody_would_look_after_it(tmp_path: Path) -> None:
+    """What was ordered while the nursery loaded is not started after its supervisor has gone."""
+    slow = NURSE.replace('("wave",)', '("slow",)')
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.5)\n")
+    log, ours, theirs = tmp_path / "a.log", *socket.socketpair()
+    with theirs:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", slow, stdin=theirs.fileno(), env=environment)
+    with ours:
+        ours.sendall(msgspec.json.encode(order(log, "print('began', flush=True)")) + b"\n")
+    assert await process.wait() == 0
+    assert not log.exists()
 
 
 async def test_programs_say_what_cannot_be_started(tmp_path: Path) -> None:
