@@ -21,12 +21,13 @@ TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=2")
 
 
 class Weird(Struct, frozen=True, kw_only=True):
-    """``size``: of the largest rendition, as a player shows it. ``watch``: in the browser, too."""
+    """``size``: of the largest rendition, as a player shows it. ``subtitles``: a text track's language. ``watch``: in the browser, too."""
 
     make: Callable[[Path], Path]
     size: tuple[int, int] = (0, 0)
     duration_s: float = 2.0
     channels: int | None = None
+    subtitles: str = ""
     watch: bool = False
 
 
@@ -139,6 +140,16 @@ def late_sound(folder: Path) -> Path:
     return out
 
 
+def subtitled(folder: Path) -> Path:
+    text, out = folder / "own.srt", folder / "subtitled.mp4"
+    text.write_text("1\n00:00:00,200 --> 00:00:01,500\nBonjour\n\n")
+    codecs = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-c:s", "mov_text")
+    ffmpeg(
+        *picture("426x240", "24"), *TONE, "-i", text, "-map", "0", "-map", "1", "-map", "2", *codecs, "-metadata:s:s:0", "language=fra", out
+    )
+    return out
+
+
 FILMS = {
     "odd size": Weird(make=odd_size, size=(426, 238), watch=True),
     "29.97 fps": Weird(make=odd_rate, size=(426, 240)),
@@ -154,6 +165,7 @@ FILMS = {
     "one second": Weird(make=one_second, size=(426, 240), duration_s=1, watch=True),
     "oddly named": Weird(make=oddly_named, size=(426, 240)),
     "64x36": Weird(make=tiny, size=(64, 36)),
+    "its own subtitles": Weird(make=subtitled, size=(426, 240), subtitles="fr", watch=True),
     "late sound, late clock": Weird(make=late_sound, size=(426, 240), duration_s=2.7),
 }
 
@@ -176,6 +188,8 @@ def test_a_weird_film_is_ingested_and_plays(name: str, system: System, browser: 
         assert abs(max(sizes)[1] - weird.size[1]) <= 2, sizes
     if weird.channels:
         assert f'value="{weird.channels}"' in manifest
+    if weird.subtitles:
+        assert f'contentType="text" mimeType="text/vtt" lang="{weird.subtitles}"' in manifest
     if weird.watch:
         watch(system, browser, title["id"], sound_only=not sizes)
 
@@ -184,7 +198,7 @@ def decodes_cleanly(url: str) -> None:
     """Every stream of it, every frame of it, and the picture is not all of one colour."""
     kinds = films.probe(url, "stream=codec_type").split()
     assert kinds
-    films.ffmpeg("-xerror", "-i", url, "-map", "0", "-f", "null", "-")
+    films.ffmpeg("-xerror", "-i", url, "-map", "0", "-c:s", "webvtt", "-f", "null", "-")
 
 
 def watch(system: System, browser: Browser, title_id: str, *, sound_only: bool) -> None:
