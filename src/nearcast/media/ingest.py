@@ -182,10 +182,11 @@ class IngestService(Workshop):
             return job.record.job
 
     def _again(self, job: Job, submission: Submission, mark: probe.Fingerprint) -> None:
-        """A failed job is queued once more, with the metadata and marks of now. Raises DiskFull."""
-        kept = msgspec.structs.replace(submission, title_id=job.record.submission.title_id)
+        """A failed job is queued once more, with the metadata and marks of now; an upload keeps what came with it. Raises DiskFull."""
+        before = job.record.submission
+        kept = before if job.record.uploaded else msgspec.structs.replace(submission, title_id=before.title_id)
         job.note(submission=kept, fingerprint=mark)
-        job.update(self.clock.now_s(), error_code="", error="", hint="", name=submission.metadata.name)
+        job.update(self.clock.now_s(), error_code="", error="", hint="", name=kept.metadata.name)
         job.save()
         space = Workspace(job.folder)
         asked = read(space.request, WorkRequest)
@@ -284,12 +285,12 @@ class IngestService(Workshop):
         return Events(job=job.record.job, events=job.since(question.after))
 
     async def cancel(self, question: JobQuestion, /) -> IngestJob:
-        """End a job. What it has published stays; what it has not is thrown away. An ended job stays as it is."""
+        """End a job. What it has published stays; what it has not is thrown away, and so is what a failed one kept to go on with."""
         job = self.job(question.job_id)
-        if job.state not in jobs.ENDED:
+        if job.state not in ("done", "cancelled"):
             runner = self._runners.get(job.id)
             if runner:
                 await runner.cancel()
-            if job.state not in jobs.ENDED:
+            if job.state not in ("done", "cancelled"):
                 self.end(job, "cancelled")
         return job.record.job

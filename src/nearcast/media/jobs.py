@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from nearcast.base.errors import BadInput, Conflict, NotFound
+from nearcast.base.errors import BadInput, Conflict, NearcastError, NotFound
 from nearcast.media.files import write_whole
 from nearcast.media.probe import Fingerprint
 from nearcast.media.workspace import read
@@ -174,9 +175,19 @@ def decide(jobs: Iterable[tuple[Record, bool]], submission: Submission, mark: Fi
             return Verdict("attach" if same and not followed else "conflict", record.job.id)
     for record, _ in sorted(known, key=lambda each: -each[0].job.updated_at):
         untouched = record.fingerprint == mark
-        if record.job.state == "failed" and untouched and not record.uploaded and same_work(record.submission, submission):
+        if record.job.state == "failed" and untouched and same_work(record.submission, submission):
             return Verdict("resume", record.job.id)
     return Verdict("new")
+
+
+def blameless(error: NearcastError) -> bool:
+    """Whether the same film may well succeed later: the disk was full, the worker was killed, a service was away."""
+    return error.status >= 500
+
+
+def going_on(record: Record) -> str:
+    """The command that lets a failed job go on with its upload."""
+    return f"nearcast ingest {shlex.quote(record.submission.path)}{' --clear' if record.submission.clear else ''}"
 
 
 def check_metadata(metadata: Metadata) -> None:

@@ -189,6 +189,7 @@ class Runner:
         known = before.manifest if before else None
         retire(shop, publish.retired(known, publish.names(manifest), shop.clock.now_s(), shop.settings.retired_min_s))
         self._flipped(manifest, known)
+        await asyncio.to_thread(self._free, manifest)
         self._tell_publishing(manifest, 1)
 
     async def _before(self) -> Publication | None:
@@ -201,7 +202,7 @@ class Runner:
             raise
 
     def _flipped(self, manifest: Manifest, before: Manifest | None) -> None:
-        """The catalog has it: tell, remember, and free the space of what the origin now holds."""
+        """The catalog has it: tell, and remember."""
         shop, job = self._shop, self._job
         first = not job.record.generation
         known = {each.file.root for each in (*before.video, *before.audio)} if before else set()
@@ -214,6 +215,9 @@ class Runner:
             if each.file.root not in known:
                 label = f" {each.channels} channels" if each.channels > 2 else ""
                 shop.tell(job, IngestEvent(sequence=0, at=0.0, kind="rendition", text=f"{each.name}{label} is published"))
+
+    def _free(self, manifest: Manifest) -> None:
+        """The space of what the origin now holds."""
         for name in publish.names(manifest):
             (self._space.out / name).unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ import structlog
 from msgspec import Struct
 
 from nearcast.base.errors import NearcastError, NotFound
-from nearcast.media import jobs, publish
+from nearcast.media import publish
 from nearcast.media.files import write_whole
 from nearcast.media.jobs import Job
 from nearcast.media.workshop import Workshop
@@ -20,7 +20,7 @@ from nearcast.model.services import ChangesQuestion, TitleQuestion
 RETIRED = "retired.json"
 SEEN = "catalog-seen.json"
 KEEP_FAILED_S = 7 * 86_400.0
-"""What a failed job has encoded waits this long for the same film to be ingested again."""
+"""What a failed job has encoded, or was uploaded for it, waits this long for the same film to be ingested again."""
 _log = structlog.get_logger("ingest")
 
 
@@ -50,13 +50,15 @@ async def sweep(shop: Workshop, known: Sequence[Job]) -> None:
         await _sweep_retired(shop, now_s)
     except NearcastError as error:  # while the catalog is away nothing is deleted
         _log.warning("files of withdrawn titles and older generations stay for now", error=error.message)
+    wanted = set()
     for job in known:
         age_s = now_s - job.record.job.updated_at
         if job.state == "uploading" and now_s > job.record.expires_at:
             shop.end(job, "cancelled")
         elif job.state in ("done", "cancelled") or (job.state == "failed" and age_s > KEEP_FAILED_S):
             shop.clear(job)
-    wanted = {each.id for each in known if each.state not in jobs.ENDED}
+        else:
+            wanted.add(job.id)
     for folder in shop.uploads.iterdir() if shop.uploads.is_dir() else ():
         if folder.name not in wanted:
             shop.discard(folder)

@@ -93,14 +93,17 @@ class Workshop:
         self.tell(job, IngestEvent(sequence=0, at=0.0, kind="state", state=state, text=text))
 
     def end(self, job: Job, state: JobState, error: NearcastError | None = None) -> None:
-        """A job has ended. A failed one keeps what it has encoded, so that it can go on."""
+        """A job has ended. A failed one keeps what it has encoded, and its upload where the film is not to blame, so that it can go on."""
+        kept = job.record.uploaded and error is not None and jobs.blameless(error)
         if error:
-            job.update(self.clock.now_s(), error_code=error.code, error=error.message, hint=error.hint)
+            more = f"; the upload is kept for a week: `{jobs.going_on(job.record)}` goes on with it" if kept else ""
+            hint = error.hint + more
+            job.update(self.clock.now_s(), error_code=error.code, error=error.message, hint=hint)
             _log.warning("a job failed", job=job.id, name=job.record.job.name, code=error.code, error=error.message)
-            self.tell(job, IngestEvent(sequence=0, at=0.0, kind="error", text=error.message, error_code=error.code, hint=error.hint))
+            self.tell(job, IngestEvent(sequence=0, at=0.0, kind="error", text=error.message, error_code=error.code, hint=hint))
         if state != "failed":
             self.clear(job)
-        if job.record.uploaded:
+        if job.record.uploaded and not kept:
             self.discard(self.uploads / job.id)
         self.move(job, state)
 

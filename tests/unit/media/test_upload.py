@@ -12,6 +12,8 @@ import pytest
 from nearcast.base.errors import TooLarge, Unavailable
 from nearcast.media.jobs import AlreadyIngesting, BadSubmission, UploadCancelled
 from nearcast.media.probe import fingerprint
+from nearcast.media.sweep import sweep
+from nearcast.media.tools import DiskFull
 from nearcast.media.upload import application
 from nearcast.model.services import EventsQuestion, JobQuestion, TitleQuestion, UploadAnswer, UploadQuestion
 from nearcast.model.title import Metadata, Publication
@@ -120,6 +122,41 @@ async def test_an_upload_cancelled_with_its_last_bytes_is_not_queued(fleet: Flee
         await fleet.service.uploaded(job, fingerprint(small_film))
     assert job.state == "cancelled"
     assert not folder.exists()
+
+
+async def test_a_failed_upload_goes_on_unless_the_film_is_to_blame(
+    tmp_path: Path, small_film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = small_film.read_bytes()
+    async with Fleet(tmp_path) as fleet:
+        answer = await announced(fleet, len(content), "a film.mp4")
+        with monkeypatch.context() as broken:
+            broken.setattr("nearcast.media.child.sys.executable", "/bin/false")
+            await sent(fleet, answer, content)
+            failed, _ = await fleet.ended(answer.job.id)
+        assert failed.state == "failed"
+        kept = fleet.root / "uploads" / failed.id / "a film.mp4"
+        assert f"`nearcast ingest '{kept}' --clear`" in failed.hint
+        await sweep(fleet.service, [fleet.service.job(failed.id)])
+        done = await fleet.ingest(kept, clear=True)
+        assert (done.id, done.state, done.error, done.name) == (failed.id, "done", "", "Uploaded")
+        assert not kept.exists()
+
+
+async def test_an_upload_that_is_no_film_is_not_kept_and_another_can_be_given_up(tmp_path: Path) -> None:
+    async with Fleet(tmp_path) as fleet:
+        answer = await announced(fleet, 100)
+        await sent(fleet, answer, b"x" * 100)
+        job, _ = await fleet.ended(answer.job.id)
+        assert (job.state, job.error_code) == ("failed", "NC1102")
+        assert not list((fleet.root / "uploads").iterdir())
+        other = fleet.service.job((await announced(fleet, 100)).job.id)
+        folder = fleet.root / "uploads" / other.id
+        folder.mkdir()
+        fleet.service.end(other, "failed", DiskFull("full"))
+        assert folder.exists()
+        assert (await fleet.service.cancel(JobQuestion(job_id=other.id))).state == "cancelled"
+        assert not folder.exists()
 
 
 class Away(FakeCatalog):
