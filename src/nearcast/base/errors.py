@@ -149,10 +149,10 @@ def remote(problem: Problem) -> Remote:
 
 def tree(root: type[NearcastError] = NearcastError) -> list[type[NearcastError]]:
     """Every error class imported so far, in order of code."""
-    found: list[type[NearcastError]] = []
+    found: set[type[NearcastError]] = set()
     todo = [root]
     while todo:
         each = todo.pop()
-        found.append(each)
+        found.add(each)
         todo += each.__subclasses__()
     return sorted(found, key=lambda error: error.code)

@@ -1,4 +1,4 @@
-"""``nearcast edge``: one edge, an agent and its nginx."""
+"""``nearcast edge``: one edge, an agent and its nginx; and how an edge of another host joins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import click
 
 from nearcast.base.errors import NotFound
-from nearcast.cli import reach
+from nearcast.cli import reach, talk
 
 
 class UnknownAppliance(NotFound):
@@ -19,17 +19,63 @@ class UnknownAppliance(NotFound):
     cure = "add it under [[appliances]] in the configuration"
 
 
-@click.command("edge")
-@click.argument("appliance")
-def command(appliance: str) -> None:
-    """Run the edge APPLIANCE of the configuration in the foreground: its agent and its nginx."""
+class Verbs(click.Group):
+    """``nearcast edge fra-1`` is short for ``nearcast edge run fra-1``, and so is ``nearcast edge`` where there is but one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        if first not in self.commands and not first.startswith("-"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("edge", cls=Verbs)
+def command() -> None:
+    """Run an edge, invite one from another host, or join as one. `nearcast edge ID` runs the edge ID."""
+
+
+@command.command("run")
+@click.argument("appliance", default="")
+def run(appliance: str) -> None:
+    """Run the edge APPLIANCE of the configuration in the foreground: its agent and its nginx. With one edge, its name may be left out."""
     from nearcast.system import serve, settings
     from nearcast.system.table import EDGE_PREFIX
 
     home = reach.home()
     known = [each.id for each in settings.load(home).appliances]
+    if not appliance and len(known) == 1:
+        appliance = known[0]
     if appliance not in known:
-        raise UnknownAppliance(f"there is no appliance {appliance}", hint=f"there are: {', '.join(known) or 'none'}")
+        said = f"there is no appliance {appliance}" if appliance else "name the appliance to run"
+        raise UnknownAppliance(said, hint=f"there are: {', '.join(known) or 'none'}")
     os.environ["NEARCAST_HOME"] = str(home.root)
     home.make()
     sys.exit(serve.run([EDGE_PREFIX + appliance]))
+
+
+@command.command("invite")
+@click.argument("appliance", metavar="ID")
+@click.option("--site", required=True, help="The site that it stands in, one of [steering.sites].")
+@click.option("--public", metavar="NAME", default="", help="Host name or address under which viewers reach it: it then serves with TLS.")
+@click.option("--at", metavar="HOST", default="", help="How the edge reaches this host, where [network] internal_host is not it.")
+@click.option("--minutes", type=click.FloatRange(0, 10080, min_open=True), default=60.0, show_default=True, help="How long it is good for.")
+def invite(appliance: str, site: str, public: str, at: str, minutes: float) -> None:
+    """Print a token with which one edge of another host may join, once, under the name ID: `nearcast edge join TOKEN` there."""
+    from nearcast.system import inviting
+
+    talk.answer(inviting.token(reach.home(), appliance, site, public_name=public, at=at, ttl_s=60 * minutes))
+    talk.say(f"good for {minutes:g} minutes, once; on the other host: nearcast edge join TOKEN")
+
+
+@command.command("join")
+@click.argument("token")
+@click.option("--port", type=click.IntRange(1, 65535), default=8101, show_default=True, help="Where its nginx serves viewers.")
+@click.option("--listen", multiple=True, metavar="ADDRESS", help="Addresses to serve at; else all with a public name, loopback without.")
+def join(token: str, port: int, listen: tuple[str, ...]) -> None:
+    """Become an edge of the system that printed TOKEN. Then `nearcast edge` runs it."""
+    from nearcast.system import joiner
+
+    home = reach.home()
+    joined = joiner.join(home, token, joiner.Place(port=port, listen=listen))
+    talk.say(f"{home.root} is now the edge {joined.id} at {joined.site}; `nearcast edge` runs it")
+    talk.answer(joined.id)

@@ -43,6 +43,7 @@ def command(foreground: bool, public: str | None, no_demo: bool, config_path: Pa
     os.environ.update(options)
     whole = settings.load(home, os.environ if running is None else None)
     if running is None:
+        start.check_protected(whole)
         start.prepare(home, options)
         if places.public(whole):
             from nearcast.system import tls

@@ -30,10 +30,20 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     parent_ca: Annotated[
         str, Meta(description="PEM file that a parent on https is verified with. Empty: the machine's own authorities.")
     ] = ""
+    parent_certificate: Annotated[
+        str, Meta(description="PEM certificate that is shown to a parent on https. Empty: none, or this system's to its own origin.")
+    ] = ""
+    parent_key: Annotated[str, Meta(description="PEM key of that certificate.")] = ""
+    parent_name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9.-]*$", description="The name in the certificate of a parent on https. Empty: the host in parent_url."),
+    ] = ""
     folder: Annotated[str, Meta(description="Where its files lie. Empty: edges/<id> in the home folder.")] = ""
     user: Annotated[
         str,
-        Meta(pattern=r"^[a-z_][a-z0-9_-]*$|^$", description="User of nginx's workers when started as root. Empty: the user who starts it."),
+        Meta(
+            pattern=r"^[a-z_][a-z0-9_-]*$|^$", description="User of nginx's workers when started as root. Empty: www-data, nginx or nobody."
+        ),
     ] = ""
     tls_certificate: Annotated[str, Meta(description="PEM certificate chain. Empty: plain HTTP, or what `nearcast up --public` makes.")] = (
         ""
@@ -65,19 +75,20 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"listen takes addresses as 127.0.0.1 or ::, not {each!r}") from None
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError("tls_certificate and tls_key come together")
+        if bool(self.parent_certificate) != bool(self.parent_key):
+            raise ValueError("parent_certificate and parent_key come together")
 
     @property
     def public_address(self) -> str:
         """The origin that players are given, without a slash at its end."""
         if self.address:
             return self.address.rstrip("/")
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen[0], ports.bracketed(self.listen[0]))  # noqa: S104  (compared, not bound)
-        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls_certificate else 'http'}://{ports.authority(self.health_host, self.port)}"
 
     @property
     def health_host(self) -> str:
         """Where the agent itself asks for a sign of life."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen[0], self.listen[0])  # noqa: S104  (compared, not bound)
+        return ports.dialled(self.listen[0])
 
 
 class OriginSettings(Struct, frozen=True, kw_only=True):

@@ -72,7 +72,12 @@ def unseal(text: str, kind: type[S], key: bytes, now_s: float) -> S:
 
 def edge_key(root: bytes, appliance: str) -> str:
     """The secret of one appliance as it stands in its nginx configuration: 64 hex digits."""
-    return derive(root, f"edge-mac/{appliance}").hex()
+    return derive(root, edge_purpose(appliance)).hex()
+
+
+def edge_purpose(appliance: str) -> str:
+    """The purpose under which one appliance's key is derived."""
+    return f"edge-mac/{appliance}"
 
 
 def edge_mac(key: str, title_id: str, expires_at: int) -> str:

@@ -55,6 +55,8 @@ def _python() -> Check:
 
 
 def _home(home: Home) -> Iterator[Check]:
+    from nearcast.control.license.master import ENVIRONMENT
+
     nearest = next(each for each in (home.root, *home.root.parents) if each.exists())
     writable = os.access(nearest, os.W_OK | os.X_OK)
     cure = "" if writable else "set NEARCAST_HOME to a folder that you may write to"
@@ -64,7 +66,7 @@ def _home(home: Home) -> Iterator[Check]:
     yield Check(name="disk", state="note" if cure else "good", found=f"{bytes_text(free)} free", cure=cure)
     if home.secrets.exists():
         try:
-            secrets.load(home.secrets)
+            secrets.check(home.secrets, master=not os.environ.get(ENVIRONMENT))
             yield Check(name="secrets", state="good", found="readable by their owner alone")
         except NearcastError as error:
             yield Check(name="secrets", state="bad", found=error.message, cure=error.hint)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nearcast.model.services import Discovery, Fill
-from nearcast.policy.capability import edge_key
-from nearcast.system import places, tls
+from nearcast.policy.capability import edge_purpose
+from nearcast.system import peers, places, renewal, tls
 from nearcast.system.origin import origin_token
 from nearcast.system.part import Part, System
 from nearcast.system.table import EDGE_PREFIX
@@ -27,7 +27,24 @@ def completed(home: Home, settings: Settings, appliance: EdgeSettings) -> EdgeSe
         changes |= {"tls_certificate": str(public.certificate), "tls_key": str(public.key)}
     if not appliance.address and settings.network.public_name:
         changes["address"] = places.url(settings, appliance.port)
+    if not appliance.parent_url:
+        changes |= own_origin(home, settings)
     return msgspec.structs.replace(appliance, **changes)
+
+
+def own_origin(home: Home, settings: Settings) -> dict[str, object]:
+    """The parent is this system's origin: past this machine each shows the other a certificate of the authority. Raises Unprotected."""
+    url = places.origin_url(settings)
+    if not url.startswith("https:"):
+        return {"parent_url": url}
+    certificate, authority = str(peers.need(home)), str(home.secrets / tls.AUTHORITY)
+    return {
+        "parent_url": url,
+        "parent_ca": authority,
+        "parent_certificate": certificate,
+        "parent_key": certificate,
+        "parent_name": peers.SERVER_NAME,
+    }
 
 
 async def build(system: System, process: str) -> Part:
@@ -38,14 +55,15 @@ async def build(system: System, process: str) -> Part:
 
     appliance_id = process.removeprefix(EDGE_PREFIX)
     configured = next(each for each in system.settings.appliances if each.id == appliance_id)
+    await renewal.renew(system)
     settings = completed(system.home, system.settings, configured)
     folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
     agent = EdgeAgent(
         settings,
         folder,
-        key=edge_key(system.secrets.root, settings.id),
+        key=system.key(edge_purpose(settings.id)).hex(),
         origin_token=origin_token(system),
-        parent_url=settings.parent_url or f"http://127.0.0.1:{system.settings.network.origin_port}",
+        parent_url=settings.parent_url,
         discovery=system.client(Discovery),
         fill=system.client(Fill),
         clock=system.clock,
@@ -66,4 +84,4 @@ async def build(system: System, process: str) -> Part:
         await (agent.leave() if broken else agent.stop())
 
     await agent.start()
-    return Part(closers=[close], addresses=[settings.public_address], failed=failed)
+    return Part(closers=[close], failed=failed)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from nearcast.base import ports
+from nearcast.base.web import Tls, serve_asgi
 from nearcast.model.services import Catalog, Discovery, Fill, Ingest, License
 from nearcast.system import places, tls
-from nearcast.system.part import Part, System
+from nearcast.system.part import Closer, Part, System
+from nearcast.system.secrets import ROOT
 from nearcast.system.settings import Settings
 
 
@@ -20,7 +25,6 @@ def page_origins(settings: Settings) -> tuple[str, ...]:
 
 async def build(system: System, process: str) -> Part:
     """Listens at ``[network] upload_port``. Raises PortTaken, BadOrigin, DiskFailed."""
-    from nearcast.base.web import serve_asgi
     from nearcast.control.discovery import DiscoveryService
     from nearcast.delivery.fill.service import FillService
     from nearcast.media.ingest import IngestService
@@ -45,9 +49,28 @@ async def build(system: System, process: str) -> Part:
     await fill.start()
     app = application(ingest, page_origins(settings))
     server = await serve_asgi(app, places.listen_host(settings), settings.network.upload_port, tls=tls.current(home, settings))
-    return Part(
-        services={Discovery: discovery, Fill: fill, Ingest: ingest},
-        closers=[fill.stop, ingest.stop, server.stop],
-        addresses=[server.url],
-        failed=server.wait,
-    )
+    closers: list[Closer] = [fill.stop, ingest.stop, server.stop]
+    if settings.network.internal_host:
+        closers += await open_to_edges(system, discovery, fill)
+    return Part(services={Discovery: discovery, Fill: fill, Ingest: ingest}, closers=closers, failed=server.wait)
+
+
+async def open_to_edges(system: System, discovery: Discovery, fill: Fill) -> list[Closer]:
+    """Let edges of other hosts join, report and ask what to hold. Answers with what ends that. Raises Unprotected, PortTaken."""
+    from nearcast.base import rpc
+    from nearcast.system import admission, join, peers
+
+    home, network = system.home, system.settings.network
+    redeemed = join.Redeemed(home.data / "invitations")
+    joining = join.Joining(system.key(ROOT), home.secrets, redeemed, (network.edges_port, network.origin_port), network.origin_url)
+    # Who joins has no certificate yet: this one listener asks for none, and is told by the invitation.
+    certificate = Tls(certificate=peers.need(home), key=peers.path(home))
+    app = join.application(joining, await asyncio.to_thread((home.secrets / tls.AUTHORITY).read_bytes))
+    door = await serve_asgi(app, network.internal_host, network.join_port, tls=certificate)
+    services: dict[type[Any], object] = {
+        Discovery: admission.EdgeDiscovery(discovery),
+        Fill: admission.EdgeFill(fill),
+        admission.Renewal: admission.EdgeRenewal(home.secrets),
+    }
+    calls = await rpc.serve(services, ports.authority(network.internal_host, network.edges_port), mutual=system.mutual())
+    return [door.stop, lambda: calls.stop(2.0)]

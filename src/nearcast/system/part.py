@@ -11,26 +11,26 @@ from typing import Any, TypeVar
 from nearcast.base import rpc
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.paths import Home
-from nearcast.policy.capability import derive
-from nearcast.system import table
+from nearcast.system import peers, table
 from nearcast.system.places import bulkhead_of
-from nearcast.system.secrets import Secrets
+from nearcast.system.secrets import Keys
 from nearcast.system.settings import Settings
 
 T = TypeVar("T")
+
+Closer = Callable[[], Awaitable[object]]
 
 
 @dataclass
 class Part:
     """A built process: the services it answers for, and what is to be done to end it, last first.
 
-    ``addresses`` are where it listens besides its own calls, for people to read. ``failed`` is awaited beside the
-    signals: when it returns, something the process cannot do without has ended, and so does the process.
+    ``failed`` is awaited beside the signals: when it returns, something the process cannot do without has ended, and so does
+    the process.
     """
 
     services: Mapping[type[Any], object] = field(default_factory=dict)
-    closers: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
+    closers: list[Closer] = field(default_factory=list)
     failed: Callable[[], Awaitable[object]] | None = None
 
 
@@ -38,20 +38,20 @@ Builder = Callable[["System", str], Awaitable[Part]]
 
 
 class System:
-    """What every builder may use: the home, the settings, the secrets, the clock, and clients of the other services."""
+    """What every builder may use: the home, the settings, the keys of its process, the clock, and clients of the other services."""
 
-    def __init__(self, home: Home, settings: Settings, secrets: Secrets, clock: Clock | None = None) -> None:
+    def __init__(self, home: Home, settings: Settings, keys: Keys, clock: Clock | None = None) -> None:
         self.home = home
         self.settings = settings
-        self.secrets = secrets
+        self.key = keys.__getitem__
         self.clock = clock or SystemClock()
-        self.rpc_token = derive(secrets.root, "rpc").hex()
-        self.channels = rpc.Channels(token=self.rpc_token)
+        self.rpc_token = keys[table.CALLS].hex()
+        self.channels = rpc.Channels(token=self.rpc_token, mutual=self.mutual)
         self._local: dict[type[Any], object] = {}
 
-    def key(self, purpose: str) -> bytes:
-        """The key for ``purpose`` under this system's root secret."""
-        return derive(self.secrets.root, purpose)
+    def mutual(self) -> rpc.Mutual | None:
+        """Our certificate for other hosts; None where there is none."""
+        return peers.mutual(self.home)
 
     def address(self, process: str) -> str:
         """Where ``process`` listens for calls."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from nearcast.base import ports
 from nearcast.base.paths import Home
 from nearcast.delivery.settings import EdgeSettings
+from nearcast.policy.capability import edge_purpose
 from nearcast.system import table
 from nearcast.system.settings import LOOPBACK, Settings
 
@@ -21,7 +22,7 @@ def processes(settings: Settings) -> dict[str, table.Bulkhead]:
     found = {each.name: each for each in table.BULKHEADS}
     for appliance in settings.appliances:
         name = table.EDGE_PREFIX + appliance.id
-        found[name] = table.Bulkhead(name, table.EDGE)
+        found[name] = table.Bulkhead(name, table.EDGE, keys=(*table.EDGE_KEYS, edge_purpose(appliance.id)))
     return found
 
 
@@ -43,7 +44,7 @@ def upload_url(settings: Settings) -> str:
 def url(settings: Settings, port: int) -> str:
     """The public origin of a port of this machine: https under the public name, else http at the host."""
     network = settings.network
-    name = network.public_name or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(network.host, network.host)  # noqa: S104  (compared, not bound)
+    name = network.public_name or ports.dialled(network.host)
     return f"{'https' if public(settings) else 'http'}://{ports.authority(name, port)}"
 
 
@@ -56,6 +57,26 @@ def listen_host(settings: Settings) -> str:
 def edge_listen(settings: Settings, appliance: EdgeSettings) -> tuple[str, ...]:
     """Where an edge listens: as it says, or if it says nothing of its own, where all that is public does."""
     return appliance.listen if appliance.listen != (LOOPBACK,) else (listen_host(settings),)
+
+
+def origin_url(settings: Settings) -> str:
+    """Where edges reach the origin: where the configuration says, else at this machine; past it only by mutual TLS."""
+    network = settings.network
+    if network.origin_url:
+        return network.origin_url.rstrip("/")
+    scheme, host = ("https", ports.dialled(network.internal_host)) if network.internal_host else ("http", LOOPBACK)
+    return f"{scheme}://{ports.authority(host, network.origin_port)}"
+
+
+def unprotected(settings: Settings) -> list[str]:
+    """What would speak plain HTTP to others than this machine, in words; nothing where TLS or a proxy in front is told of."""
+    if public(settings) or settings.network.plain:
+        return []
+    found = [f"[network] host = {settings.network.host}"] if not ports.on_loopback(settings.network.host) else []
+    for each in settings.appliances:
+        if not each.tls_certificate and each.listen != (LOOPBACK,):
+            found += [f"appliance {each.id}: listen = {host}" for host in each.listen if not ports.on_loopback(host)]
+    return found
 
 
 def public(settings: Settings) -> bool:

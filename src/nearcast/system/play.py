@@ -18,7 +18,7 @@ async def build(system: System, process: str) -> Part:
     from nearcast.control.store import Store
     from nearcast.control.store.migrate import migrate
     from nearcast.steering.service import SteeringService
-    from nearcast.system.secrets import LICENSE_MASTER
+    from nearcast.system.secrets import LICENSE_MASTER, ROOT
     from nearcast.system.stores import database_url
 
     settings, clock = system.settings, system.clock
@@ -30,7 +30,7 @@ async def build(system: System, process: str) -> Part:
     session_key = system.key("session")
     master_keys = MasterKeys(lambda: load_master_keys(system.home.secrets / LICENSE_MASTER))
     licenses = LicenseService(store, session_key=session_key, master_keys=master_keys, clock=clock)
-    steering = SteeringService(settings.steering, system.client(Discovery), system.secrets.root, clock)
+    steering = SteeringService(settings.steering, system.client(Discovery), system.key(ROOT), clock)
     await steering.start()
     playback = PlaybackService(
         rpc.local(Accounts, accounts),

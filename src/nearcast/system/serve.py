@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -24,8 +24,8 @@ from nearcast.base.processes import Lock
 from nearcast.base.supervise import notify_ready
 from nearcast.model.services import Discovery, DropQuestion
 from nearcast.model.site import Instance
-from nearcast.system import part, places, secrets, settings
-from nearcast.system.table import Bulkhead
+from nearcast.system import part, places, secrets, settings, start
+from nearcast.system.table import CALLS, Bulkhead
 
 STOP_S = 6.0
 _log = structlog.get_logger("serve")
@@ -38,22 +38,29 @@ class UnknownProcess(NotFound):
     exit_code = 2
 
 
-def open_system(home: Home) -> part.System:
-    """The system of ``home`` for one process of it. Raises BadConfiguration, SecretMissing."""
-    return part.System(home, settings.load(home), secrets.load(home.secrets))
+def open_system(home: Home, names: Sequence[str] = ()) -> part.System:
+    """The system of ``home`` for a process that runs ``names``, with the keys of these; without any, for one that only calls.
+
+    Raises BadConfiguration, SecretMissing, UnknownProcess.
+    """
+    whole = settings.load(home)
+    known = places.processes(whole)
+    for name in names:
+        if name not in known:
+            raise UnknownProcess(f"there is no process {name}", hint=f"there are: {', '.join(known)}")
+    purposes = {CALLS, *(purpose for name in names for purpose in known[name].keys)}
+    return part.System(home, whole, secrets.keys_for(home.secrets, purposes))
 
 
 async def serve(system: part.System, names: Sequence[str]) -> None:
     """Run the processes ``names`` inside this one until SIGTERM or SIGINT. Raises what a builder raises."""
+    start.check_protected(system.settings)
     known = places.processes(system.settings)
-    for name in names:
-        if name not in known:
-            raise UnknownProcess(f"there is no process {name}", hint=f"there are: {', '.join(known)}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    closers: list[Callable[[], Awaitable[object]]] = [system.channels.close]
+    closers: list[part.Closer] = [system.channels.close]
     try:
         failures = []
         for name in names:
@@ -70,7 +77,7 @@ async def serve(system: part.System, names: Sequence[str]) -> None:
         await _close(closers)
 
 
-async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: list[Callable[[], Awaitable[object]]]) -> part.Part:
+async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: list[part.Closer]) -> part.Part:
     from nearcast.base.metrics import Metrics, ProcessMetrics
 
     lock = Lock(system.home.run / f"{name}.lock")
@@ -81,14 +88,15 @@ async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: li
     closers += built.closers
     system.add_local(built.services)
     address = system.address(name)
-    server = await rpc.serve({Metrics: ProcessMetrics(name), **built.services}, address, token=system.rpc_token)
+    mutual = system.mutual() if rpc.elsewhere(address) else None
+    server = await rpc.serve({Metrics: ProcessMetrics(name), **built.services}, address, token=system.rpc_token, mutual=mutual)
     closers.append(lambda: server.stop(2.0))
     keeper = asyncio.create_task(_keep_registered(system, name, address))
     closers.append(lambda: _cancel(keeper))
     return built
 
 
-async def _close(closers: list[Callable[[], Awaitable[object]]]) -> None:
+async def _close(closers: list[part.Closer]) -> None:
     for close in reversed(closers):
         try:
             async with asyncio.timeout(STOP_S):
@@ -97,7 +105,7 @@ async def _close(closers: list[Callable[[], Awaitable[object]]]) -> None:
             _log.exception("did not close cleanly")
 
 
-def _freeing(lock: Lock) -> Callable[[], Awaitable[object]]:
+def _freeing(lock: Lock) -> part.Closer:
     async def free() -> None:
         lock.free()
 
@@ -112,7 +120,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _keep_registered(system: part.System, name: str, address: str) -> None:
     """Tell discovery of this instance well within its lease, and that it goes when it goes."""
-    instance = Instance(id=new_id("i"), service=name, address=address, host=part.host_name(), started_at=time.time())
+    instance = Instance(id=f"{name}/{new_id('i')}", service=name, address=address, host=part.host_name(), started_at=time.time())
     discovery = system.client(Discovery, timeout_s=1.0)
     try:
         while True:
@@ -132,7 +140,7 @@ def run(names: Sequence[str]) -> int:
     home = find_home(os.environ, Path.cwd(), Path.home())
     log.configure("+".join(names))
     try:
-        system = open_system(home)
+        system = open_system(home, names)
         log.configure("+".join(names), level=system.settings.log.level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(system, names))

@@ -45,7 +45,26 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     gateway_port: Annotated[Port, Meta(description="the gateway: web page and HTTP API")] = 8080
     upload_port: Annotated[Port, Meta(description="uploads of films, straight to the fleet")] = 8090
+    plain: Annotated[
+        bool, Meta(description="let host and edges speak plain HTTP past this machine: only where a proxy in front brings TLS")
+    ] = False
+    internal_host: Annotated[
+        str,
+        Meta(
+            description="the address at which other hosts of this system reach this one by mutual TLS: edges that join, report and "
+            "fetch from the origin; empty: none do, and the origin answers this machine alone"
+        ),
+    ] = ""
     origin_port: Annotated[Port, Meta(description="the origin, for edges only")] = 8100
+    join_port: Annotated[Port, Meta(description="where edges of other hosts join (`nearcast edge join`)")] = 8110
+    edges_port: Annotated[Port, Meta(description="where edges of other hosts report and are told what to hold")] = 8111
+    origin_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#]+)?$",
+            description="where the origin is, if on another host: `https://10.0.0.5:8100`; empty: on this one",
+        ),
+    ] = ""
     addresses: Annotated[
         dict[str, str],
         Meta(description='where processes listen for calls, if not at a socket in the home folder: `play = "10.0.0.5:9001"`'),

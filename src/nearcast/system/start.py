@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from nearcast.base import ports
-from nearcast.base.errors import Unavailable
+from nearcast.base.errors import BadInput, Unavailable
 from nearcast.base.paths import Home, UnusableHome
-from nearcast.base.processes import Identity, held, identify, send, wait_gone
+from nearcast.base.processes import Identity, family, held, identify, send, wait_gone, write_atomically
 from nearcast.base.supervise import ProcessStatus, SystemStatus, read_status
 from nearcast.system import places, secrets
-from nearcast.system.settings import Settings, remember
+from nearcast.system.settings import LOOPBACK, Settings, remember
 from nearcast.system.table import EDGE_PREFIX
 
 RESTARTS_MAX = 3
@@ -37,6 +40,22 @@ class StillRunning(Unavailable):
 
     code = "NC0206"
     cure = "`nearcast status` shows what is left"
+
+
+class Plain(BadInput):
+    """Something would listen past this machine without TLS."""
+
+    code = "NC0218"
+    cure = (
+        "give a public name (`nearcast up --public NAME`) or [tls] certificate and key; behind a proxy that brings TLS, "
+        "set [network] plain = true"
+    )
+
+
+def check_protected(settings: Settings) -> None:
+    """Raises Plain when something would serve others than this machine without TLS."""
+    if found := places.unprotected(settings):
+        raise Plain(f"{'; '.join(found)}: past this machine without TLS")
 
 
 def status(home: Home) -> SystemStatus | None:
@@ -61,11 +80,22 @@ def prepare(home: Home, options: Mapping[str, str] | None = None) -> None:
     home.make()
     try:
         secrets.make(home.secrets)
+        _make_authority(home)
         remember(home, options or {})
     except OSError as error:
         raise UnusableHome(
             f"cannot write in the home folder {home.root}: {error.strerror or error}", hint="see that the disk is not full"
         ) from error
+
+
+def _make_authority(home: Home) -> None:
+    """From the first start on, so that whoever copies the secrets to another host has it too."""
+    if not (home.secrets / "authority.key").exists():
+        import datetime
+
+        from nearcast.system import tls
+
+        tls.make_or_load_authority(home.secrets, socket.gethostname(), datetime.datetime.now(datetime.UTC))
 
 
 def check_ports(home: Home, settings: Settings) -> None:
@@ -75,7 +105,9 @@ def check_ports(home: Home, settings: Settings) -> None:
     """
     network, host = settings.network, places.listen_host(settings)
     wanted = [("gateway", host, network.gateway_port), ("fleet", host, network.upload_port)]
-    wanted += [("origin", "127.0.0.1", network.origin_port)]
+    wanted += [("origin", network.internal_host or LOOPBACK, network.origin_port)]
+    if network.internal_host:
+        wanted += [("fleet", network.internal_host, port) for port in (network.join_port, network.edges_port)]
     wanted += [(EDGE_PREFIX + each.id, at, each.port) for each in settings.appliances for at in places.edge_listen(settings, each)]
     kept = {each.name for each in left_over(home)}
     for process, host, port in wanted:
@@ -92,7 +124,7 @@ def check_ports(home: Home, settings: Settings) -> None:
 def launch(home: Home, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the supervisor on its own, apart from this terminal."""
     with home.log("supervisor").open("ab") as log:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             (sys.executable, "-m", "nearcast.system.launch"),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -100,6 +132,22 @@ def launch(home: Home, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             env={**os.environ, **environment, "NEARCAST_HOME": str(home.root)},
             start_new_session=True,
         )
+    if identity := identify(child.pid):
+        write_atomically(_starting_path(home), msgspec.json.encode(identity))
+    return child
+
+
+def _starting_path(home: Home) -> Path:
+    return home.run / "starting.json"
+
+
+def _starting(home: Home) -> Identity | None:
+    """The supervisor that was last launched, if it lives: for a while it has not written a status yet."""
+    try:
+        found = msgspec.json.decode(_starting_path(home).read_bytes(), type=Identity)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if found.alive else None
 
 
 def wait_ready(
@@ -153,13 +201,20 @@ def last_words(path: Path) -> str:
 
 def stop(home: Home, timeout_s: float = 40.0) -> int:
     """End the supervisor and all it runs, or what a dead one left. Answers with how many processes ended. Raises StillRunning."""
-    found = running(home)
-    if found:
-        send(found.supervisor, signal.SIGTERM)
-        send(found.supervisor, signal.SIGCONT)
-        if not wait_gone(found.supervisor, timeout_s):
-            raise StillRunning(f"the supervisor (process {found.supervisor.pid}) does not end")
-        return sum(1 for each in found.processes if each.identity)
+    found, starting = running(home), _starting(home)
+    supervisor = found.supervisor if found else starting
+    ended = sum(1 for each in found.processes if each.identity) if found else 0
+    if supervisor:
+        below = [each for pid in family(supervisor.pid)[1:] if (each := identify(pid))]
+        send(supervisor, signal.SIGTERM)
+        send(supervisor, signal.SIGCONT)
+        if not wait_gone(supervisor, timeout_s):
+            raise StillRunning(f"the supervisor (process {supervisor.pid}) does not end")
+        for each in below:  # its nursery, which was loading when it was told to end
+            if not wait_gone(each, 8.0):
+                send(each, signal.SIGKILL, group=True)
+        if found:
+            return ended
     left = [each.identity for each in left_over(home) if each.identity] + _servers_left(home)
     for each in left:
         send(each, signal.SIGTERM)
@@ -169,7 +224,7 @@ def stop(home: Home, timeout_s: float = 40.0) -> int:
             send(each, signal.SIGKILL, group=True)
             if not wait_gone(each, 5.0):
                 raise StillRunning(f"process {each.pid} does not end")
-    return len(left)
+    return len(left) + (1 if supervisor else 0)
 
 
 def _servers_left(home: Home) -> list[Identity]:

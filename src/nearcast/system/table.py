@@ -22,12 +22,17 @@ class Service(Struct, frozen=True):
 
 
 class Bulkhead(Struct, frozen=True):
-    """One process. ``after``: bulkheads that must be ready before it starts. ``listens``: which setting of ``[network]`` is its port."""
+    """One process. ``after``: bulkheads that must be ready before it starts. ``listens``: which setting of ``[network]`` is its port.
+
+    ``keys``: the purposes of the keys that it is given, beside the one for calls; ``root.key`` is the root itself, for who must
+    derive keys of appliances that it does not know beforehand.
+    """
 
     name: str
     build: str
     after: tuple[str, ...] = ()
     listens: str = ""
+    keys: tuple[str, ...] = ()
 
 
 PLAY = "nearcast.system.play:build"
@@ -53,13 +58,17 @@ SERVICES = (
 )
 
 BULKHEADS = (
-    Bulkhead("browse", BROWSE),
-    Bulkhead("play", PLAY),
-    Bulkhead("record", RECORD),
-    Bulkhead("fleet", FLEET, listens="upload_port"),
-    Bulkhead("origin", ORIGIN, listens="origin_port"),
-    Bulkhead("gateway", GATEWAY, listens="gateway_port"),
+    Bulkhead("browse", BROWSE, keys=("token",)),
+    Bulkhead("play", PLAY, keys=("token", "session", "root.key")),
+    Bulkhead("record", RECORD, keys=("session",)),
+    Bulkhead("fleet", FLEET, listens="upload_port", keys=("upload", "join", "root.key")),
+    Bulkhead("origin", ORIGIN, listens="origin_port", keys=("origin",)),
+    Bulkhead("gateway", GATEWAY, listens="gateway_port", keys=("token",)),
 )
 """The edges follow: one process ``edge-<appliance>`` for each appliance of the configuration."""
 
 EDGE_PREFIX = "edge-"
+EDGE_KEYS = ("origin",)
+"""What every edge is given, beside the MAC key of its own."""
+CALLS = "rpc"
+"""The purpose of the key that every process has: callers show it."""

@@ -6,9 +6,11 @@ certificates of at most 398 days (CA/Browser Forum ballot SC31), so they are mad
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import ipaddress
-import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -20,11 +22,16 @@ from nearcast.base.errors import BadInput
 from nearcast.base.paths import Home
 from nearcast.base.web import Tls
 from nearcast.system.places import below_home
+from nearcast.system.secrets import JOINED, PEER, write
 from nearcast.system.settings import Settings
 
 LEAF_DAYS = 390
 RENEW_DAYS = 60
 AUTHORITY_DAYS = 3650
+AUTHORITY = "authority.pem"
+AUTHORITY_KEY = "authority.key"
+
+Authority = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 class BadPublicName(BadInput):
@@ -48,7 +55,7 @@ def names_of(public_name: str) -> list[x509.GeneralName]:
     return [*found, x509.DNSName("localhost"), *(x509.IPAddress(each) for each in loopback)]
 
 
-def make_authority(name: str, now: datetime.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def make_authority(name: str, now: datetime.datetime) -> Authority:
     """A self-signed authority that may sign leaf certificates and no further authorities."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Nearcast authority of {name}"[:64])])
@@ -67,18 +74,31 @@ def make_leaf(
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """A server certificate for ``public_name``, signed by the authority."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, public_name[:64])])
-    certificate = (
-        _begun(subject, authority.subject, key.public_key(), now, LEAF_DAYS)
+    names, uses = names_of(public_name), [ExtendedKeyUsageOID.SERVER_AUTH]
+    return sign(key.public_key(), public_name, names, uses, (authority, authority_key), now), key
+
+
+def sign(
+    key: ec.EllipticCurvePublicKey,
+    common_name: str,
+    names: Sequence[x509.GeneralName],
+    uses: Sequence[x509.ObjectIdentifier],
+    authority: Authority,
+    now: datetime.datetime,
+) -> x509.Certificate:
+    """A leaf certificate for the holder of ``key``, good for ``names`` and ``uses``."""
+    signer, signing_key = authority
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+    return (
+        _begun(subject, signer.subject, key, now, LEAF_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names_of(public_name)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
+        .sign(signing_key, hashes.SHA256())
     )
-    return certificate, key
 
 
 def _begun(
@@ -128,24 +148,15 @@ def prepare(home: Home, settings: Settings, now: datetime.datetime | None = None
         return None
     now = now or datetime.datetime.now(datetime.UTC)
     files = _files(home)
-    authority_path, authority_key_path = home.secrets / "authority.pem", home.secrets / "authority.key"
-    try:
-        authority = x509.load_pem_x509_certificate(authority_path.read_bytes())
-        authority_key = serialization.load_pem_private_key(authority_key_path.read_bytes(), None)
-    except (OSError, ValueError):
-        authority, authority_key = make_authority(name, now)
-        _write(authority_key_path, _key_pem(authority_key))
-        _write(authority_path, authority.public_bytes(serialization.Encoding.PEM))
-    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise BadInput(f"{authority_key_path} is not a key of this system", hint="remove it; a new authority is made on the next start")
+    authority, authority_key = make_or_load_authority(home.secrets, name, now)
     try:
         if files.key.exists() and serves(x509.load_pem_x509_certificate(files.certificate.read_bytes()), name, now):
             return files
     except (OSError, ValueError):
         pass
     leaf, leaf_key = make_leaf(name, authority, authority_key, now)
-    _write(files.key, _key_pem(leaf_key))
-    _write(files.certificate, leaf.public_bytes(serialization.Encoding.PEM) + authority.public_bytes(serialization.Encoding.PEM))
+    write(files.key, key_pem(leaf_key))
+    write(files.certificate, leaf.public_bytes(serialization.Encoding.PEM) + authority.public_bytes(serialization.Encoding.PEM))
     return files
 
 
@@ -153,20 +164,46 @@ def current(home: Home, settings: Settings) -> Tls | None:
     """What ``prepare`` made or found, for the processes that serve with it."""
     if settings.tls.certificate:
         return Tls(certificate=below_home(home, settings.tls.certificate), key=below_home(home, settings.tls.key))
-    return _files(home) if settings.network.public_name else None
+    if not settings.network.public_name:
+        return None
+    own = home.secrets / PEER
+    return Tls(certificate=own, key=own) if (home.secrets / JOINED).exists() else _files(home)
 
 
 def _files(home: Home) -> Tls:
     return Tls(certificate=home.secrets / "public.pem", key=home.secrets / "public.key")
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def make_or_load_authority(folder: Path, name: str, now: datetime.datetime) -> Authority:
+    """The authority in ``folder``, made for ``name`` where there is none. Of two starts at once, the second finds the first one's."""
+    with _locked(folder):
+        found = load_authority(folder)
+        if found is None:
+            found = make_authority(name, now)
+            write(folder / AUTHORITY_KEY, key_pem(found[1]))
+            write(folder / AUTHORITY, found[0].public_bytes(serialization.Encoding.PEM))
+        return found
+
+
+def load_authority(folder: Path) -> Authority | None:
+    """The authority and its key; None where there is none, or one that cannot be read. Raises BadInput for a key of another kind."""
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY).read_bytes())
+        key = serialization.load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), None)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadInput(f"{folder / AUTHORITY_KEY} is not a key of this system", hint="remove it; a new authority is made on the next start")
+    return certificate, key
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time makes certificates."""
+    with (folder / ".certificates.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-    fresh.replace(path)

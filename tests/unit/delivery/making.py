@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 from obstore.store import MemoryStore, ObjectStore
 
-from nearcast.base.web import Application, WebServer, serve_asgi
+from nearcast.base.web import Application, Tls, WebServer, serve_asgi
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.origin import application
 from nearcast.delivery.settings import EdgeSettings
@@ -76,8 +76,9 @@ async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> Non
 class Origin:
     """The real origin at a port, with its requests counted; it can be made slow or wrong."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, tls: Tls | None = None) -> None:
         self.store = store
+        self.tls = tls
         self.port = free_port()
         self.requests: list[tuple[str, str]] = []
         self.delay_s = 0.0
@@ -88,10 +89,10 @@ class Origin:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await serve_asgi(self._serve, "127.0.0.1", self.port)
+        self._server = await serve_asgi(self._serve, "127.0.0.1", self.port, tls=self.tls)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -222,8 +223,8 @@ class Edge:
 
 
 @asynccontextmanager
-async def running_origin(store: ObjectStore | None = None) -> AsyncIterator[Origin]:
-    origin = Origin(store if store is not None else MemoryStore())
+async def running_origin(store: ObjectStore | None = None, tls: Tls | None = None) -> AsyncIterator[Origin]:
+    origin = Origin(store if store is not None else MemoryStore(), tls)
     await origin.start()
     try:
         yield origin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from nearcast.base import rpc
@@ -83,6 +85,39 @@ async def test_several_in_one_process_over_tcp_and_sockets(home: Home) -> None:
             await system.client(Accounts, timeout_s=1.0).accounts(Nothing())
 
 
+async def test_processes_on_different_hosts_speak_mutual_tls(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as free:
+        address = f"127.0.0.2:{free.getsockname()[1]}"
+    home.config.write_text(f'[network.addresses]\nrecord = "{address}"\n')
+    async with serving(home, "record"):
+        other = Home(tmp_path / "o")
+        shutil.copytree(home.secrets, other.secrets)
+        other.config.write_text(home.config.read_text())
+        system = open_system(other)
+        assert (await system.client(History).bookmarks(BookmarksQuestion(profile_id="p"))).bookmarks == ()
+        await system.channels.close()
+        async with grpc.aio.insecure_channel(address) as channel:
+            ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/nearcast.History/bookmarks")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask(b"", timeout=3, metadata=(("nearcast-token", system.rpc_token),))
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE, "knowing the secret is not enough"
+
+
+async def test_without_certificates_nothing_is_served_to_other_hosts(home: Home) -> None:
+    for name in ("authority.pem", "authority.key"):
+        (home.secrets / name).unlink()
+    home.config.write_text('[network.addresses]\nrecord = "0.0.0.0:1"\n')
+    with pytest.raises(rpc.Unprotected, match=r"0\.0\.0\.0:1"):
+        await serve(open_system(home, ["record"]), ["record"])
+
+
+async def test_nothing_is_served_to_others_in_plain_http(home: Home) -> None:
+    home.config.write_text('[network]\nhost = "0.0.0.0"\n')
+    with pytest.raises(start.Plain) as caught:
+        await serve(open_system(home, ["gateway"]), ["gateway"])
+    assert "up --public" in caught.value.hint
+
+
 async def test_after_a_kill_the_next_one_takes_the_place(home: Home) -> None:
     async with serving(home, "record") as (system, process):
         process.kill()
@@ -94,4 +129,4 @@ async def test_after_a_kill_the_next_one_takes_the_place(home: Home) -> None:
 
 async def test_a_name_that_is_none(home: Home) -> None:
     with pytest.raises(UnknownProcess, match="there is no process playy"):
-        await serve(open_system(home), ["playy"])
+        await serve(open_system(home, ["playy"]), ["playy"])

@@ -61,6 +61,37 @@ def test_addresses_for_people(tmp_path: Path) -> None:
     assert places.gateway_url(everywhere) == "http://[::1]:8080"
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", 0),
+        ('[network]\nhost = "127.0.0.9"\n', 0),
+        ('[network]\nhost = "::1"\n', 0),
+        ('[network]\nhost = "0.0.0.0"\n', 1),
+        ('[network]\nhost = "films.example.org"\n', 1),
+        ('[network]\nhost = "0.0.0.0"\nplain = true\n', 0),
+        ('[network]\nhost = "0.0.0.0"\npublic_name = "films.example.org"\n', 0),
+        ('[network]\nhost = "0.0.0.0"\n[tls]\ncertificate = "a.pem"\nkey = "a.key"\n', 0),
+        ('[[appliances]]\nid = "a"\nsite = "x"\nport = 1\nlisten = ["127.0.0.1", "::"]\n', 1),
+        ('[[appliances]]\nid = "a"\nsite = "x"\nport = 1\nlisten = ["::"]\ntls_certificate = "a"\ntls_key = "b"\n', 0),
+    ],
+)
+def test_what_would_speak_plain_http_to_others(tmp_path: Path, text: str, found: int) -> None:
+    (tmp_path / "nearcast.toml").write_text(text)
+    assert len(places.unprotected(settings.load(Home(tmp_path), {}))) == found
+
+
+def test_where_the_origin_is(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert places.origin_url(settings.Settings()) == "http://127.0.0.1:8100"
+    for variable, value, url in (
+        ("INTERNAL_HOST", "10.0.0.5", "https://10.0.0.5:8100"),
+        ("INTERNAL_HOST", "0.0.0.0", "https://127.0.0.1:8100"),
+        ("ORIGIN_URL", "https://10.0.0.6:8100", "https://10.0.0.6:8100"),
+    ):
+        assert places.origin_url(settings.load(home, {f"NEARCAST_NETWORK__{variable}": value})) == url
+
+
 def test_processes_are_the_table_and_the_appliances() -> None:
     names = list(places.processes(settings.Settings()))
     assert names == ["browse", "play", "record", "fleet", "origin", "gateway", "edge-fra-1", "edge-bom-1", "edge-sin-1", "edge-dal-1"]

@@ -64,12 +64,12 @@ class EdgeAgent:
         self._clock = clock or SystemClock()
         self._discovery = discovery
         self._fill = fill
-        self._client = source.client(settings.parent_ca or True)
+        self._client = source.client(settings.parent_ca, settings.parent_certificate, settings.parent_key)
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock)
         self._disk = Disk(self.folder, settings.disk_reserve_bytes)
         self.transfers = Transfers(
             self._disk,
-            source.HttpSource(self._client, parent_url, origin_token),
+            source.HttpSource(self._client, parent_url, origin_token, settings.parent_name),
             parallel=settings.transfers_max,
             linger_s=settings.linger_s,
             clock=self._clock,

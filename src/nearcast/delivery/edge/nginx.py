@@ -32,7 +32,8 @@ class Build(Struct, frozen=True, kw_only=True):
 class Parent(Struct, frozen=True, kw_only=True):
     """Where absent files come from: addresses that were resolved already, so that nginx starts whether or not a name resolves.
 
-    No ``addresses``: the name cannot be resolved now, and absent files get 502. ``host`` is the name for Host and TLS.
+    No ``addresses``: the name cannot be resolved now, and absent files get 502. ``host`` is the name for Host, ``name`` the one in
+    the parent's certificate; ``certificate`` and ``key`` are what the parent is shown, where it wants to see some.
     """
 
     host: str
@@ -40,6 +41,9 @@ class Parent(Struct, frozen=True, kw_only=True):
     path: str = ""
     tls: bool = False
     ca: str = ""
+    name: str = ""
+    certificate: str = ""
+    key: str = ""
     addresses: tuple[str, ...] = ()
 
 
@@ -133,6 +137,9 @@ def _parent(parent: Parent, origin_token: str) -> str:
         f'proxy_set_header Authorization "Bearer {origin_token}";',
     ]
     if parent.tls:
-        lines += ["proxy_ssl_server_name on;", f'proxy_ssl_name "{parent.host}";', "proxy_ssl_verify on;", "proxy_ssl_verify_depth 4;"]
+        name = parent.name or parent.host
+        lines += ["proxy_ssl_server_name on;", f'proxy_ssl_name "{name}";', "proxy_ssl_verify on;", "proxy_ssl_verify_depth 4;"]
         lines.append(f'proxy_ssl_trusted_certificate "{parent.ca}";')
+        if parent.certificate:
+            lines += [f'proxy_ssl_certificate "{parent.certificate}";', f'proxy_ssl_certificate_key "{parent.key}";']
     return "\n      ".join(lines)

@@ -45,6 +45,11 @@ def next_backoff(previous_s: float, ran_s: float) -> float:
     return BACKOFF_S[0] if ran_s >= STEADY_S else min(BACKOFF_S[1], max(BACKOFF_S[0], previous_s * 2))
 
 
+def _files(settings: EdgeSettings) -> tuple[str, ...]:
+    """Certificates and keys that stand in the configuration; empty where there is none."""
+    return (settings.tls_certificate, settings.tls_key, settings.parent_ca, settings.parent_certificate, settings.parent_key)
+
+
 class Server:
     """The nginx of one appliance. ``healthy`` says whether it answers; ``changed`` is set whenever that turns."""
 
@@ -57,11 +62,16 @@ class Server:
         self.restarts = 0
         self._key = key
         self._token = origin_token
-        self._parent = read_parent(parent_url, settings.parent_ca)
+        self._parent = replace(
+            read_parent(parent_url, settings.parent_ca),
+            name=settings.parent_name,
+            certificate=settings.parent_certificate,
+            key=settings.parent_key,
+        )
         self._clock = clock
         self._misses = 0
         self._sick_since_s: float | None = None
-        for each in (str(self.folder), settings.tls_certificate, settings.tls_key, settings.parent_ca):
+        for each in (str(self.folder), *_files(settings)):
             if each and not _SAFE.fullmatch(each):
                 raise BadFolder(f"{each!r} cannot stand in a configuration of nginx")
         self._program = find_program()
@@ -199,8 +209,8 @@ class Server:
 
     def _certificate_stamps(self) -> list[str]:
         """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
-        paths = [Path(each) for each in (self.settings.tls_certificate, self.settings.tls_key) if each]
-        return [f"{path.name} of {path.stat().st_mtime_ns}" for path in paths if path.exists()]
+        paths = [Path(each) for each in _files(self.settings) if each]
+        return [f"{path.name} of {path.stat().st_mtime_ns}" for path in dict.fromkeys(paths) if path.exists()]
 
     def _prepare(self) -> None:
         try:

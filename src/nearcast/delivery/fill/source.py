@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import httpx
 
-from nearcast.base.errors import NearcastError, Unavailable
+from nearcast.base.errors import BadInput, NearcastError, Unavailable
 
 CHUNK_BYTES = 256 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -39,12 +40,13 @@ class Source(Protocol):
 
 
 class HttpSource:
-    """A parent at ``url``: this system's origin, or what speaks like it."""
+    """A parent at ``url``: this system's origin, or what speaks like it. ``name``: the one in its certificate, if not the host's."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, token: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, token: str, name: str = "") -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._token = token
+        self._extensions = {"sni_hostname": name} if name else {}
 
     async def read(self, title_id: str, name: str, start: int, size_bytes: int) -> AsyncIterator[bytes]:
         left = size_bytes - start
@@ -63,10 +65,10 @@ class HttpSource:
         if start:
             headers["range"] = f"bytes={start}-"
         try:
-            async with self._client.stream("GET", self._url + path, headers=headers) as response:
+            async with self._client.stream("GET", self._url + path, headers=headers, extensions=self._extensions) as response:
                 self._judge(response, path, start, size_bytes)
                 yield response
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:  # TLS 1.3 refuses our certificate only on reading
             raise SourceDown(f"{self._url} does not answer ({type(error).__name__})") from error
 
     def _judge(self, response: httpx.Response, path: str, start: int, size_bytes: int) -> None:
@@ -84,6 +86,19 @@ class HttpSource:
             raise SourceWrong(f"{self._url} has another length for {path} than was published")
 
 
-def client(verify: str | bool = True) -> httpx.AsyncClient:
-    """A client for sources. ``verify``: a PEM file of authorities, or True for the machine's own."""
-    return httpx.AsyncClient(timeout=httpx.Timeout(15.0, connect=3.0), trust_env=False, verify=verify, follow_redirects=False)
+class BadSourceCertificate(BadInput):
+    """The certificate or authority for an edge's parent cannot be used."""
+
+    code = "NC2016"
+    cure = "give PEM files: parent_ca, and parent_certificate with the unencrypted parent_key"
+
+
+def client(authority: str = "", certificate: str = "", key: str = "") -> httpx.AsyncClient:
+    """A client for sources. ``authority``: a PEM file, empty for the machine's own; ``certificate`` and ``key``: what sources are shown."""
+    try:
+        context = ssl.create_default_context(cafile=authority or None)
+        if certificate:
+            context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError among them
+        raise BadSourceCertificate(f"{certificate or authority} cannot be used: {error.strerror or error}") from error
+    return httpx.AsyncClient(timeout=httpx.Timeout(15.0, connect=3.0), trust_env=False, verify=context, follow_redirects=False)

@@ -40,6 +40,22 @@ def test_what_the_machine_allows() -> None:
     assert "\nuser www www;" in text(machine=replace(MACHINE, worker_user="www www"))
 
 
+def test_a_parent_that_wants_a_certificate_is_shown_one() -> None:
+    own = replace(PARENT, tls=True, ca="/ca.pem", certificate="/own.pem", key="/own.key", name="host.nearcast")
+    shown = text(parent=own)
+    for line in (
+        'proxy_ssl_name "host.nearcast";',
+        "proxy_ssl_verify on;",
+        'proxy_ssl_trusted_certificate "/ca.pem";',
+        'proxy_ssl_certificate "/own.pem";',
+        'proxy_ssl_certificate_key "/own.key";',
+    ):
+        assert line in shown
+    assert 'proxy_ssl_name "origin.example";' in text(parent=replace(PARENT, tls=True, ca="/ca.pem"))
+    assert "proxy_ssl_certificate " not in text(parent=replace(PARENT, tls=True, ca="/ca.pem"))
+    assert "proxy_ssl" not in text()
+
+
 def test_http2_is_spelt_as_the_version_wants_it() -> None:
     secure = replace(SETTINGS, tls_certificate="/c.pem", tls_key="/k.pem", listen=("::", "0.0.0.0"))
     old, new = text(secure), text(secure, machine=replace(MACHINE, build=Build(version=(1, 26, 0))))

@@ -1,0 +1,129 @@
+"""What an edge of another host may ask: to report itself, to be told what to hold, and to have its certificate renewed.
+
+It is known by the certificate that it joined with, and may speak for itself alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from nearcast.base import context
+from nearcast.base.errors import Denied
+from nearcast.model.services import (
+    ApplianceList,
+    Assignment,
+    Discovery,
+    DropQuestion,
+    Fill,
+    FillQuestion,
+    InstanceList,
+    Nothing,
+    ReportAnswer,
+)
+from nearcast.model.site import ApplianceReport, Instance
+from nearcast.system import peers
+from nearcast.system.table import EDGE_PREFIX
+
+
+class NotYours(Denied):
+    """An edge asked for what is not its own."""
+
+    code = "NC0219"
+    cure = "an edge speaks for itself alone; if it was to be renamed or moved, let it join anew (`nearcast edge invite`)"
+
+
+class RenewQuestion(Struct, frozen=True, kw_only=True):
+    """``request``: a PEM request for a certificate, by the key that it is to be for. The names are those of the old one."""
+
+    request: str
+
+
+class RenewAnswer(Struct, frozen=True, kw_only=True):
+    """``chain``: the certificate and its authority's, PEM."""
+
+    chain: str
+
+
+class Renewal(Protocol):
+    """How an edge of another host has its certificate renewed."""
+
+    async def renew(self, question: RenewQuestion, /) -> RenewAnswer: ...
+
+
+def caller() -> peers.Appliance:
+    """The edge that asks. Raises NotYours for whoever is none."""
+    found = next(filter(None, map(peers.appliance_of, context.peer.get())), None)
+    if found is None:
+        raise NotYours("only an edge that has joined may ask this")
+    return found
+
+
+def owned(appliance: peers.Appliance, entry_id: str) -> bool:
+    """Whether an entry of discovery is the appliance's own: its report, or its process."""
+    return entry_id == appliance.id or entry_id.startswith(f"{EDGE_PREFIX}{appliance.id}/")
+
+
+class EdgeDiscovery:
+    """Discovery as an edge of another host may use it."""
+
+    def __init__(self, discovery: Discovery) -> None:
+        self._discovery = discovery
+
+    async def report(self, question: ApplianceReport, /) -> ReportAnswer:
+        me = caller()
+        if (question.id, question.site) != (me.id, me.site):
+            raise NotYours(f"the edge {me.id} at {me.site} may not report for {question.id[:64]} at {question.site[:64]}")
+        return await self._discovery.report(question)
+
+    async def register(self, question: Instance, /) -> ReportAnswer:
+        _check_owned(caller(), question.id)
+        return await self._discovery.register(question)
+
+    async def drop(self, question: DropQuestion, /) -> Nothing:
+        _check_owned(caller(), question.id)
+        return await self._discovery.drop(question)
+
+    async def appliances(self, question: Nothing, /) -> ApplianceList:
+        raise NotYours("an edge does not ask for the others")
+
+    async def instances(self, question: Nothing, /) -> InstanceList:
+        raise NotYours("an edge does not ask for the others")
+
+
+class EdgeFill:
+    """Fill as an edge of another host may use it."""
+
+    def __init__(self, fill: Fill) -> None:
+        self._fill = fill
+
+    async def assignment(self, question: FillQuestion, /) -> Assignment:
+        _check_owned(caller(), question.appliance)
+        return await self._fill.assignment(question)
+
+
+class EdgeRenewal:
+    """Fits ``Renewal``, with the authority in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def renew(self, question: RenewQuestion, /) -> RenewAnswer:
+        from nearcast.system import issue, tls
+
+        me = caller()
+        authority = tls.load_authority(self._folder)
+        if authority is None:
+            raise Denied("this host does not hold the authority", hint="copy authority.pem and authority.key from the main host")
+        key = issue.read_request(question.request)
+        # What its invitation said it is called by viewers stands first; it cannot ask for another name.
+        public_name = next((name for name in context.peer.get() if "://" not in name), "")
+        return RenewAnswer(chain=issue.sign_edge(key, me.uri, public_name, authority, datetime.datetime.now(datetime.UTC)))
+
+
+def _check_owned(me: peers.Appliance, entry_id: str) -> None:
+    if not owned(me, entry_id):
+        raise NotYours(f"the edge {me.id} may not speak for {entry_id[:64]}")

@@ -1,0 +1,71 @@
+"""An origin on another host: the edge's nginx and its agent show their certificate, verify the origin's, and are turned away without."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nearcast.base.web import Tls
+from nearcast.delivery.fill.source import BadSourceCertificate, client
+from nearcast.system import issue, tls
+
+from ..making import Edge, Origin, film, publish, running_origin, until
+
+NAME = "host.nearcast"
+DATA = film(1_500_000, seed=4)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> tuple[tls.Authority, Path]:
+    """An authority, and a folder with its certificate and one of a host's."""
+    now = datetime.datetime.now(datetime.UTC)
+    authority = tls.make_authority("test", now)
+    (tmp_path / "authority.pem").write_bytes(issue.pem(authority[0]))
+    issue.make_host(tmp_path / "host.pem", "spiffe://nearcast/host", NAME, authority, now)
+    key = ec.generate_private_key(ec.SECP256R1())
+    chain = issue.sign_edge(key.public_key(), "spiffe://nearcast/edge/frankfurt/fra-1", "", authority, now)
+    (tmp_path / "edge.pem").write_bytes(chain.encode() + tls.key_pem(key))
+    return authority, tmp_path
+
+
+@asynccontextmanager
+async def edge_of(origin: Origin, folder: Path, certificates: Path, **settings: object) -> AsyncIterator[Edge]:
+    edge = Edge(folder, origin, parent_ca=str(certificates / "authority.pem"), **settings)
+    await edge.agent.start()
+    try:
+        yield edge
+    finally:
+        await edge.client.aclose()
+        await edge.agent.stop()
+
+
+async def test_by_mutual_tls_films_are_filled_and_fetched(ours: tuple[tls.Authority, Path], tmp_path: Path) -> None:
+    _, folder = ours
+    host, own = folder / "host.pem", str(folder / "edge.pem")
+    async with running_origin(tls=Tls(certificate=host, key=host, clients=folder / "authority.pem")) as origin:
+        held, absent = await publish(origin.store, DATA), await publish(origin.store, film(900_000, seed=5))
+        certificate = {"parent_certificate": own, "parent_key": own}
+        async with edge_of(origin, tmp_path / "edge", folder, parent_name=NAME, **certificate) as edge:
+            await edge.hold(held)
+            assert (await edge.get(edge.path(held.file.name))).content == DATA
+            assert (await edge.get(edge.path(absent.file.name))).content == film(900_000, seed=5)
+        for wrong in ({"parent_name": NAME}, {"parent_name": "other.nearcast", **certificate}):
+            async with edge_of(origin, tmp_path / f"wrong-{len(wrong)}", folder, **wrong) as edge:
+                before = len(origin.requests)
+                assert (await edge.get(edge.path(absent.file.name))).status_code == 502
+                edge.orders.set(held)
+                await until(lambda: edge.agent.transfers.problem)
+                assert len(origin.requests) == before, "the origin was not even asked"
+
+
+def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("nonsense")
+    bad = str(tmp_path / "bad.pem")
+    for arguments in ((bad,), (str(tmp_path / "none.pem"),), ("", bad, bad)):
+        with pytest.raises(BadSourceCertificate):
+            client(*arguments)

@@ -1,0 +1,292 @@
+"""Between hosts: mutual TLS by the system's own authority, and nothing without it."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nearcast.base import rpc
+from nearcast.base.clock import SystemClock
+from nearcast.base.errors import Remote, Unavailable
+from nearcast.base.metrics import Metrics, ProcessMetrics, ScrapeQuestion
+from nearcast.base.paths import Home
+from nearcast.base.web import Receive, Scope, Send, serve_asgi
+from nearcast.control.discovery import DiscoveryService
+from nearcast.delivery.fill.service import FillService
+from nearcast.model.services import Discovery, DropQuestion, Fill, FillQuestion, Nothing
+from nearcast.model.site import ApplianceReport, Instance
+from nearcast.system import admission, issue, peers, start, tls
+
+ELSEWHERE = "127.0.0.2"
+"""Stands for an address of another host: to Nearcast only 127.0.0.1 is this machine."""
+TOKEN = "right"
+EDGE = peers.Appliance("london", "lon-1")
+REFUSED = (httpx.HTTPError, ssl.SSLError)
+"""A server that speaks TLS 1.3 refuses a certificate only after the handshake, which httpx does not map."""
+LATER = datetime.timedelta(days=tls.LEAF_DAYS - tls.RENEW_DAYS + 1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    found = Home(tmp_path / "a")
+    start.prepare(found)
+    return found
+
+
+def other_home(tmp_path: Path, secrets_of: Home | None = None) -> Home:
+    found = Home(tmp_path / "b")
+    if secrets_of:
+        shutil.copytree(secrets_of.secrets, found.secrets)
+    start.prepare(found)
+    return found
+
+
+def edge_of(home: Home, public_name: str = "") -> rpc.Mutual:
+    """The certificate of an edge that has joined the system of ``home``."""
+    authority = tls.load_authority(home.secrets)
+    assert authority
+    key = ec.generate_private_key(ec.SECP256R1())
+    chain = issue.sign_edge(key.public_key(), EDGE.uri, public_name, authority, datetime.datetime.now(datetime.UTC))
+    pem = issue.pem(authority[0])
+    return rpc.Mutual(authority=pem, certificate=chain.encode(), key=tls.key_pem(key), server_name=peers.SERVER_NAME)
+
+
+def free_port() -> int:
+    with socket.create_server((ELSEWHERE, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def serving(home: Home, services: dict[type, object], token: str = TOKEN) -> AsyncIterator[str]:
+    address = f"{ELSEWHERE}:{free_port()}"
+    server = await rpc.serve(services, address, token=token, mutual=peers.mutual(home))
+    try:
+        yield address
+    finally:
+        await server.stop(0)
+
+
+async def scrape(address: str, mutual: rpc.Mutual | None, token: str = TOKEN) -> None:
+    channels = rpc.Channels(token=token, mutual=lambda: mutual)
+    try:
+        await rpc.connect(Metrics, lambda: (address,), channels, timeout_s=3).scrape(ScrapeQuestion())
+    finally:
+        await channels.close()
+
+
+async def test_hosts_that_hold_the_same_secrets_call_each_other(home: Home, tmp_path: Path) -> None:
+    async with serving(home, {Metrics: ProcessMetrics("x")}) as address:
+        await scrape(address, peers.mutual(other_home(tmp_path, home)))
+
+
+async def test_nobody_else_is_answered(home: Home, tmp_path: Path) -> None:
+    async with serving(home, {Metrics: ProcessMetrics("x")}) as address:
+        with pytest.raises(Unavailable):
+            await scrape(address, peers.mutual(other_home(tmp_path)))
+        with pytest.raises(Unavailable, match="secret"):
+            await scrape(address, edge_of(home), token="")  # the system's authority, but an edge knows no secret
+        anybody = grpc.ssl_channel_credentials((home.secrets / tls.AUTHORITY).read_bytes())
+        options = [("grpc.ssl_target_name_override", peers.SERVER_NAME)]
+        for channel in (grpc.aio.insecure_channel(address), grpc.aio.secure_channel(address, anybody, options=options)):
+            async with channel:
+                ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/nearcast.Metrics/scrape")
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await ask(b"", timeout=3, metadata=(("nearcast-token", TOKEN),))
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_an_edge_cannot_pass_for_a_host(home: Home) -> None:
+    """Callers look for the one name that servers bear, and no edge is given it."""
+    address = f"{ELSEWHERE}:{free_port()}"
+    server = await rpc.serve({Metrics: ProcessMetrics("x")}, address, token="right", mutual=edge_of(home, "lon.example.org"))
+    try:
+        with pytest.raises(Unavailable):
+            await scrape(address, peers.mutual(home))
+    finally:
+        await server.stop(0)
+
+
+async def test_without_certificates_nothing_listens_or_is_called_past_this_machine(tmp_path: Path) -> None:
+    bare = Home(tmp_path / "bare")
+    bare.make()
+    assert peers.mutual(bare) is None
+    for address in (f"{ELSEWHERE}:{free_port()}", f"0.0.0.0:{free_port()}", f"host.example:{free_port()}"):
+        with pytest.raises(rpc.Unprotected) as caught:
+            await rpc.serve({Metrics: ProcessMetrics("x")}, address, token="right")
+        assert caught.value.code == "NC0015"
+        assert "nearcast edge join" in caught.value.hint
+        with pytest.raises(rpc.Unprotected):
+            await scrape(address, None)
+    with pytest.raises(rpc.Unprotected):
+        peers.web_tls(bare)
+
+
+@pytest.mark.parametrize(
+    ("address", "past"),
+    [
+        ("unix:/run/x.sock", False),
+        ("127.0.0.1:1", False),
+        ("[::1]:1", False),
+        ("localhost:1", False),
+        ("127.0.0.2:1", True),
+        ("0.0.0.0:1", True),
+        ("[::]:1", True),
+        ("10.0.0.5:1", True),
+        ("fleet.example:1", True),
+    ],
+)
+def test_elsewhere(address: str, past: bool) -> None:
+    assert rpc.elsewhere(address) is past
+
+
+def test_our_certificate_is_kept_while_it_lasts(home: Home) -> None:
+    first = peers.mutual(home)
+    assert stat.S_IMODE(peers.path(home).stat().st_mode) == 0o600
+    assert peers.mutual(home) == first
+    assert peers.mutual(home, datetime.datetime.now(datetime.UTC) + LATER) != first
+    (home.secrets / tls.AUTHORITY_KEY).unlink()
+    (home.secrets / tls.AUTHORITY).unlink()
+    start.prepare(home)
+    renewed = peers.mutual(home)
+    assert renewed
+    assert first
+    assert renewed.authority != first.authority, "one of another authority is of no use"
+    x509.load_pem_x509_certificate(renewed.certificate).verify_directly_issued_by(x509.load_pem_x509_certificate(renewed.authority))
+
+
+def test_what_a_certificate_says_of_its_holder() -> None:
+    assert peers.appliance_of(EDGE.uri) == EDGE
+    for uri in (peers.HOST, "", "spiffe://nearcast/edge/london", EDGE.uri + "/x", "spiffe://other/edge/london/lon-1"):
+        assert peers.appliance_of(uri) is None
+
+
+# --- what an edge may ask ---------------------------------------------------------------------------------------------
+
+
+def report(**changes: str) -> ApplianceReport:
+    told = {"id": "lon-1", "site": "london", "address": "http://x", "health_url": "http://x/healthz", "state": "up", **changes}
+    return ApplianceReport(holdings={}, **told)  # type: ignore[arg-type]  # all of them are texts
+
+
+@asynccontextmanager
+async def door(home: Home, mutual: rpc.Mutual | None) -> AsyncIterator[tuple[Discovery, Fill, admission.Renewal, DiscoveryService]]:
+    discovery = DiscoveryService(clock=SystemClock())
+    services: dict[type, object] = {
+        Discovery: admission.EdgeDiscovery(discovery),
+        Fill: admission.EdgeFill(FillService(None)),  # type: ignore[arg-type]  # it does not follow a catalog here
+        admission.Renewal: admission.EdgeRenewal(home.secrets),
+    }
+    async with serving(home, services, token="") as address:
+        channels = rpc.Channels(mutual=lambda: mutual)
+        yield (
+            rpc.connect(Discovery, lambda: (address,), channels),
+            rpc.connect(Fill, lambda: (address,), channels),
+            rpc.connect(admission.Renewal, lambda: (address,), channels),
+            discovery,
+        )
+        await channels.close()
+
+
+async def test_an_edge_speaks_for_itself_alone(home: Home) -> None:
+    async with door(home, edge_of(home)) as (discovery, fill, _, registry):
+        await discovery.report(report())
+        mine = Instance(id="edge-lon-1/i_1", service="edge-lon-1", address="unix:x", host="h", started_at=0.0)
+        await discovery.register(mine)
+        assert [each.report.id for each in (await registry.appliances(Nothing())).appliances] == ["lon-1"]
+        await fill.assignment(FillQuestion(appliance="lon-1"))
+        foreign = Instance(id="edge-lon-10/i_1", service="edge-lon-10", address="unix:x", host="h", started_at=0.0)
+        for refused in (
+            discovery.report(report(id="fra-1")),
+            discovery.report(report(site="frankfurt")),
+            discovery.register(foreign),
+            discovery.drop(DropQuestion(id="fra-1")),
+            discovery.drop(DropQuestion(id=foreign.id)),
+            discovery.appliances(Nothing()),
+            discovery.instances(Nothing()),
+            fill.assignment(FillQuestion(appliance="fra-1")),
+        ):
+            with pytest.raises(Remote) as caught:
+                await refused
+            assert caught.value.code == "NC0219"
+        await discovery.drop(DropQuestion(id="edge-lon-1/i_1"))
+        await discovery.drop(DropQuestion(id="lon-1"))
+
+
+async def test_a_host_is_no_edge(home: Home) -> None:
+    async with door(home, peers.mutual(home)) as (discovery, _, _, _):
+        with pytest.raises(Remote, match="joined"):
+            await discovery.report(report())
+
+
+@pytest.mark.parametrize("public_name", ["", "lon.example.org"])
+async def test_a_certificate_is_renewed_under_its_own_names(home: Home, public_name: str) -> None:
+    async with door(home, edge_of(home, public_name)) as (_, _, renewal, _):
+        key = ec.generate_private_key(ec.SECP256R1())
+        answer = await renewal.renew(admission.RenewQuestion(request=issue.make_request(key)))
+        found = x509.load_pem_x509_certificate(answer.chain.encode())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == [EDGE.uri]
+        assert (names.get_values_for_type(x509.DNSName) or [""])[0] == public_name
+        with pytest.raises(Remote, match="request"):
+            await renewal.renew(admission.RenewQuestion(request="nonsense"))
+
+
+# --- the origin -------------------------------------------------------------------------------------------------------
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def test_a_web_server_for_peers_answers_nobody_else(home: Home) -> None:
+    server = await serve_asgi(hello, ELSEWHERE, 0, tls=peers.web_tls(home))
+    try:
+        trusting = ssl.create_default_context(cafile=str(home.secrets / tls.AUTHORITY))
+        for certificate in ("", str(peers.path(home))):
+            if certificate:
+                trusting.load_cert_chain(certificate)
+            async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+                asked = client.get(server.url, extensions={"sni_hostname": peers.SERVER_NAME})
+                if certificate:
+                    assert (await asked).text == "hello"
+                else:
+                    with pytest.raises(REFUSED):
+                        await asked
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(REFUSED):
+                await client.get(server.url.replace("https", "http"))
+    finally:
+        await server.stop(0.2)
+
+
+async def test_a_certificate_for_viewers_is_none_for_peers(home: Home, tmp_path: Path) -> None:
+    """What `--public` makes is of the same authority, but only for serving."""
+    authority = tls.load_authority(home.secrets)
+    assert authority
+    leaf, key = tls.make_leaf("films.example.org", *authority, datetime.datetime.now(datetime.UTC))
+    own = tmp_path / "own.pem"
+    own.write_bytes(issue.pem(leaf) + tls.key_pem(key))
+    trusting = ssl.create_default_context(cafile=str(home.secrets / tls.AUTHORITY))
+    trusting.load_cert_chain(own)
+    server = await serve_asgi(hello, ELSEWHERE, 0, tls=peers.web_tls(home))
+    try:
+        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+            with pytest.raises(REFUSED):
+                await client.get(server.url, extensions={"sni_hostname": peers.SERVER_NAME})
+    finally:
+        await server.stop(0.2)
