@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -55,6 +56,7 @@ def test_details_show_the_rendition_and_the_edge(playing: Page) -> None:
     width, height = playing.evaluate("() => { const v = document.querySelector('video'); return [v.videoWidth, v.videoHeight]; }")
     expect(playing.get_by_test_id("stat-rendition")).to_contain_text(f"{width} × {height}")
     expect(playing.get_by_test_id("stat-edge")).to_contain_text(browsers.edge_in_use(playing))
+    expect(playing.get_by_test_id("stat-vmaf")).to_have_text(re.compile(r"^\d{1,3}\.\d$"))
     playing.keyboard.press("s")
     stats.wait_for(state="detached")
 
@@ -157,3 +159,54 @@ def test_a_failure_shows_its_code_its_cause_and_the_request(browser: Browser, sy
             assert page.get_by_test_id("request-id").inner_text()
         page.get_by_test_id("try-again").click()
         browsers.wait_playing(page)
+
+
+def told_why(page: Page, timeout_s: float) -> None:
+    """The panel of a failure is there, with all that a viewer needs: no edge answered."""
+    page.get_by_test_id("player-error").wait_for(timeout=timeout_s * 1000)
+    expect(page.get_by_test_id("error-code")).to_have_text("NC5001")
+    assert page.get_by_test_id("error-message").inner_text()
+    assert page.get_by_test_id("error-hint").inner_text()
+    assert page.get_by_test_id("request-id").inner_text()
+
+
+def all_edges(system: System) -> list[int]:
+    return [pid for name in system.edge_ports for pid in system.edge_pids(name)]
+
+
+def test_edges_that_never_answer_are_told_of_and_tried_again(browser: Browser, system: System, film: Film) -> None:
+    """They take connections and send nothing: no error ever comes from them, so the player has to know when to stop waiting."""
+    with browsers.page_in(browser) as page:
+        browsers.sign_in(page, system.viewer_link())
+        browsers.open_title(page, film.id)
+        with faults.frozen(all_edges(system)):
+            browsers.press_play(page)
+            told_why(page, 20)
+            page.get_by_test_id("try-again").click()
+            page.get_by_test_id("player-error").wait_for(state="detached")
+            told_why(page, 20)
+        page.get_by_test_id("try-again").click()
+        browsers.wait_playing(page)
+    system.wait_ready()
+
+
+def test_edges_that_fall_silent_in_mid_film_are_told_of_and_it_goes_on_from_there(browser: Browser, system: System, film: Film) -> None:
+    with browsers.page_in(browser) as page:
+        browsers.sign_in(page, system.viewer_link())
+        browsers.open_title(page, film.id)
+        browsers.press_play(page)
+        browsers.wait_playing(page)
+        page.evaluate("() => window.__nearcast.player.configure({streaming: {bufferingGoal: 5}})")
+        page.evaluate("() => { document.querySelector('video').currentTime = 60; }")
+        browsers.wait_playing(page, past_s=61)
+        with faults.frozen(all_edges(system)):
+            shown_s = 60.0
+            while not page.get_by_test_id("player-error").count():
+                shown_s = max(shown_s, browsers.frames(page)["position_s"])
+                assert shown_s < film.duration_s - 1, "the buffer was small"
+                page.wait_for_timeout(200)
+            told_why(page, 1)
+        page.get_by_test_id("try-again").click()
+        browsers.wait_playing(page, past_s=shown_s - 1)
+        assert browsers.frames(page)["position_s"] < shown_s + 5
+    system.wait_ready()

@@ -66,20 +66,36 @@ class Engine {
         this.reporter?.beat("ended");
       },
     });
-    this.player = new shaka.Player();
-    this.player.setVideoContainer(stage);
-    this.player.addEventListener("error", (event) => void this.onError((event as unknown as { detail: unknown }).detail));
+    await this.furnish(stage);
+    void rehearse();
+  }
+
+  private async furnish(stage: HTMLElement): Promise<void> {
+    const player = new shaka.Player();
+    player.setVideoContainer(stage);
+    player.addEventListener("error", (event) => void this.onError((event as unknown as { detail: unknown }).detail));
     for (const name of ["trackschanged", "variantchanged", "textchanged", "adaptation", "audiotrackschanged", "texttrackvisibility"]) {
-      this.player.addEventListener(name, () => this.refreshChoices());
+      player.addEventListener(name, () => this.refreshChoices());
     }
-    this.player.addEventListener("downloadfailed", (event) => {
+    player.addEventListener("downloadfailed", (event) => {
       const { request, error, aborted } = event as unknown as { request: { uris: string[] }; error: unknown; aborted: boolean };
       this.network?.failed(request.uris[0] ?? "", error, aborted);
     });
-    measure({ player: this.player });
-    dressCaptions(this.player);
-    await this.player.attach(video);
-    void rehearse();
+    dressCaptions(player);
+    await player.attach(this.video);
+    this.player = player;
+    measure({ player });
+  }
+
+  /** A player that waits for silent edges does so to the end of its attempts, and would keep the next play waiting, too. It is
+   *  thrown away with all that is under way; the next play finds a new one. */
+  private replace(): void {
+    const { player } = this;
+    const stage = document.getElementById("stage");
+    if (!player || !stage) return;
+    this.player = null;
+    const ended = Promise.all([player.getNetworkingEngine()?.destroy(), player.destroy()]);
+    this.warmed = ended.catch(() => undefined).then(() => this.furnish(stage));
   }
 
   /** Plays a title; done when its first frame is on the screen, or it failed (which the state tells).
@@ -102,7 +118,6 @@ class Engine {
       const session = await asked;
       if (id !== this.play_id) return;
       const seen = this.firstFrame(id, clicked_at_ms);
-      this.wait = null;
       this.watch = setInterval(() => this.look(), WATCH_MS);
       await this.begin(id, session, from_s ?? session.resume_s);
       await seen;
@@ -201,10 +216,12 @@ class Engine {
 
   /** Ends the play and keeps the player ready for the next. */
   async stop(): Promise<void> {
+    const inVain = this.wait !== null;
     this.play_id += 1;
     this.letGo();
     state.status.value = "idle";
-    await this.player?.unload().catch(() => undefined);
+    if (inVain) this.replace();
+    else await this.player?.unload().catch(() => undefined);
   }
 
   private letGo(): void {
@@ -214,6 +231,7 @@ class Engine {
     this.reporter?.end(this.video.ended ? "ended" : "paused");
     this.network?.end();
     clearInterval(this.watch);
+    this.wait = null;
     this.reporter = null;
     this.network = null;
     this.session = null;
@@ -299,7 +317,7 @@ class Engine {
     this.network?.end();
     this.video.pause();
     // Otherwise it would go on asking the edges, and begin to play behind the panel.
-    void this.player?.unload().catch(() => undefined);
+    this.replace();
   }
 
   // --- what the viewer does ---
