@@ -14,11 +14,12 @@ from nearcast.media import publish
 from nearcast.media.blocks import hash_file
 from nearcast.media.files import write_whole
 from nearcast.model.manifest import Manifest
-from nearcast.model.rendition import File, TextTrack
+from nearcast.model.rendition import File, Rendition, TextTrack
 from nearcast.model.title import Metadata, Publication, TitleState
 
 
-def made(out: Path, *contents: bytes, generation: int = 1) -> Manifest:
+def made(out: Path, *contents: bytes, generation: int = 1, playable: bool = False) -> Manifest:
+    """A manifest of text tracks, ``playable`` with a sound track besides, whose files are the same."""
     files = []
     for content in contents:
         write_whole(out / "x", content)
@@ -27,7 +28,15 @@ def made(out: Path, *contents: bytes, generation: int = 1) -> Manifest:
         (out / file.blocks_name).write_bytes(blocks)
         files.append(file)
     tracks = tuple(TextTrack(file=each, playlist=each, language="en", label="") for each in files)
-    return Manifest(title_id="t_1", generation=generation, complete=True, duration_s=60.0, created_at=1.0, text=tracks)
+    audio = (rendition_of(files[0]),) if playable else ()
+    return Manifest(title_id="t_1", generation=generation, complete=True, duration_s=60.0, created_at=1.0, text=tracks, audio=audio)
+
+
+def rendition_of(file: File) -> Rendition:
+    return Rendition(
+        kind="audio", file=file, playlist=file, codec="mp4a.40.2", bitrate_bps=1, peak_bitrate_bps=1, duration_s=60.0,
+        init_range=(0, 1), index_range=(2, 3),
+    )  # fmt: skip
 
 
 @pytest.fixture(params=["memory", "folder"])

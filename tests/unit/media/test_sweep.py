@@ -12,12 +12,14 @@ import obstore
 import pytest
 
 from nearcast.base.clock import VirtualClock
+from nearcast.control.catalog import CatalogService
 from nearcast.media import publish
 from nearcast.media.sweep import KEEP_FAILED_S, RETIRED, retire, sweep
 from nearcast.media.workshop import TRASH
 from nearcast.model.manifest import Manifest
-from nearcast.model.services import TitleQuestion, UploadQuestion
+from nearcast.model.services import MetadataChange, TitleQuestion, UploadQuestion
 from nearcast.model.title import Metadata, Publication
+from tests.unit.control.helpers import new_store
 from tests.unit.media.fleet import Fleet
 from tests.unit.media.test_publish import made
 
@@ -189,6 +191,31 @@ async def test_a_catalog_from_a_backup_is_looked_through_anew(tmp_path: Path) ->
     await clock.advance(TOKEN_S + 1)
     await sweep(fleet.service, [])
     assert there(fleet) == set()
+
+
+async def test_the_real_catalog_tells_what_was_withdrawn(tmp_path: Path) -> None:
+    store, clock = new_store(tmp_path), VirtualClock()
+    catalog = CatalogService(store, clock=clock)
+    fleet = Fleet(tmp_path, catalog=catalog, clock=clock)  # type: ignore[arg-type]  # in place of the fake
+    fleet.service.work.mkdir()
+    manifest = made(tmp_path, b"a film", playable=True)
+    await publish.put_files(fleet.service.store, manifest, tmp_path)
+    held = await catalog.publish(Publication(title_id="t_1", metadata=Metadata(name="x"), state="complete", manifest=manifest))
+    for step in ("shown", "withdrawn", "back", "withdrawn again", "edited"):
+        if step.startswith("withdrawn"):
+            await catalog.unpublish(TitleQuestion(title_id="t_1"))
+        elif step == "back":
+            await catalog.publish(held)
+        elif step == "edited":
+            await catalog.edit(MetadataChange(title_id="t_1", metadata=Metadata(name="y")))
+        await sweep(fleet.service, [])
+        waiting = msgspec.json.decode((fleet.service.work / RETIRED).read_bytes(), type=list[publish.Retired])
+        assert {each.name for each in waiting} == (set() if step in ("shown", "back") else publish.names(manifest))
+        assert len(waiting) == len({each.name for each in waiting})
+    await clock.advance(TOKEN_S + 1)
+    await sweep(fleet.service, [])
+    assert there(fleet) == set()
+    store.close()
 
 
 async def test_big_folders_are_deleted_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
