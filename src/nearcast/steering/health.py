@@ -16,12 +16,20 @@ from nearcast.model.site import Appliance
 
 FAILED_POLLS = 2
 """One answer that fails to come is not yet an outage."""
+KEPT_S = 600.0
+"""Appliances whose lease ran out are remembered for so long, as a last resort."""
 _log = structlog.get_logger("steering")
 
 
 def aged(appliances: tuple[Appliance, ...], elapsed_s: float) -> tuple[Appliance, ...]:
     """The same view ``elapsed_s`` later: every report is so much older."""
     return tuple(replace(each, age_s=each.age_s + elapsed_s) for each in appliances)
+
+
+def departed(known: tuple[Appliance, ...], found: tuple[Appliance, ...]) -> tuple[Appliance, ...]:
+    """Those of ``known`` that discovery no longer tells of, until they have been silent for ``KEPT_S``."""
+    there = {each.report.id for each in found}
+    return tuple(each for each in known if each.report.id not in there and each.age_s <= KEPT_S)
 
 
 class HealthView:
@@ -36,6 +44,7 @@ class HealthView:
         self._poll_s = poll_s
         self._clock = clock or SystemClock()
         self._appliances: tuple[Appliance, ...] = ()
+        self._departed: tuple[Appliance, ...] = ()
         self._heard_s = 0.0
         self._failures = FAILED_POLLS  # nothing heard yet
         self._task: asyncio.Task[None] | None = None
@@ -48,6 +57,11 @@ class HealthView:
         if self.source == "last-known":
             return self._appliances
         return aged(self._appliances, self._clock.monotonic_s() - self._heard_s)
+
+    def everyone(self) -> tuple[Appliance, ...]:
+        """Those that were heard of lately, too. When all fall silent their leases end one by one: without these, the last to go
+        would be all that is left to name."""
+        return (*self.appliances(), *self._departed)
 
     async def start(self) -> None:
         """Ask once now, so that the first session has an answer, and then go on asking."""
@@ -75,7 +89,9 @@ class HealthView:
             return
         if self._failures >= FAILED_POLLS:
             _log.info("discovery answers", appliances=len(found))
-        self._appliances, self._heard_s, self._failures = found, self._clock.monotonic_s(), 0
+        now_s = self._clock.monotonic_s()
+        self._departed = departed(aged((*self._appliances, *self._departed), now_s - self._heard_s), found)
+        self._appliances, self._heard_s, self._failures = found, now_s, 0
 
     async def _run(self) -> None:
         while True:

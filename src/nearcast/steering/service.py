@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import Unavailable
@@ -44,7 +44,10 @@ class SteeringService:
         """Up to ``count`` edges, best first. Raises NoEdge when none was ever heard of."""
         match = self._table.match(question.client_address)
         count = max(1, min(question.count, COUNT_MAX))
-        ranking = rank(match.sites, self.health.appliances(), question.title_id, count=count, stale_s=self._settings.stale_s)
+        ranked = partial(rank, match.sites, title_id=question.title_id, count=count, stale_s=self._settings.stale_s)
+        ranking = ranked(self.health.appliances())
+        if not ranking.healthy:
+            ranking = ranked(self.health.everyone())
         if not ranking.appliances:
             raise NoEdge("no edge is known")
         source = self.health.source if ranking.healthy else "last-known"

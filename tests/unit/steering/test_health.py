@@ -6,7 +6,7 @@ from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import Unavailable
 from nearcast.model.services import ApplianceList, DropQuestion, InstanceList, Nothing, ReportAnswer
 from nearcast.model.site import Appliance, ApplianceReport, Instance
-from nearcast.steering.health import FAILED_POLLS, HealthView
+from nearcast.steering.health import FAILED_POLLS, KEPT_S, HealthView
 
 from .making import appliance
 
@@ -75,6 +75,25 @@ async def test_a_discovery_that_was_just_started_does_not_empty_the_map() -> Non
     await view.poll()
     assert view.source == "last-known"
     assert len(view.appliances()) == 1
+
+
+async def test_who_departed_is_remembered_for_a_while() -> None:
+    clock = VirtualClock()
+    registry = Registry(appliance("a", age_s=0.5), appliance("b", age_s=0.5))
+    view = HealthView(registry, poll_s=0.5, clock=clock)
+    await view.poll()
+    await clock.advance(4.0)
+    registry.now = (appliance("b", age_s=2.9),)
+    await view.poll()
+    assert [each.report.id for each in view.appliances()] == ["b"]
+    assert [(each.report.id, each.age_s) for each in view.everyone()] == [("b", 2.9), ("a", 4.5)]
+    await clock.advance(KEPT_S)
+    await view.poll()
+    await view.poll()
+    assert [each.report.id for each in view.everyone()] == ["b"]
+    registry.now = (appliance("a"), appliance("b"))
+    await view.poll()
+    assert len(view.everyone()) == 2, "who comes back counts once"
 
 
 async def test_before_anything_was_heard_it_is_not_live() -> None:

@@ -52,6 +52,23 @@ async def test_a_sick_fleet_is_still_an_answer_and_says_so() -> None:
     assert [each.appliance for each in answer.edges] == ["fra-1"]
 
 
+async def test_a_fleet_that_fell_silent_is_named_whole() -> None:
+    """Leases end one by one: the last to go must not be the only one that a player is given to try."""
+    clock, registry = VirtualClock(), Registry(*FLEET)
+    made = SteeringService(SteeringSettings(), registry, ROOT, clock)
+    await made.health.poll()
+    await clock.advance(3.0)
+    registry.now = (appliance("dal-1", "dallas", age_s=2.9),)
+    await made.health.poll()
+    answer = await made.choose(question())
+    assert [each.appliance for each in answer.edges] == ["fra-1", "bom-1", "sin-1"]
+    assert answer.source == "last-known"
+    registry.now = (appliance("dal-1", "dallas"),)
+    await made.health.poll()
+    answer = await made.choose(question())
+    assert [each.appliance for each in answer.edges] == ["dal-1"], "nobody is sent to the departed while one is well"
+
+
 async def test_no_edge_was_ever_heard_of() -> None:
     with pytest.raises(NoEdge):
         await (await service(Registry())).choose(question())
