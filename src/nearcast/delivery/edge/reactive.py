@@ -1,0 +1,105 @@
+"""The reactive partition: slices that nginx kept from misses. The agent removes what is not worth its room.
+
+nginx knows only LRU; here its cache files are removed one by one as ``eviction`` says, which nginx takes for misses. While the
+agent is dead nginx goes on keeping slices, up to its own bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from nearcast.delivery.edge.eviction import Eviction
+from nearcast.delivery.edge.logs import Line
+from nearcast.model.rendition import BLOCK_BYTES
+
+HEADER_BYTES = 4096
+"""The name of a slice stands within so many bytes from the start of its cache file."""
+_KEY = re.compile(rb"\nKEY: ([!-~]+ ?[!-~]*)\n")
+_RANGE = re.compile(r"bytes=(\d{1,18})-\d{0,18}")
+_log = structlog.get_logger("edge")
+
+
+def slice_name(title_id: str, file: str, index: int) -> str:
+    """A slice as nginx's ``proxy_cache_key`` names it."""
+    return f"{title_id}/{file}/bytes={index * BLOCK_BYTES}-{(index + 1) * BLOCK_BYTES - 1}"
+
+
+def cache_path(folder: Path, name: str) -> Path:
+    """Where nginx keeps ``name`` (``levels=1:2``)."""
+    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return folder / digest[-1] / digest[-3:-1] / digest
+
+
+def served_slices(line: Line) -> range:
+    """Which slices of its file an answer that came by way of the parent was made of."""
+    match = _RANGE.fullmatch(line.range) if line.status == 206 else None
+    if not line.cache or not line.bytes or line.status not in (200, 206) or (line.status == 206 and match is None):
+        return range(0)
+    first = int(match.group(1)) if match else 0
+    return range(first // BLOCK_BYTES, (first + line.bytes - 1) // BLOCK_BYTES + 1)
+
+
+class Reactive:
+    """The slices below ``folder``, kept within ``capacity_bytes``. Its methods touch the disk: call them from one thread."""
+
+    def __init__(self, folder: Path, capacity_bytes: int) -> None:
+        self._folder = folder
+        self._eviction = Eviction(capacity_bytes)
+        self.removed_bytes_total = 0
+
+    @property
+    def used_bytes(self) -> int:
+        return self._eviction.used_bytes
+
+    @property
+    def leader(self) -> str:
+        """The policy that decides now."""
+        return self._eviction.leader
+
+    def adopt(self) -> None:
+        """Take in what lies there from before, the oldest first, and forget what is gone."""
+        for name in self._eviction.names():
+            if not cache_path(self._folder, name).exists():
+                self._eviction.forget(name)
+        for _, name, size_bytes in sorted(self._unknown()):
+            self._take(name, size_bytes)
+
+    def served(self, line: Line) -> None:
+        """nginx has answered: what it kept of that counts, and what that displaces is removed."""
+        for index in served_slices(line):
+            name = slice_name(line.title, line.file, index)
+            try:
+                size_bytes = cache_path(self._folder, name).stat().st_size
+            except OSError:  # passed on without being kept
+                self._eviction.forget(name)
+                continue
+            self._take(name, size_bytes)
+
+    def _take(self, name: str, size_bytes: int) -> None:
+        for gone in self._eviction.request(name, size_bytes):
+            path = cache_path(self._folder, gone)
+            try:
+                self.removed_bytes_total += path.stat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                _log.warning("a slice cannot be removed", path=str(path), error=error.strerror)
+
+    def _unknown(self) -> Iterator[tuple[float, str, int]]:
+        """Modification time, name and size of slices that the agent has not heard of."""
+        for path in self._folder.glob("?/??/" + "[0-9a-f]" * 32):
+            try:
+                with path.open("rb") as file:
+                    key = _KEY.search(file.read(HEADER_BYTES))
+                state = path.stat()
+            except OSError:  # nginx removed it meanwhile
+                continue
+            name = key.group(1).decode() if key else ""
+            if name and name not in self._eviction and cache_path(self._folder, name) == path:
+                yield state.st_mtime, name, state.st_size

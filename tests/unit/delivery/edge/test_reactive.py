@@ -1,0 +1,95 @@
+"""The reactive partition on the disk: names as nginx gives them, slices removed, slices found again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nearcast.delivery.edge.logs import Line
+from nearcast.delivery.edge.reactive import Reactive, cache_path, served_slices, slice_name
+from nearcast.model.rendition import BLOCK_BYTES
+
+FILE = "a" * 64 + ".mp4"
+LINE = Line(at=0.0, status=206, bytes=100, request_time_s=0.1, title="t_1", file=FILE, range="bytes=0-99", cache="MISS")
+
+
+def kept(folder: Path, index: int, size_bytes: int = 1000, age_s: float = 0.0) -> Path:
+    """A slice as nginx keeps it: its own header, the key, what the parent said, the bytes."""
+    name = slice_name("t_1", FILE, index)
+    path = cache_path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = bytes(300) + f"\nKEY: {name}\nHTTP/1.1 206 Partial Content\r\n\r\n".encode()
+    path.write_bytes(head.ljust(size_bytes, b"x"))
+    os.utime(path, (1e9 - age_s, 1e9 - age_s))
+    return path
+
+
+def served(index: int) -> Line:
+    return msgspec.structs.replace(LINE, range=f"bytes={index * BLOCK_BYTES}-{index * BLOCK_BYTES + 99}")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, [0]),
+        ({"range": f"bytes={BLOCK_BYTES - 1}-{BLOCK_BYTES}", "bytes": 2}, [0, 1]),
+        ({"range": f"bytes={3 * BLOCK_BYTES}-", "bytes": BLOCK_BYTES}, [3]),
+        ({"range": "", "status": 200, "bytes": 2 * BLOCK_BYTES + 1}, [0, 1, 2]),
+        ({"cache": ""}, []),
+        ({"status": 416}, []),
+        ({"bytes": 0}, []),
+        ({"range": "bytes=-5"}, []),
+        ({"range": "bytes=" + "9" * 40 + "-"}, []),
+    ],
+)
+def test_which_slices_an_answer_was_made_of(change: dict[str, object], expected: list[int]) -> None:
+    assert list(served_slices(msgspec.structs.replace(LINE, **change))) == expected
+
+
+def test_slices_are_removed_when_room_is_needed(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 3500)
+    paths = []
+    for index in range(8):
+        paths.append(kept(tmp_path, index))
+        reactive.served(served(index))
+        assert sum(each.exists() for each in paths) == min(3, index + 1)
+        assert reactive.used_bytes == 1000 * min(3, index + 1)
+    assert reactive.removed_bytes_total == 5000
+
+
+def test_what_was_asked_for_often_stays(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 10_000)
+    favourite = kept(tmp_path, 0)
+    for index in range(1, 200):
+        reactive.served(served(0))
+        kept(tmp_path, index)
+        reactive.served(served(index))
+    assert favourite.exists()
+
+
+def test_what_was_there_before_is_found_and_the_newest_stays(tmp_path: Path) -> None:
+    old, new = [kept(tmp_path, index, age_s=100 - index) for index in range(6)], kept(tmp_path, 6)
+    (tmp_path / "a" / "bc").mkdir(parents=True)
+    (tmp_path / "a" / "bc" / ("f" * 32)).write_bytes(b"not a slice at all")
+    (tmp_path / "a" / "bc" / ("f" * 32 + ".0000000012")).write_bytes(b"being written")
+    reactive = Reactive(tmp_path, 3500)
+    reactive.adopt()
+    assert reactive.used_bytes == 3000
+    assert new.exists()
+    assert sum(each.exists() for each in old) == 2
+    assert (tmp_path / "a" / "bc" / ("f" * 32)).exists(), "what is not known is not touched"
+
+
+def test_what_nginx_removed_is_forgotten(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 3500)
+    for index in range(3):
+        kept(tmp_path, index)
+        reactive.served(served(index))
+    cache_path(tmp_path, slice_name("t_1", FILE, 1)).unlink()
+    reactive.adopt()
+    assert reactive.used_bytes == 2000
+    reactive.served(served(1))
+    assert reactive.used_bytes == 2000, "it was passed on without being kept"
