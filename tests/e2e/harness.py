@@ -279,7 +279,9 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 @contextlib.contextmanager
 def new_system(*, demo: bool = False) -> Iterator[System]:
     """A system of its own, not yet started, destroyed at the end. The home's path is short: unix sockets lie in it."""
-    system = System(Path(tempfile.mkdtemp(prefix="nc-")), demo=demo)
+    root = Path(tempfile.mkdtemp(prefix="nc-"))
+    root.chmod(0o755)  # as a home usually is: nginx's workers are another user where root runs the tests
+    system = System(root, demo=demo)
     try:
         yield system
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -57,6 +58,7 @@ async def build(system: System, process: str) -> Part:
     configured = next(each for each in system.settings.appliances if each.id == appliance_id)
     await renewal.renew(system)
     settings = completed(system.home, system.settings, configured)
+    os.umask(0o022)  # nginx's workers, another user where root starts them, must read what is placed
     folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
     agent = EdgeAgent(
         settings,

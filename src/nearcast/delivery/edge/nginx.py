@@ -52,7 +52,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     build: Build
     worker_user: str = ""
-    """User and group of the workers (``root root``); empty when nginx is not started as root."""
+    """User and group of the workers (``www-data www-data``); empty: whoever starts nginx."""
     open_files_max: Annotated[int, Meta(ge=64)]
 
 

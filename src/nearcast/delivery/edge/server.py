@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import grp
-import os
-import pwd
 import re
 import signal
 from pathlib import Path
@@ -21,6 +18,7 @@ from nearcast.base.errors import BadInput, NearcastError
 from nearcast.delivery.edge import nginx
 from nearcast.delivery.edge.parent import read_parent, resolve
 from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program, open_files_max
+from nearcast.delivery.edge.worker import Worker, choose, hand_over
 from nearcast.delivery.settings import EdgeSettings
 
 BACKOFF_S = (0.1, 5.0)
@@ -69,6 +67,7 @@ class Server:
             key=settings.parent_key,
         )
         self._clock = clock
+        self._worker: Worker | None = None
         self._misses = 0
         self._sick_since_s: float | None = None
         for each in (str(self.folder), *_files(settings)):
@@ -193,19 +192,10 @@ class Server:
         if not parent.addresses:
             _log.warning("the parent's name cannot be resolved; absent files get 502", host=parent.host)
         wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
-        machine = nginx.Machine(build=self._build, worker_user=self._worker_user(), open_files_max=open_files_max(wanted))
+        user = f"{self._worker.user} {self._worker.group}" if self._worker else ""
+        machine = nginx.Machine(build=self._build, worker_user=user, open_files_max=open_files_max(wanted))
         text = nginx.configuration(self.settings, self.folder, self._key, self._token, parent, machine)
         return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
-
-    def _worker_user(self) -> str:
-        """Only root can change the user of the workers; without being told to, it does not."""
-        if os.geteuid() != 0:
-            return ""
-        try:
-            user = pwd.getpwnam(self.settings.user) if self.settings.user else pwd.getpwuid(0)
-            return f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}"
-        except KeyError as error:
-            raise NginxRefused(f"there is no user {self.settings.user} on this machine") from error
 
     def _certificate_stamps(self) -> list[str]:
         """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
@@ -218,6 +208,11 @@ class Server:
                 each.mkdir(parents=True, exist_ok=True)
             for name in ("conf", "logs", "run"):
                 (self.folder / name).chmod(0o700)
+            self._worker = choose(self.folder, self.settings.user)
+            if self._worker and self._worker.uid:
+                for each in (self.folder, self.folder / "placed"):
+                    each.chmod(0o755)
+                hand_over(self._worker, kept=[self.folder / "cache"], passed=[self.folder / "logs", self.folder / "run"])
             for name in ("access.log", "error.log"):  # before nginx makes them readable for everyone
                 (self.folder / "logs" / name).touch(mode=0o600)
         except OSError as error:
