@@ -72,7 +72,9 @@ def _command(command: click.Command, parent: click.Context, name: str, depth: in
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
         text = re.sub(r"[ \t]*\n[ \t]*", "\n", command.help or "").strip()
         out = [f"{'#' * depth} `{context.command_path}`", "", f"    {usage}", "", text, ""]
-        records = [record for each in command.get_params(context) if (record := each.get_help_record(context)) and record[0] != "--help"]
+        records = [
+            record for each in command.get_params(context) if (record := each.get_help_record(context)) and not record[0].endswith("--help")
+        ]
         rows = [f"| `{_cell(flag)}` | {_cell(about)} |" for flag, about in records]
         out += ["| option | |", "|---|---|", *rows, ""] if rows else []
         if isinstance(command, click.Group):

@@ -27,6 +27,7 @@ VERBS = {
     "account": "Add, list and change accounts.",
     "serve": "Run processes of the table by name.",
     "edge": "Run an edge: its agent and its nginx.",
+    "keys": "Change the keys that protect the licences.",
     "config": "Write, check or show the configuration.",
     "backup": "Save everything but the films to one file.",
     "restore": "Bring a backup back.",

@@ -60,5 +60,6 @@ def backup_members(home: Home, settings: Settings) -> list[Member]:
     members = [Member(name="history.db", path=history_path(home))]
     if not settings.store.url:
         members.insert(0, Member(name="nearcast.db", path=database_path(home)))
-    members += [Member(name=name, path=home.secrets / name, kind="secret") for name in ("root.key", "license-master.key")]
-    return members
+    # A rotation under way has two master keys; without the authority, edges that have joined would have to join anew.
+    names = ("root.key", "license-master.key", "license-master.key.next", "authority.pem", "authority.key")
+    return members + [Member(name=name, path=home.secrets / name, kind="secret") for name in names]

@@ -1,7 +1,8 @@
 """The master key: where it is kept, and how it is changed without a moment in which the keys cannot be opened.
 
 A rotation writes the new key beside the old one (``….next``), seals every row anew in one transaction, then renames. Killed
-at any point, one of the two files opens every row, and both are read.
+at any point, one of the two files opens every row, and both are read. From the moment that the new key is there, new rows are
+sealed under it: else one that is made between the transaction and the rename would be left to a key that is about to go.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ class MasterKeys:
 
     def _loaded(self) -> dict[str, bytes]:
         keys = self._load()
-        self._current = keys[0]
+        self._current = keys[-1]
         return {wrap.master_id(key): key for key in keys}
 
     @property
     def current(self) -> bytes:
+        """The key to seal with, as it is now. To be asked for inside the transaction that writes what is sealed."""
+        self._keys |= self._loaded()
         return self._current
 
     def by_id(self, master_id: str) -> bytes:
@@ -88,14 +91,17 @@ def rewrap(connection: Connection, old: Mapping[str, bytes], new: bytes, random_
 
 
 async def rotate(store: Store, path: Path, random_bytes: RandomBytes) -> int:
-    """Bring a fresh master key in; how many keys were sealed anew. A rotation that was killed is finished by the next one."""
+    """Bring a fresh master key in; how many keys were sealed anew. A rotation that was killed is finished by the next one.
+
+    One at a time: the caller sees to it. Raises BadMasterKey, KeysSealed, StoreUnavailable.
+    """
     following = next_file(path)
     if not following.exists():
         _write(following, random_bytes(wrap.MASTER_BYTES))
     keys = load_master_keys(path, {})
     old = {wrap.master_id(key): key for key in keys}
     changed = await store.write(lambda connection: rewrap(connection, old, keys[-1], random_bytes))
-    following.replace(path)
+    _rename(following, path)
     return changed
 
 
@@ -113,8 +119,21 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """The whole key or none: a part of one would stop every process that reads it."""
+    fresh = path.with_name(f".{path.name}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    _rename(fresh, path)
+
+
+def _rename(old: Path, new: Path) -> None:
+    """On the disk when it returns, so that rows sealed under a key never outlast a power cut that the key does not."""
+    old.replace(new)
+    folder = os.open(new.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,9 +68,43 @@ async def test_a_rotation_killed_before_its_rename_loses_nothing(store: Store, p
     await store.write(lambda connection: master.rewrap(connection, {wrap.master_id(OLD): OLD}, following.read_bytes(), seeded()))
     assert await key_set(store, path) == before  # killed after it
     fresh = await key_set(store, path, "t_made_meanwhile")
-    assert await rotate(store, path, seeded(7)) == 4  # the same rotation, brought to its end
+    assert await rotate(store, path, seeded(7)) == 0  # the same rotation, brought to its end; what came meanwhile is the new key's
     assert path.read_bytes() == bytes(reversed(OLD))
     assert (await key_set(store, path), await key_set(store, path, "t_made_meanwhile")) == (before, fresh)
+
+
+async def test_keys_made_during_a_rotation_are_sealed_under_the_new_key(store: Store, path: Path) -> None:
+    """Else one that is made between the transaction and the rename would open under a key that is gone."""
+    running = service(store, path)
+    await running.key_set(KeySetQuestion(title_id="t_one"))
+    new = bytes(reversed(OLD))
+    next_file(path).write_bytes(new)
+    await store.write(lambda connection: master.rewrap(connection, {wrap.master_id(OLD): OLD}, new, seeded()))
+    late = await running.key_set(KeySetQuestion(title_id="t_late"))
+    next_file(path).replace(path)
+    assert await key_set(store, path, "t_late") == late
+    assert await rotate(store, path, seeded(5)) == 8
+    assert await running.key_set(KeySetQuestion(title_id="t_late")) == late
+    after = await running.key_set(KeySetQuestion(title_id="t_after"))
+    assert await key_set(store, path, "t_after") == after, "a process that runs goes over to the new key"
+
+
+async def test_a_rotation_killed_while_it_writes_the_new_key_leaves_no_part_of_it(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await key_set(store, path)
+
+    def killed(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await rotate(store, path, seeded(3))
+    assert not next_file(path).exists()
+    assert await key_set(store, path) == before
+    assert await rotate(store, path, seeded(3)) == 4
+    assert await key_set(store, path) == before
 
 
 async def test_a_rotation_without_the_old_key_changes_nothing(store: Store, path: Path) -> None:
