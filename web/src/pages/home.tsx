@@ -4,7 +4,7 @@ import type { Title } from "../api/types";
 import { play, warmWhenIdle } from "../player/warm";
 import { isAdmin } from "../state/session";
 import { homeProblem, knownTitle, loadHome, opine, rows } from "../state/titles";
-import { quality, resumable, runtime, watched } from "../ui/format";
+import { display, quality, resumable, runtime, watched } from "../ui/format";
 import { Check, Info, Mark, Play, Plus } from "../ui/icons";
 import { Poster } from "../ui/poster";
 import { ProblemPanel } from "../ui/problem";
@@ -67,7 +67,7 @@ function Hero({ title }: { title: Title }) {
       </div>
       <div class="hero-text">
         <p class="eyebrow">{begun ? "Continue watching" : metadata.genres[0] || "Featured"}</p>
-        <h1 class="display">{metadata.name}</h1>
+        <h1 class={display(metadata.name)}>{metadata.name}</h1>
         <p class="facts">
           {metadata.year && <span>{metadata.year}</span>}
           <span>{runtime(title.runtime_s)}</span>

@@ -4,7 +4,7 @@ import { problemOf } from "../api/client";
 import type { Problem, Rating, Title } from "../api/types";
 import { play, warm } from "../player/warm";
 import { knownTitle, loadTitle, opine, relatives } from "../state/titles";
-import { clock, language, quality, resumable, runtime, watched } from "../ui/format";
+import { display, clock, language, quality, resumable, runtime, watched } from "../ui/format";
 import { Check, Dislike, Like, Love, Play, Plus, Restart } from "../ui/icons";
 import { Poster } from "../ui/poster";
 import { ProblemPanel } from "../ui/problem";
@@ -69,7 +69,7 @@ export function TitlePage({ id }: { id: string }) {
 function Facts({ title }: { title: Title }) {
   return (
     <>
-      <h1 class="display" data-testid="title-name">{title.metadata.name}</h1>
+      <h1 class={display(title.metadata.name)} data-testid="title-name">{title.metadata.name}</h1>
       <p class="facts">
         {title.metadata.year && <span>{title.metadata.year}</span>}
         <span>{runtime(title.runtime_s)}</span>

@@ -6,6 +6,7 @@ import type { Title } from "../api/types";
 import { goBack, navigate, route } from "../state/router";
 import { knownTitle, loadHome, loadTitle, relatives } from "../state/titles";
 import { Card } from "../ui/card";
+import { display } from "../ui/format";
 import { Play, Restart } from "../ui/icons";
 import { Poster } from "../ui/poster";
 import { ProblemPanel } from "../ui/problem";
@@ -141,7 +142,7 @@ function Ended({ title, id }: { title: Title | undefined; id: string }) {
   return (
     <div class="player-panel ended" data-testid="player-ended">
       <p class="eyebrow">The end</p>
-      <h1 class="display">{title?.metadata.name}</h1>
+      <h1 class={display(title?.metadata.name ?? "")}>{title?.metadata.name}</h1>
       <div class="actions">
         <button class="button primary" onClick={() => navigate(`/title/${id}`, { replace: true })}>Done</button>
         <button class="button" data-testid="watch-again" onClick={() => engine.toggle()}>

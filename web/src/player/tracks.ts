@@ -14,8 +14,10 @@ function trackId(track: Audio | Text, all: readonly (Audio | Text)[]): string {
   return place > 0 ? `${tag}-${place + 1}` : tag;
 }
 
+/** Its name, unless that is but the language's tag again. */
 function label(track: Audio | Text): string {
-  return track.label || language(track.originalLanguage || track.language);
+  const tag = track.originalLanguage || track.language;
+  return track.label && track.label !== tag ? track.label : language(tag);
 }
 
 export function audioChoices(player: Player): Choice[] {

@@ -7,6 +7,11 @@ export function runtime(seconds: number): string {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** The class of a film's name in large letters: the longer the name, the smaller they are. */
+export function display(name: string): string {
+  return name.length > 36 ? "display long" : "display";
+}
+
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds || 0));
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bitrate, bytes, clock, language, quality, resumable, runtime, watched } from "../../src/ui/format";
+import { bitrate, bytes, clock, display, language, quality, resumable, runtime, watched } from "../../src/ui/format";
 import { sentence } from "../../src/ui/problem";
 
 describe("numbers as people read them", () => {
@@ -34,4 +34,9 @@ describe("what can be resumed", () => {
 
 it("problems become sentences", () => {
   expect([sentence("no edge answers"), sentence("Why?"), sentence("")]).toEqual(["No edge answers.", "Why?", ""]);
+});
+
+it("writes long names of films in smaller letters", () => {
+  expect(display("Night Train")).toBe("display");
+  expect(display("The Lighthouse Keeper and Everyone She Ever Met")).toBe("display long");
 });

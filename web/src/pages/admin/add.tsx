@@ -32,7 +32,7 @@ export function AddFilm() {
         {file ? <Form file={file} onDone={() => setFile(null)} /> : <DropZone onFile={(chosen) => void choose(chosen)} />}
       </section>
       <section class="jobs" aria-label="Films on their way">
-        <h2>On their way</h2>
+        <h2>Latest</h2>
         {jobsProblem.value && <ProblemPanel problem={jobsProblem.value} />}
         <Jobs list={jobs.value} />
       </section>

@@ -37,7 +37,7 @@ export function JobCard({ job }: { job: IngestJob }) {
             <Close size={20} />
           </button>
         )}
-        {job.state === "done" && <span class="job-done"><Check size={22} /></span>}
+        {job.state === "done" && <span class="job-check"><Check size={22} /></span>}
       </header>
       {job.state === "uploading" && <Sending job={job} upload={upload} />}
       {(job.state === "running" || job.state === "failed") && job.progress.length > 0 && <Stages lines={job.progress} running={job.state === "running"} />}
