@@ -8,8 +8,7 @@ import { seekBy, toggleFullscreen } from "./keys";
 import { CaptionLooks, Menu } from "./menus";
 import { SeekBar } from "./seekbar";
 import * as state from "./state";
-
-export type Panel = "" | "captions" | "audio" | "quality";
+import type { Panel } from "./state";
 
 interface Properties {
   title: Title | undefined;

@@ -1,9 +1,9 @@
 // The keyboard of the player, as people know it from elsewhere: space and k, arrows, j and l, f, m, c, s, digits, Escape.
 import { signal } from "@preact/signals";
 import { clock } from "../ui/format";
-import type { Panel } from "./controls";
 import { engine } from "./engine";
 import * as state from "./state";
+import type { Panel } from "./state";
 
 export const nudge = signal<{ text: string; at: number } | null>(null);
 let timer: ReturnType<typeof setTimeout> | undefined;

@@ -10,13 +10,13 @@ import { display } from "../ui/format";
 import { Play, Restart } from "../ui/icons";
 import { Poster } from "../ui/poster";
 import { ProblemPanel } from "../ui/problem";
-import { Controls, type Panel } from "./controls";
+import { Controls } from "./controls";
 import { engine } from "./engine";
 import { bindKeys, nudge } from "./keys";
 import * as state from "./state";
+import type { Panel } from "./state";
 import { Stats } from "./stats";
 import { bindTouch } from "./touch";
-import { takeStarted } from "./warm";
 
 const IDLE_MS = 2_800;
 const PATIENCE_MS = 500;
@@ -33,7 +33,7 @@ export function PlayerPage() {
   useEffect(() => {
     document.documentElement.classList.add("watching");
     document.getElementById("stage")?.classList.remove("shown");
-    if (!takeStarted(id) && state.titleId.peek() !== id) void engine.start(id, performance.now());
+    if (!state.takeStarted(id) && state.titleId.peek() !== id) void engine.start(id, performance.now());
     if (!knownTitle(id)) void loadTitle(id).catch(() => undefined);
     return () => {
       document.documentElement.classList.remove("watching");

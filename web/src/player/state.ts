@@ -4,6 +4,9 @@ import type { Problem, Session } from "../api/types";
 
 export type Status = "idle" | "loading" | "playing" | "paused" | "ended" | "failed" | "lapsed";
 
+/** The menu that is open. */
+export type Panel = "" | "captions" | "audio" | "quality";
+
 export interface Choice {
   /** What is told to the engine when it is picked. */
   id: string;
@@ -52,4 +55,18 @@ export function reset(id: string): void {
   session.value = null;
   soundOnly.value = false;
   startup_ms.value = null;
+}
+
+let started = "";
+
+/** A click begins this play before the player's page is there. */
+export function markStarted(title_id: string): void {
+  started = title_id;
+}
+
+/** Did a click begin this play? A page that was opened by its address has to start by itself. */
+export function takeStarted(title_id: string): boolean {
+  const was = started === title_id;
+  started = "";
+  return was;
 }

@@ -1,6 +1,7 @@
 // Brings the player before it is needed, so that a click on Play finds everything ready. Light: the home page imports this alone.
 import type { ComponentType } from "preact";
 import { navigate } from "../state/router";
+import { markStarted } from "./state";
 
 type EngineModule = typeof import("./engine");
 
@@ -35,7 +36,7 @@ export async function warm(): Promise<void> {
 export function play(title_id: string, event: Event | null, from_s?: number): void {
   const clicked_at_ms = event?.timeStamp ?? performance.now();
   document.getElementById("stage")?.classList.add("shown");
-  started = title_id;
+  markStarted(title_id);
   const start = async ({ engine }: EngineModule): Promise<void> => {
     const begun = engine.start(title_id, clicked_at_ms, from_s);
     await Promise.race([begun, new Promise((done) => setTimeout(done, TURN_AFTER_MS))]);
@@ -46,11 +47,3 @@ export function play(title_id: string, event: Event | null, from_s?: number): vo
 }
 
 const TURN_AFTER_MS = 600;
-let started = "";
-
-/** Did a click begin this play? A page that was opened by its address has to start by itself. */
-export function takeStarted(title_id: string): boolean {
-  const was = started === title_id;
-  started = "";
-  return was;
-}
