@@ -16,7 +16,7 @@ HALF_LIFE = 8.0
 """Charges halve after so many times the capacity was asked for."""
 STEPS = 32
 """So often within a half-life charges fade and the lead is looked at."""
-MARGIN = 0.01
+MARGIN = 0.003
 """The lead changes only to who is cheaper by this share."""
 
 
