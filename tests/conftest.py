@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser
 
-from tests.e2e import browsers, films
+from tests.e2e import browsers
 from tests.e2e.harness import System, new_system
 from tests.e2e.library import Film, Library
 
@@ -61,11 +60,3 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no Chromium here: `make test` brings Debian's, or set NEARCAST_CHROMIUM")
     with browsers.launched(path) as found:
         yield found
-
-
-@pytest.fixture
-def clips() -> Path:
-    """The folder of real films."""
-    if not films.CLIPS.is_dir():
-        pytest.skip(films.NO_CLIPS)
-    return films.CLIPS

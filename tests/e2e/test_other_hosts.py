@@ -74,6 +74,7 @@ def test_an_edge_joins_is_filled_and_is_offered(main_host: System, other_host: H
                 return bool(report and report["state"] == "up" and report["held_bytes"] and not report["missing_bytes"])
 
             wait_for("the joined edge to hold the film", whole)
+            assert "edge-dal-9" in main_host.cli("status").stdout, "its process is listed as one that runs elsewhere"
             with main_host.client() as client:
                 offered = wait_for("steering to offer it", lambda: _offer(client, title["id"], address))
             files = [path for path in (main_host.home.origin / "titles" / title["id"]).iterdir() if path.suffix == ".mp4"]

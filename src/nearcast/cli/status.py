@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -15,7 +16,10 @@ from nearcast.base.supervise import ProcessStatus
 from nearcast.base.units import bytes_text, duration_text
 from nearcast.cli import reach, talk
 from nearcast.model.services import Discovery, Nothing
-from nearcast.model.site import Appliance
+from nearcast.model.site import Appliance, Instance
+
+if TYPE_CHECKING:
+    from nearcast.system.part import System
 
 
 class ProcessLine(Struct, frozen=True, kw_only=True):
@@ -40,6 +44,8 @@ class StatusAnswer(Struct, frozen=True, kw_only=True):
     memory_bytes: int
     processes: tuple[ProcessLine, ...]
     edges: tuple[Appliance, ...]
+    elsewhere: tuple[Instance, ...] = ()
+    """Processes that discovery knows and this machine's supervisor does not run: those of `nearcast serve` and `nearcast edge`."""
 
 
 def line_of(status: ProcessStatus, now_s: float) -> ProcessLine:
@@ -80,7 +86,8 @@ def command(context: click.Context, as_json: bool) -> None:
         own = ProcessStatus(name="supervisor", state="ready", since=running.started_at, started_at=running.started_at, log=log)
         line = line_of(msgspec.structs.replace(own, identity=running.supervisor), time.time())
         lines.insert(0, msgspec.structs.replace(line, memory_bytes=memory))
-    edges = _edges() if any(each.pid for each in lines) else ()
+    edges, instances = _known() if any(each.pid for each in lines) else ((), ())
+    here = {each.name for each in lines if each.pid}
     url = places.gateway_url(settings.load(home)) if any(each.pid for each in lines) else ""
     whole = StatusAnswer(
         home=str(home.root),
@@ -89,6 +96,7 @@ def command(context: click.Context, as_json: bool) -> None:
         memory_bytes=sum(each.memory_bytes for each in lines),
         processes=tuple(lines),
         edges=edges,
+        elsewhere=tuple(each for each in instances if each.service not in here),
     )
     if as_json:
         talk.answer_json(whole)
@@ -97,11 +105,17 @@ def command(context: click.Context, as_json: bool) -> None:
     context.exit(0 if running and running.ready and all(each.state == "ready" for each in lines) else 3)
 
 
-def _edges() -> tuple[Appliance, ...]:
+def _known() -> tuple[tuple[Appliance, ...], tuple[Instance, ...]]:
+    """The appliances and processes that discovery knows; none while it does not answer."""
+
+    async def ask(system: System) -> tuple[tuple[Appliance, ...], tuple[Instance, ...]]:
+        discovery = system.client(Discovery, timeout_s=1.0)
+        return (await discovery.appliances(Nothing())).appliances, (await discovery.instances(Nothing())).instances
+
     try:
-        return reach.converse(lambda system: system.client(Discovery, timeout_s=1.0).appliances(Nothing())).appliances
+        return reach.converse(ask)
     except NearcastError:
-        return ()
+        return (), ()
 
 
 def _show(whole: StatusAnswer) -> None:
@@ -119,6 +133,9 @@ def _show(whole: StatusAnswer) -> None:
     if whole.edges:
         talk.answer("")
         talk.table(["edge", "site", "state", "titles>", "held>", "missing>", "address"], [_edge(each) for each in whole.edges])
+    if whole.elsewhere:
+        talk.answer("")
+        talk.table(["elsewhere", "host", "address"], [[each.service, each.host, each.address] for each in whole.elsewhere])
     talk.say(f"\n{whole.gateway_url} · {bytes_text(whole.memory_bytes)} in all")
 
 

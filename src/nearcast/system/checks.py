@@ -37,6 +37,7 @@ def run(home: Home) -> Iterator[Check]:
     yield _python()
     try:
         whole = settings.load(home)
+        start.check_protected(whole)
         yield Check(name="configuration", state="good", found=str(settings.config_path(home)))
     except NearcastError as error:
         yield Check(name="configuration", state="bad", found=error.message, cure=error.hint)

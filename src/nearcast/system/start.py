@@ -26,6 +26,7 @@ from nearcast.system.table import EDGE_PREFIX
 RESTARTS_MAX = 3
 """A process that fell so often before it was ready will not get ready by waiting longer."""
 POLL_S = 0.02
+LAUNCH = ("-m", "nearcast.system.launch")
 
 
 class NotReady(Unavailable):
@@ -125,7 +126,7 @@ def launch(home: Home, environment: Mapping[str, str]) -> subprocess.Popen[bytes
     """Start the supervisor on its own, apart from this terminal."""
     with home.log("supervisor").open("ab") as log:
         child = subprocess.Popen(
-            (sys.executable, "-m", "nearcast.system.launch"),
+            (sys.executable, *LAUNCH),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -202,19 +203,11 @@ def last_words(path: Path) -> str:
 def stop(home: Home, timeout_s: float = 40.0) -> int:
     """End the supervisor and all it runs, or what a dead one left. Answers with how many processes ended. Raises StillRunning."""
     found, starting = running(home), _starting(home)
-    supervisor = found.supervisor if found else starting
-    ended = sum(1 for each in found.processes if each.identity) if found else 0
-    if supervisor:
-        below = [each for pid in family(supervisor.pid)[1:] if (each := identify(pid))]
-        send(supervisor, signal.SIGTERM)
-        send(supervisor, signal.SIGCONT)
-        if not wait_gone(supervisor, timeout_s):
-            raise StillRunning(f"the supervisor (process {supervisor.pid}) does not end")
-        for each in below:  # its nursery, which was loading when it was told to end
-            if not wait_gone(each, 8.0):
-                send(each, signal.SIGKILL, group=True)
-        if found:
-            return ended
+    if found:
+        _end_supervisor(found.supervisor, timeout_s)
+        return sum(1 for each in found.processes if each.identity)
+    if starting:
+        _end_supervisor(starting, timeout_s)
     left = [each.identity for each in left_over(home) if each.identity] + _servers_left(home)
     for each in left:
         send(each, signal.SIGTERM)
@@ -224,7 +217,19 @@ def stop(home: Home, timeout_s: float = 40.0) -> int:
             send(each, signal.SIGKILL, group=True)
             if not wait_gone(each, 5.0):
                 raise StillRunning(f"process {each.pid} does not end")
-    return len(left) + (1 if supervisor else 0)
+    return len(left) + (1 if starting else 0)
+
+
+def _end_supervisor(supervisor: Identity, timeout_s: float) -> None:
+    """End a supervisor and all it runs. Raises StillRunning."""
+    below = [each for pid in family(supervisor.pid)[1:] if (each := identify(pid))]
+    send(supervisor, signal.SIGTERM)
+    send(supervisor, signal.SIGCONT)
+    if not wait_gone(supervisor, timeout_s):
+        raise StillRunning(f"the supervisor (process {supervisor.pid}) does not end")
+    for each in below:  # one that had only begun to start may leave its nursery behind for a moment, which ends by itself
+        if not wait_gone(each, 8.0):
+            send(each, signal.SIGKILL, group=True)
 
 
 def _servers_left(home: Home) -> list[Identity]:

@@ -81,6 +81,19 @@ async def test_stop_ends_what_a_dead_supervisor_left(home: Home, child: subproce
     assert child.wait() == -15
 
 
+async def test_stop_ends_a_supervisor_that_has_not_written_a_status_yet(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down, a second after up: whoever was launched would go on to start everything."""
+    write_status(home, supervisor=Identity(2**22, 1))  # of the run before
+    monkeypatch.setattr(sys, "executable", "/bin/sleep")
+    monkeypatch.setattr(start, "LAUNCH", ("60",))
+    child = start.launch(home, {})
+    assert start.running(home) is None
+    stopping = asyncio.create_task(asyncio.to_thread(start.stop, home))
+    assert await asyncio.to_thread(child.wait) == -15
+    assert await stopping == 1
+    assert start.stop(home) == 0
+
+
 def test_stop_ends_an_nginx_without_its_agent(home: Home) -> None:
     folder = home.edges / "fra-1"
     (folder / "run").mkdir(parents=True)
