@@ -51,7 +51,12 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[str, Meta(description="PEM key of the certificate.")] = ""
     worker_processes: Annotated[int, Meta(ge=0, le=512, description="nginx workers; 0: one for each processor.")] = 1
     connections_max: Annotated[int, Meta(ge=64, le=1_000_000, description="Connections at once, per worker.")] = 8192
-    cache_bytes_max: Annotated[int, Meta(ge=16 << 20, description="Size of the reactive partition: what was fetched on a miss.")] = 2 << 30
+    cache_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=16 << 20, description="Size of the reactive partition: what was fetched on a miss. Up to twice that while the agent is dead."
+        ),
+    ] = 2 << 30
     disk_reserve_bytes: Annotated[int, Meta(ge=0, description="Free space that neither fill nor cache may use up.")] = 64 << 20
     log_bytes_max: Annotated[int, Meta(ge=65536, description="The access log is rotated at this size; one old log is kept.")] = 32 << 20
     transfers_max: Annotated[int, Meta(ge=1, le=64, description="Files copied at once.")] = 2

@@ -18,6 +18,7 @@ from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.edge.logs import AccessLog
 from nearcast.delivery.edge.metrics import EdgeMetrics
+from nearcast.delivery.edge.reactive import Reactive
 from nearcast.delivery.edge.server import Server
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.disk import Disk
@@ -29,6 +30,8 @@ from nearcast.model.site import ApplianceReport, ApplianceState
 FOLLOW_WAIT_S = 20.0
 RETRY_S = (0.3, 5.0)
 LOG_POLL_S = 1.0
+ADOPT_S = 300.0
+"""How often the reactive partition is compared with what lies on the disk."""
 FULL_BYTES = 2 << 20
 _log = structlog.get_logger("edge")
 
@@ -74,7 +77,10 @@ class EdgeAgent:
             linger_s=settings.linger_s,
             clock=self._clock,
         )
-        self.log = AccessLog(self.folder / "logs" / "access.log", settings.log_bytes_max, self.server.nginx.reopen_logs)
+        self.reactive = Reactive(self.folder / "cache" / "slices", settings.cache_bytes_max)
+        self.log = AccessLog(
+            self.folder / "logs" / "access.log", settings.log_bytes_max, self.server.nginx.reopen_logs, self.reactive.served
+        )
         self._metrics = EdgeMetrics(registry, settings.id) if registry is not None else None
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -185,11 +191,17 @@ class EdgeAgent:
                 self.transfers.assign(answer.items)
 
     async def _read_log(self) -> None:
+        adopt_at_s = self._clock.monotonic_s()
         while True:
             await asyncio.to_thread(self.log.poll)
+            if self._clock.monotonic_s() >= adopt_at_s:
+                await asyncio.to_thread(self.reactive.adopt)
+                adopt_at_s = self._clock.monotonic_s() + ADOPT_S
             self.server.pass_through(is_full(self._disk.raw_free_bytes(), self.settings.disk_reserve_bytes, self.server.passing_through))
             if self._metrics is not None:
-                self._metrics.update(self.report(), self.log.counts, self.transfers.fetched_bytes_total, self.server.restarts)
+                self._metrics.update(
+                    self.report(), self.log.counts, self.reactive, self.transfers.fetched_bytes_total, self.server.restarts
+                )
             await self._clock.sleep(LOG_POLL_S)
 
     async def _end_tasks(self) -> None:

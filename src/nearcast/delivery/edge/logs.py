@@ -45,7 +45,7 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def source(self) -> str:
         """Where the bytes came from: ``placed``, ``cache``, ``parent``, or ``none`` for refusals."""
-        if self.cache:
+        if self.cache or self.parent_status:  # without the first it was passed on, for want of space to keep it
             return "cache" if self.cache == "HIT" else "parent"
         return "placed" if self.status in (200, 206, 304) else "none"
 

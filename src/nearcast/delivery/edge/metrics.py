@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from nearcast.delivery.edge.logs import Counts
+from nearcast.delivery.edge.reactive import Reactive
 from nearcast.model.site import ApplianceReport
 
 
@@ -21,22 +22,31 @@ class EdgeMetrics:
         self._parent = Counter("nearcast_edge_parent_bytes", "Bytes fetched from the parent on misses", label, registry=registry)
         self._fetched = Counter("nearcast_edge_filled_bytes", "Bytes copied by the fill", label, registry=registry)
         self._restarts = Counter("nearcast_edge_nginx_restarts", "Times that nginx was started anew", label, registry=registry)
+        self._evicted = Counter("nearcast_edge_evicted_bytes", "Bytes that the reactive partition let go", label, registry=registry)
+        self._reactive = Gauge("nearcast_edge_reactive_bytes", "Bytes kept from misses", label, registry=registry)
+        self._leader = Gauge(
+            "nearcast_edge_eviction_policy", "1 for the policy that decides what is let go", [*label, "policy"], registry=registry
+        )
         self._up = Gauge("nearcast_edge_up", "1 while nginx answers", label, registry=registry)
         self._held = Gauge("nearcast_edge_held_bytes", "Bytes placed", label, registry=registry)
         self._missing = Gauge("nearcast_edge_missing_bytes", "Bytes assigned and not placed yet", label, registry=registry)
         self._free = Gauge("nearcast_edge_disk_free_bytes", "Free space", label, registry=registry)
         self._seen: dict[tuple[str, ...], int] = {}
 
-    def update(self, report: ApplianceReport, counts: Counts, fetched_bytes: int, restarts: int) -> None:
+    def update(self, report: ApplianceReport, counts: Counts, reactive: Reactive, fetched_bytes: int, restarts: int) -> None:
         for (source, status), total in counts.by_outcome.items():
             self._grow("requests", self._requests, total, source, str(status))
         self._grow("sent", self._sent, counts.sent_bytes)
         self._grow("parent", self._parent, counts.parent_bytes)
         self._grow("filled", self._fetched, fetched_bytes)
         self._grow("restarts", self._restarts, restarts)
+        self._grow("evicted", self._evicted, reactive.removed_bytes_total)
+        self._leader.clear()
+        self._leader.labels(self._appliance, reactive.leader).set(1)
         gauges = {
             self._up: report.state != "down",
             self._held: report.held_bytes,
+            self._reactive: reactive.used_bytes,
             self._missing: report.missing_bytes,
             self._free: report.disk_free_bytes,
         }

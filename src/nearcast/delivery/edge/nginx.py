@@ -20,6 +20,9 @@ from nearcast.model.rendition import BLOCK_BYTES
 FILES_PER_CONNECTION = 3
 """A connection that is served from the parent holds a socket to each side and a cache file."""
 FILES_RESERVED = 64
+CACHE_ZONE_BYTES_MIN = 8 << 20
+CACHE_NAME_BYTES = 128
+"""What nginx keeps in shared memory for each name in its cache."""
 
 
 class Build(Struct, frozen=True, kw_only=True):
@@ -76,7 +79,8 @@ def configuration(settings: EdgeSettings, folder: Path, key: str, origin_token: 
         "upstream": _upstream(parent),
         "parent": _parent(parent, origin_token),
         "slice_bytes": str(BLOCK_BYTES),
-        "cache_bytes": str(settings.cache_bytes_max),
+        "cache_bytes": str(2 * settings.cache_bytes_max),
+        "cache_zone_bytes": str(max(CACHE_ZONE_BYTES_MIN, 4 * settings.cache_bytes_max // BLOCK_BYTES * CACHE_NAME_BYTES)),
         "reserve_bytes": str(max(1 << 20, settings.disk_reserve_bytes)),
     }
     text = TEMPLATE

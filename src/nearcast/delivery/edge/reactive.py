@@ -1,12 +1,15 @@
 """The reactive partition: slices that nginx kept from misses. The agent removes what is not worth its room.
 
-nginx knows only LRU; here its cache files are removed one by one as ``eviction`` says, which nginx takes for misses. While the
-agent is dead nginx goes on keeping slices, up to its own bound.
+nginx knows only LRU; here its cache files are taken away one by one as ``eviction`` says. In the place of each stands a tombstone,
+a short file of another version, which nginx passes over in silence and replaces on the next miss; a file that was merely gone would
+be a grave error to it when it tidies up. Answers in course keep the file that they have open. While the agent is dead nginx goes on
+keeping slices, up to its own bound.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,8 @@ from nearcast.model.rendition import BLOCK_BYTES
 
 HEADER_BYTES = 4096
 """The name of a slice stands within so many bytes from the start of its cache file."""
+TOMBSTONE = bytes(HEADER_BYTES)
+"""nginx's cache files begin with their version, which is never 0."""
 _KEY = re.compile(rb"\nKEY: ([!-~]+ ?[!-~]*)\n")
 _RANGE = re.compile(r"bytes=(\d{1,18})-\d{0,18}")
 _log = structlog.get_logger("edge")
@@ -44,6 +49,30 @@ def served_slices(line: Line) -> range:
     return range(first // BLOCK_BYTES, (first + line.bytes - 1) // BLOCK_BYTES + 1)
 
 
+def kept_bytes(path: Path) -> int:
+    """The size of a cache file; 0 where there is none, or a tombstone."""
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size if any(file.read(8)) else 0
+    except OSError:
+        return 0
+
+
+def bury(path: Path) -> int:
+    """Put a tombstone, which belongs to the same user, in the place of a cache file: how many bytes that freed."""
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        return 0
+    fresh = path.with_suffix(".gone")
+    fresh.write_bytes(TOMBSTONE)
+    if before.st_uid != os.geteuid():
+        os.chown(fresh, before.st_uid, before.st_gid)
+    fresh.chmod(before.st_mode & 0o777)
+    fresh.replace(path)
+    return max(0, before.st_size - len(TOMBSTONE))
+
+
 class Reactive:
     """The slices below ``folder``, kept within ``capacity_bytes``. Its methods touch the disk: call them from one thread."""
 
@@ -64,7 +93,7 @@ class Reactive:
     def adopt(self) -> None:
         """Take in what lies there from before, the oldest first, and forget what is gone."""
         for name in self._eviction.names():
-            if not cache_path(self._folder, name).exists():
+            if not kept_bytes(cache_path(self._folder, name)):
                 self._eviction.forget(name)
         for _, name, size_bytes in sorted(self._unknown()):
             self._take(name, size_bytes)
@@ -73,21 +102,17 @@ class Reactive:
         """nginx has answered: what it kept of that counts, and what that displaces is removed."""
         for index in served_slices(line):
             name = slice_name(line.title, line.file, index)
-            try:
-                size_bytes = cache_path(self._folder, name).stat().st_size
-            except OSError:  # passed on without being kept
+            size_bytes = kept_bytes(cache_path(self._folder, name))
+            if size_bytes:
+                self._take(name, size_bytes)
+            else:  # passed on without being kept
                 self._eviction.forget(name)
-                continue
-            self._take(name, size_bytes)
 
     def _take(self, name: str, size_bytes: int) -> None:
         for gone in self._eviction.request(name, size_bytes):
             path = cache_path(self._folder, gone)
             try:
-                self.removed_bytes_total += path.stat().st_size
-                path.unlink()
-            except FileNotFoundError:
-                continue
+                self.removed_bytes_total += bury(path)
             except OSError as error:
                 _log.warning("a slice cannot be removed", path=str(path), error=error.strerror)
 

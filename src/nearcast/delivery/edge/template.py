@@ -125,7 +125,8 @@ http {
     '"cmcd_session":"$http_cmcd_session","cmcd_status":"$http_cmcd_status","user_agent":"$http_user_agent"}';
   access_log "<<folder>>/logs/access.log" edge buffer=64k flush=500ms;
 
-  proxy_cache_path "<<folder>>/cache/slices" levels=1:2 keys_zone=slices:8m max_size=<<cache_bytes>> min_free=<<reserve_bytes>>
+  # The agent keeps this at half of its largest size; nginx tidies up by itself only past that, and while the agent is dead.
+  proxy_cache_path "<<folder>>/cache/slices" levels=1:2 keys_zone=slices:<<cache_zone_bytes>> max_size=<<cache_bytes>> min_free=<<reserve_bytes>>
     inactive=30d use_temp_path=off;
 
   <<upstream>>

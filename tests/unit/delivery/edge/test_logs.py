@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from nearcast.delivery.edge.logs import AccessLog, Line, parent_bytes, read_line
 from nearcast.delivery.edge.metrics import EdgeMetrics
+from nearcast.delivery.edge.reactive import Reactive
 from nearcast.model.site import ApplianceReport
 
 
@@ -24,6 +25,7 @@ def test_where_the_bytes_came_from() -> None:
     assert line().source == "placed"
     assert line(cache="HIT").source == "cache"
     assert line(cache="MISS").source == "parent"
+    assert line(parent_status="206").source == "parent", "passed on without being kept"
     assert line(status=403).source == "none"
 
 
@@ -90,13 +92,17 @@ def test_metrics_only_grow(tmp_path: Path) -> None:
     metrics = EdgeMetrics(registry, "fra-1")
     log, _ = log_over(tmp_path / "access.log")
     report = ApplianceReport(id="fra-1", site="frankfurt", address="", health_url="", state="up", holdings={}, held_bytes=7)
+    reactive = Reactive(tmp_path, 1 << 20)
+    reactive.removed_bytes_total = 5
     for _ in range(3):
         log.counts.add(line())
-        metrics.update(report, log.counts, 10, 0)
-        metrics.update(report, log.counts, 10, 0)
+        metrics.update(report, log.counts, reactive, 10, 0)
+        metrics.update(report, log.counts, reactive, 10, 0)
     labels = {"appliance": "fra-1"}
     assert registry.get_sample_value("nearcast_edge_requests_total", {**labels, "source": "placed", "status": "206"}) == 3
     assert registry.get_sample_value("nearcast_edge_sent_bytes_total", labels) == 300
     assert registry.get_sample_value("nearcast_edge_filled_bytes_total", labels) == 10
+    assert registry.get_sample_value("nearcast_edge_evicted_bytes_total", labels) == 5
+    assert registry.get_sample_value("nearcast_edge_eviction_policy", {**labels, "policy": "S3-FIFO"}) == 1
     assert registry.get_sample_value("nearcast_edge_held_bytes", labels) == 7
     assert registry.get_sample_value("nearcast_edge_up", labels) == 1

@@ -9,19 +9,19 @@ import msgspec
 import pytest
 
 from nearcast.delivery.edge.logs import Line
-from nearcast.delivery.edge.reactive import Reactive, cache_path, served_slices, slice_name
+from nearcast.delivery.edge.reactive import TOMBSTONE, Reactive, cache_path, kept_bytes, served_slices, slice_name
 from nearcast.model.rendition import BLOCK_BYTES
 
 FILE = "a" * 64 + ".mp4"
 LINE = Line(at=0.0, status=206, bytes=100, request_time_s=0.1, title="t_1", file=FILE, range="bytes=0-99", cache="MISS")
 
 
-def kept(folder: Path, index: int, size_bytes: int = 1000, age_s: float = 0.0) -> Path:
+def kept(folder: Path, index: int, size_bytes: int = 10_000, age_s: float = 0.0) -> Path:
     """A slice as nginx keeps it: its own header, the key, what the parent said, the bytes."""
     name = slice_name("t_1", FILE, index)
     path = cache_path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = bytes(300) + f"\nKEY: {name}\nHTTP/1.1 206 Partial Content\r\n\r\n".encode()
+    head = b"\x05".ljust(300, b"\0") + f"\nKEY: {name}\nHTTP/1.1 206 Partial Content\r\n\r\n".encode()
     path.write_bytes(head.ljust(size_bytes, b"x"))
     os.utime(path, (1e9 - age_s, 1e9 - age_s))
     return path
@@ -50,46 +50,46 @@ def test_which_slices_an_answer_was_made_of(change: dict[str, object], expected:
 
 
 def test_slices_are_removed_when_room_is_needed(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 3500)
+    reactive = Reactive(tmp_path, 35_000)
     paths = []
     for index in range(8):
         paths.append(kept(tmp_path, index))
         reactive.served(served(index))
-        assert sum(each.exists() for each in paths) == min(3, index + 1)
-        assert reactive.used_bytes == 1000 * min(3, index + 1)
-    assert reactive.removed_bytes_total == 5000
+        assert sum(kept_bytes(each) > 0 for each in paths) == min(3, index + 1)
+        assert reactive.used_bytes == 10_000 * min(3, index + 1)
+    assert reactive.removed_bytes_total == 5 * (10_000 - len(TOMBSTONE))
 
 
 def test_what_was_asked_for_often_stays(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 10_000)
+    reactive = Reactive(tmp_path, 100_000)
     favourite = kept(tmp_path, 0)
     for index in range(1, 200):
         reactive.served(served(0))
         kept(tmp_path, index)
         reactive.served(served(index))
-    assert favourite.exists()
+    assert kept_bytes(favourite)
 
 
 def test_what_was_there_before_is_found_and_the_newest_stays(tmp_path: Path) -> None:
     old, new = [kept(tmp_path, index, age_s=100 - index) for index in range(6)], kept(tmp_path, 6)
     (tmp_path / "a" / "bc").mkdir(parents=True)
-    (tmp_path / "a" / "bc" / ("f" * 32)).write_bytes(b"not a slice at all")
+    (tmp_path / "a" / "bc" / ("f" * 32)).write_bytes(b"not a slice at all")  # no key
     (tmp_path / "a" / "bc" / ("f" * 32 + ".0000000012")).write_bytes(b"being written")
-    reactive = Reactive(tmp_path, 3500)
+    reactive = Reactive(tmp_path, 35_000)
     reactive.adopt()
-    assert reactive.used_bytes == 3000
-    assert new.exists()
-    assert sum(each.exists() for each in old) == 2
+    assert reactive.used_bytes == 30_000
+    assert kept_bytes(new)
+    assert sum(kept_bytes(each) > 0 for each in old) == 2
     assert (tmp_path / "a" / "bc" / ("f" * 32)).exists(), "what is not known is not touched"
 
 
 def test_what_nginx_removed_is_forgotten(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 3500)
+    reactive = Reactive(tmp_path, 35_000)
     for index in range(3):
         kept(tmp_path, index)
         reactive.served(served(index))
     cache_path(tmp_path, slice_name("t_1", FILE, 1)).unlink()
     reactive.adopt()
-    assert reactive.used_bytes == 2000
+    assert reactive.used_bytes == 20_000
     reactive.served(served(1))
-    assert reactive.used_bytes == 2000, "it was passed on without being kept"
+    assert reactive.used_bytes == 20_000, "it was passed on without being kept"

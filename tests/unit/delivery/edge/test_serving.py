@@ -6,12 +6,14 @@ import asyncio
 import http.client
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from nearcast.delivery.edge.process import alive
+from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.services import FillItem
 from nearcast.policy import capability
 
@@ -297,3 +299,27 @@ async def test_films_go_on_with_the_agent_gone(films: Films) -> None:
     assert edge.agent.server.nginx.pid == pid
     assert alive(pid)
     assert (await edge.get(edge.path(films.held.name))).content == HELD
+
+
+async def test_the_reactive_partition_stays_within_its_size(tmp_path: Path) -> None:
+    async with running_edge(tmp_path, cache_bytes_max=16 * BLOCK_BYTES) as edge:
+        data = film(40 * BLOCK_BYTES)
+        file = (await publish(edge.origin.store, data)).file
+        slices = edge.folder / "cache" / "slices"
+
+        def cached() -> list[int]:
+            return [each.stat().st_size for each in slices.rglob("*") if each.is_file()]
+
+        for count in (1, 2):
+            for index in range(40):
+                start = index * BLOCK_BYTES
+                answer = await edge.get(edge.path(file.name), Range=f"bytes={start}-{start + BLOCK_BYTES - 1}")
+                assert answer.status_code == 206
+                assert answer.content == data[start : start + BLOCK_BYTES]
+            await until(lambda: edge.agent.log.counts.requests == count * 40)  # noqa: B023  (done with before the next round)
+            await until(lambda: sum(cached()) < 17 * BLOCK_BYTES)
+        assert edge.agent.reactive.used_bytes <= 16 * BLOCK_BYTES
+        assert len(edge.origin.requests) < 80, "some of it was asked for again and held"
+        # To nginx twice its largest size went through: it tidies up the oldest by itself, tombstones in truth.
+        await until(lambda: len(cached()) < 40, 20.0)
+        assert (edge.folder / "logs" / "error.log").read_text() == "", "which is nothing grave to it"
