@@ -28,24 +28,27 @@ def completed(home: Home, settings: Settings, appliance: EdgeSettings) -> EdgeSe
         changes |= {"tls_certificate": str(public.certificate), "tls_key": str(public.key)}
     if not appliance.address and settings.network.public_name:
         changes["address"] = places.url(settings, appliance.port)
-    if not appliance.parent_url:
-        changes |= own_origin(home, settings)
     return msgspec.structs.replace(appliance, **changes)
 
 
-def own_origin(home: Home, settings: Settings) -> dict[str, object]:
-    """The parent is this system's origin: past this machine each shows the other a certificate of the authority. Raises Unprotected."""
+def with_parent(home: Home, settings: Settings, appliance: EdgeSettings) -> EdgeSettings:
+    """The appliance with its parent, which is this system's origin if it names none: past this machine each of the two shows the
+    other a certificate of the authority. Raises Unprotected.
+    """
+    if appliance.parent_url:
+        return appliance
     url = places.origin_url(settings)
     if not url.startswith("https:"):
-        return {"parent_url": url}
-    certificate, authority = str(peers.need(home)), str(home.secrets / tls.AUTHORITY)
-    return {
-        "parent_url": url,
-        "parent_ca": authority,
-        "parent_certificate": certificate,
-        "parent_key": certificate,
-        "parent_name": peers.SERVER_NAME,
-    }
+        return msgspec.structs.replace(appliance, parent_url=url)
+    certificate = str(peers.need(home))
+    return msgspec.structs.replace(
+        appliance,
+        parent_url=url,
+        parent_ca=str(home.secrets / tls.AUTHORITY),
+        parent_certificate=certificate,
+        parent_key=certificate,
+        parent_name=peers.SERVER_NAME,
+    )
 
 
 async def build(system: System, process: str) -> Part:
@@ -57,7 +60,7 @@ async def build(system: System, process: str) -> Part:
     appliance_id = process.removeprefix(EDGE_PREFIX)
     configured = next(each for each in system.settings.appliances if each.id == appliance_id)
     await renewal.renew(system)
-    settings = completed(system.home, system.settings, configured)
+    settings = with_parent(system.home, system.settings, completed(system.home, system.settings, configured))
     os.umask(0o022)  # nginx's workers, another user where root starts them, must read what is placed
     folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
     agent = EdgeAgent(

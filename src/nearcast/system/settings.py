@@ -61,7 +61,7 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     origin_url: Annotated[
         str,
         Meta(
-            pattern=r"^(https?://[^/?#]+)?$",
+            pattern=r"^(https://[^/?#]+)?$",
             description="where the origin is, if on another host: `https://10.0.0.5:8100`; empty: on this one",
         ),
     ] = ""

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import grpc.aio
 import httpx
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nearcast.base import rpc
 from nearcast.base.clock import SystemClock
+from nearcast.base.config import BadConfiguration
 from nearcast.base.errors import Remote, Unavailable
 from nearcast.base.metrics import Metrics, ProcessMetrics, ScrapeQuestion
 from nearcast.base.paths import Home
@@ -27,7 +29,8 @@ from nearcast.control.discovery import DiscoveryService
 from nearcast.delivery.fill.service import FillService
 from nearcast.model.services import Discovery, DropQuestion, Fill, FillQuestion, Nothing
 from nearcast.model.site import ApplianceReport, Instance
-from nearcast.system import admission, issue, peers, start, tls
+from nearcast.system import admission, edge, issue, peers, renewal, secrets, settings, start, tls
+from nearcast.system.serve import open_system
 
 ELSEWHERE = "127.0.0.2"
 """Stands for an address of another host: to Nearcast only 127.0.0.1 is this machine."""
@@ -241,6 +244,50 @@ async def test_a_certificate_is_renewed_under_its_own_names(home: Home, public_n
         assert (names.get_values_for_type(x509.DNSName) or [""])[0] == public_name
         with pytest.raises(Remote, match="request"):
             await renewal.renew(admission.RenewQuestion(request="nonsense"))
+
+
+async def test_an_edge_has_its_certificate_renewed_a_while_before_it_ends(home: Home, tmp_path: Path) -> None:
+    away = Home(tmp_path / "away")
+    away.make()
+    mutual = edge_of(home)
+    secrets.write(away.secrets / tls.AUTHORITY, mutual.authority)
+    secrets.write(peers.path(away), mutual.certificate + mutual.key)
+    given = secrets.Joined(appliance=EDGE.id, site=EDGE.site, keys={"rpc": "00" * 32})
+    secrets.write(away.secrets / secrets.JOINED, msgspec.json.encode(given))
+    assert peers.mutual(away) == mutual
+    services: dict[type, object] = {admission.Renewal: admission.EdgeRenewal(home.secrets)}
+    later = datetime.datetime.now(datetime.UTC) + LATER
+    async with serving(home, services, token="") as address:
+        away.config.write_text(f'[network.addresses]\nfleet = "{address}"\n')
+        system = open_system(away)
+        assert not await renewal.renew(system), "there is time"
+        assert await renewal.renew(system, later)
+    renewed = peers.mutual(away)
+    assert renewed
+    assert renewed != mutual
+    names = x509.load_pem_x509_certificate(renewed.certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [EDGE.uri]
+    assert not await renewal.renew(system, later), "nobody answers: the old one stays"
+    assert peers.mutual(away) == renewed
+    await system.channels.close()
+    assert not await renewal.renew(open_system(home), later), "a host makes its own"
+
+
+def test_the_parent_of_an_edge(home: Home, tmp_path: Path) -> None:
+    appliance = settings.Settings().appliances[0]
+    here = edge.with_parent(home, settings.Settings(), appliance)
+    assert (here.parent_url, here.parent_certificate) == ("http://127.0.0.1:8100", "")
+    far = settings.load(home, {"NEARCAST_NETWORK__ORIGIN_URL": "https://10.0.0.5:8100"})
+    found = edge.with_parent(home, far, appliance)
+    assert (found.parent_url, found.parent_name, found.parent_key) == (far.network.origin_url, peers.SERVER_NAME, str(peers.path(home)))
+    own = msgspec.structs.replace(appliance, parent_url="https://cdn.example.org")
+    assert edge.with_parent(home, far, own) == own
+    bare = Home(tmp_path / "bare")
+    bare.make()
+    with pytest.raises(rpc.Unprotected):
+        edge.with_parent(bare, far, appliance)
+    with pytest.raises(BadConfiguration):
+        settings.load(home, {"NEARCAST_NETWORK__ORIGIN_URL": "http://10.0.0.5:8100"})
 
 
 # --- the origin -------------------------------------------------------------------------------------------------------
