@@ -181,10 +181,10 @@ def test_edges_that_never_answer_are_told_of_and_tried_again(browser: Browser, s
         browsers.open_title(page, film.id)
         with faults.frozen(all_edges(system)):
             browsers.press_play(page)
-            told_why(page, 20)
+            told_why(page, 25)
             page.get_by_test_id("try-again").click()
             page.get_by_test_id("player-error").wait_for(state="detached")
-            told_why(page, 20)
+            told_why(page, 25)
         page.get_by_test_id("try-again").click()
         browsers.wait_playing(page)
     system.wait_ready()

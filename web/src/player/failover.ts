@@ -39,10 +39,11 @@ export function afterFailure(health: Health | undefined, now_ms: number): Health
 }
 
 /** Time without a first byte, and between bytes, after which a request moves on.
- *  Short for the first round over the edges; longer for each further round, so that a slow line is not mistaken for dead edges. */
-export function patience(attempt: number, edges: number): { connection_ms: number; stall_ms: number } {
+ *  Short for the first round over the edges; longer for each further round, so that a slow line is not mistaken for dead edges, but
+ *  never so long before a film has `begun` that edges of a new session would not be tried before the viewer is told (giveup.ts). */
+export function patience(attempt: number, edges: number, begun: boolean): { connection_ms: number; stall_ms: number } {
   const round = Math.floor(attempt / Math.max(1, edges));
-  const factor = Math.min(8, 3 ** round);
+  const factor = Math.min(begun ? 8 : 3, 3 ** round);
   return { connection_ms: 1_000 * factor, stall_ms: 1_500 * factor };
 }
 

@@ -6,7 +6,7 @@
 // The figures fit `patience` of failover.ts: two rounds over three silent edges take 3 × 1 s and 3 × 3 s.
 
 export const GIVE_UP_MS = 12_000;
-export const UTMOST_MS = 30_000;
+export const UTMOST_MS = 20_000;
 /** Less than this ahead of the playhead is as good as nothing. */
 export const NO_DATA_S = 0.3;
 /** Who did not look for so long was asleep (a closed laptop, a tab in the background): that time was nobody's failure. */

@@ -61,13 +61,13 @@ export class Network {
     clearTimeout(this.timer);
   }
 
-  /** Goes on with the edges of a newer session of the same title; its files have the same names everywhere. */
+  /** Goes on with the edges of a newer session of the same title; its files have the same names everywhere. What is known of
+   *  edges stays, so that those which the newer session brings are tried before those that have just failed. */
   adopt(session: Session): void {
     this.session = session;
     this.known = [...session.edges, ...this.known];
     this.steering_url = session.steering_url;
     this.order = [];
-    this.forgive();
   }
 
   /** Every edge is given another chance. */
@@ -110,7 +110,7 @@ export class Network {
     const uri = best.base_url + found.rest;
     request.uris = request.uris.map(() => uri);
     const attempt = (request as { attempt?: number }).attempt ?? 0;
-    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length);
+    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length, this.received_bytes > 0);
     request.retryParameters.connectionTimeout = connection_ms;
     request.retryParameters.stallTimeout = stall_ms;
   }

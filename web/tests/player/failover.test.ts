@@ -54,14 +54,18 @@ describe("afterFailure", () => {
 
 describe("patience", () => {
   it("leaves each edge of the first round within about a second, and waits longer in later rounds", () => {
-    expect([0, 1, 2].map((attempt) => patience(attempt, 3).connection_ms)).toEqual([1_000, 1_000, 1_000]);
-    expect(patience(3, 3).connection_ms).toBe(3_000);
-    expect(patience(6, 3).connection_ms).toBe(8_000);
-    expect(patience(100, 3)).toEqual({ connection_ms: 8_000, stall_ms: 12_000 });
+    expect([0, 1, 2].map((attempt) => patience(attempt, 3, true).connection_ms)).toEqual([1_000, 1_000, 1_000]);
+    expect(patience(3, 3, true).connection_ms).toBe(3_000);
+    expect(patience(6, 3, true).connection_ms).toBe(8_000);
+    expect(patience(100, 3, true)).toEqual({ connection_ms: 8_000, stall_ms: 12_000 });
+  });
+
+  it("stays short until a film has begun, so that every edge is tried before the viewer is told", () => {
+    expect([0, 3, 6, 100].map((attempt) => patience(attempt, 3, false).connection_ms)).toEqual([1_000, 3_000, 3_000, 3_000]);
   });
 
   it("bears a session without edges", () => {
-    expect(patience(0, 0).connection_ms).toBe(1_000);
+    expect(patience(0, 0, true).connection_ms).toBe(1_000);
   });
 });
 
