@@ -87,6 +87,7 @@ def _stay(home: Home, whole: Settings, no_demo: bool) -> int:
         except NearcastError as error:
             talk.complain(error)
 
+    start.note_start(home, os.getpid())
     threading.Thread(target=greet, daemon=True).start()
     return supervisor.run()
 

@@ -133,9 +133,14 @@ def launch(home: Home, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             env={**os.environ, **environment, "NEARCAST_HOME": str(home.root)},
             start_new_session=True,
         )
-    if identity := identify(child.pid):
-        write_atomically(_starting_path(home), msgspec.json.encode(identity))
+    note_start(home, child.pid)
     return child
+
+
+def note_start(home: Home, pid: int) -> None:
+    """Keep which process is about to supervise, so that a ``stop`` finds it before it has written a status."""
+    if identity := identify(pid):
+        write_atomically(_starting_path(home), msgspec.json.encode(identity))
 
 
 def _starting_path(home: Home) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -14,7 +16,7 @@ from nearcast.base.web import Tls
 from nearcast.delivery.fill.source import BadSourceCertificate, client
 from nearcast.system import issue, tls
 
-from ..making import Edge, Origin, film, publish, running_origin, until
+from ..making import Edge, Origin, film, publish, running_edge, running_origin, until
 
 NAME = "host.nearcast"
 DATA = film(1_500_000, seed=4)
@@ -61,6 +63,24 @@ async def test_by_mutual_tls_films_are_filled_and_fetched(ours: tuple[tls.Author
                 edge.orders.set(held)
                 await until(lambda: edge.agent.transfers.problem)
                 assert len(origin.requests) == before, "the origin was not even asked"
+
+
+async def test_an_edge_serves_viewers_with_the_certificate_it_joined_with(tmp_path: Path) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    authority, key = tls.make_authority("test", now), ec.generate_private_key(ec.SECP256R1())
+    chain = issue.sign_edge(key.public_key(), "spiffe://nearcast/edge/frankfurt/fra-1", "lon.example.org", authority, now)
+    own = tmp_path / "peer.pem"
+    own.write_bytes(chain.encode() + tls.key_pem(key))
+    async with running_edge(tmp_path / "edge", tls_certificate=str(own), tls_key=str(own)) as edge:
+        trusting = ssl.create_default_context(cadata=issue.pem(authority[0]).decode())
+        for name, good in (("lon.example.org", True), (NAME, False)):
+            async with httpx.AsyncClient(verify=trusting, trust_env=False) as viewer:
+                asked = viewer.get(f"{edge.settings.public_address}/healthz", extensions={"sni_hostname": name})
+                if good:
+                    assert (await asked).text == "fra-1\n"
+                else:
+                    with pytest.raises(httpx.ConnectError):
+                        await asked
 
 
 def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
