@@ -1,0 +1,33 @@
+"""Steering that gives the edges it is told."""
+
+from __future__ import annotations
+
+from nearcast.model.route import EdgeChoice
+from nearcast.model.services import (
+    SteerAnswer,
+    SteerQuestion,
+)
+from nearcast.policy import capability
+from tests.fakes.fake import ROOT, Fake
+
+EDGES = ("fra-1", "dal-1", "sin-1", "bom-1")
+
+
+class FakeSteering(Fake):
+    """Names the first of ``up`` for everybody."""
+
+    def __init__(self, root: bytes = ROOT) -> None:
+        super().__init__()
+        self._root = root
+        self.up = list(EDGES)
+        self.addresses = {name: f"http://127.0.0.1:{8101 + index}" for index, name in enumerate(EDGES)}
+        self.stale = False
+
+    async def choose(self, question: SteerQuestion) -> SteerAnswer:
+        self.asked(question)
+        edges = []
+        for name in self.up[: question.count]:
+            key = capability.edge_key(self._root, name)
+            path = capability.edge_path(key, question.title_id, question.expires_at)
+            edges.append(EdgeChoice(pathway=name, site=name[:3], appliance=name, base_url=self.addresses[name] + path))
+        return SteerAnswer(edges=tuple(edges), prefix="0.0.0.0/0", source="last-known" if self.stale else "live")
