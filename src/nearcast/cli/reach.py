@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from nearcast.base.errors import Unavailable
+from nearcast.base.errors import RemoteUnavailable, Unavailable
 from nearcast.base.paths import Home, find_home
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def converse(talk: Callable[[System], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(body())
+    except RemoteUnavailable:  # something did answer
+        raise
     except Unavailable as error:
         from nearcast.system import start
 

@@ -49,6 +49,10 @@ def command(foreground: bool, public: str | None, no_demo: bool, config_path: Pa
             from nearcast.system import tls
 
             tls.prepare(home, whole)
+        if whole.network.internal_host:
+            from nearcast.system import peers
+
+            peers.need(home)  # once, before several processes do
         start.check_ports(home, whole)
         if foreground:
             sys.exit(_stay(home, whole, no_demo))

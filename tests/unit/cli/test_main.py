@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from nearcast.base.errors import BadInput, Problem, Remote, Unavailable
-from nearcast.cli import main, talk
+from nearcast.base.errors import BadInput, Problem, Remote, RemoteUnavailable, Unavailable, remote
+from nearcast.base.paths import Home
+from nearcast.cli import main, reach, talk
+from nearcast.system import start
 
 Run = Callable[..., int]
 
@@ -152,3 +154,17 @@ def test_a_reader_that_has_had_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pipe_is_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert not talk.interactive()
+
+
+# --- reach ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_system_that_answers_that_it_is_overloaded_does_run(home: Path) -> None:
+    """Started by hand with `nearcast serve` there is no supervisor; what it answers is not to be taken for silence."""
+    start.prepare(Home(home))
+
+    async def overloaded(_system: object) -> None:
+        raise remote(Problem(code="NC4505", message="too much", status=503))
+
+    with pytest.raises(RemoteUnavailable, match="too much"):
+        reach.converse(overloaded)
