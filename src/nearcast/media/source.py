@@ -50,6 +50,8 @@ class VideoStream(Struct, frozen=True, kw_only=True):
     transfer: str = ""
     matrix: str = ""
     full_range: bool = False
+    plain: bool = False
+    """Stored as an encoder takes it: 8-bit 4:2:0 of limited range, square pixels, even sides."""
 
     @property
     def rate(self) -> Fraction:
@@ -213,7 +215,14 @@ def video_stream(stream: Mapping[str, Any], container_s: float, origin_s: float,
         transfer=transfer,
         matrix=matrix,
         full_range=stream.get("color_range") == "pc" or pixel_format.startswith("yuvj"),
+        plain=pixel_format == "yuv420p" and stream.get("color_range") != "pc" and square_and_even(stream, width, height),
     )
+
+
+def square_and_even(stream: Mapping[str, Any], width: int, height: int) -> bool:
+    """Whether the picture is stored at the size at which it is displayed, perhaps turned, and its sides are even."""
+    stored = int(stream["width"]), int(stream["height"])
+    return sorted(stored) == sorted((width, height)) and not any(side & 1 for side in stored)
 
 
 def audio_stream(stream: Mapping[str, Any], container_s: float) -> AudioStream:

@@ -30,6 +30,13 @@ def test_one_decode_feeds_every_rung_from_the_next_larger() -> None:
     assert "start_time" not in graph
 
 
+def test_a_plain_picture_is_scaled_once_and_only_where_it_must_be() -> None:
+    plain, other = video(plain=True), video(plain=True, hdr="pq")
+    assert not [each for each in filters.picture(plain, 1920, 1080) if "scale" in each]
+    assert [each for each in filters.picture(plain, 640, 360) if "scale=" in each] == [filters.smaller(640, 360)]
+    assert "tonemap" in ",".join(filters.picture(other, 640, 360))
+
+
 def test_a_film_is_filled_up_from_zero() -> None:
     assert "fps=fps=24/1:start_time=0" in filters.graph(video(), ladder(640, 360, 24.0), Chunk(0, 0, None), first=True)
 
@@ -56,6 +63,8 @@ def test_deinterlacing_comes_before_the_rate() -> None:
         ({"matrix": "bt470bg"}, "bt470bg"),
         ({"matrix": "unknown"}, "bt709"),
         ({"wide_gamut": True}, "bt709"),
+        ({"plain": True}, "bt709"),
+        ({"plain": True, "matrix": "bt470bg"}, "bt470bg"),
     ],
 )
 def test_every_rendition_declares_the_same_colours(changes: dict[str, Any], matrix: str) -> None:

@@ -83,6 +83,22 @@ def test_sizes_are_as_displayed(stream: dict[str, Any], size: tuple[int, int]) -
     assert (found.width, found.height) == size
 
 
+@pytest.mark.parametrize(
+    ("stream", "plain"),
+    [
+        ({}, True),
+        ({"side_data_list": [{"rotation": -90}]}, True),
+        ({"width": 720, "height": 576, "sample_aspect_ratio": "64:45"}, False),
+        ({"width": 853, "height": 480}, False),
+        ({"pix_fmt": "yuv420p10le"}, False),
+        ({"pix_fmt": "yuvj420p"}, False),
+        ({"color_range": "pc"}, False),
+    ],
+)
+def test_what_is_plain(stream: dict[str, Any], plain: bool) -> None:
+    assert video(**stream).plain is plain
+
+
 def test_colours() -> None:
     assert video(color_transfer="smpte2084", color_primaries="bt2020", color_space="bt2020nc").hdr == "pq"
     assert video(color_transfer="arib-std-b67").hdr == "hlg"
