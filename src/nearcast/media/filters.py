@@ -67,8 +67,8 @@ def smaller(width: int, height: int) -> str:
 def picture(video: VideoStream, width: int, height: int) -> list[str]:
     """From the source's picture to 8-bit 4:2:0 at ``width`` x ``height``."""
     if video.plain and not video.wide_gamut and not video.hdr:
-        scale = [] if (width, height) == (video.width, video.height) else [smaller(width, height)]
-        return [*scale, "format=yuv420p", _declared(video, video.height), "setsar=1"]
+        scaled = [] if (width, height) == (video.width, video.height) else [smaller(width, height)]
+        return [*scaled, "format=yuv420p", _declared(video, video.height), "setsar=1"]
     scale = f"scale={width}:{height}:flags=bicubic"
     if video.hdr or video.wide_gamut:
         return [scale, *_to_709(video), _declared(video, video.height), "setsar=1"]
