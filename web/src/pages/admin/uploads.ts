@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import * as tus from "tus-js-client";
 import { api, problemOf } from "../../api/client";
 import type { IngestJob, Metadata, Problem, UploadAnswer } from "../../api/types";
+import { worthRetrying } from "./refusals";
 
 export interface Upload {
   job_id: string;
@@ -77,8 +78,7 @@ function send(file: File, job_id: string, uploadUrl: string): void {
     storeFingerprintForResuming: false,
     onProgress: (sent_bytes, size_bytes) => change(job_id, { sent_bytes, size_bytes: size_bytes ?? file.size, state: "sending" }),
     onShouldRetry: (error) => {
-      const status = error.originalResponse?.getStatus() ?? 0;
-      const again = status === 0 || status >= 500 || status === 409 || status === 423;
+      const again = worthRetrying(error.originalResponse?.getStatus() ?? 0, told(error).code ?? "");
       if (again) change(job_id, { state: "waiting" });
       return again;
     },
@@ -96,20 +96,25 @@ function send(file: File, job_id: string, uploadUrl: string): void {
   upload.start();
 }
 
+/** What the fleet said of a refusal; nothing where the answer was not its own. */
+function told(error: Error): Partial<Problem> {
+  const body = error instanceof tus.DetailedError ? error.originalResponse?.getBody() : "";
+  try {
+    return JSON.parse(body || "{}") as Partial<Problem>;
+  } catch {
+    return {}; // Not every proxy on the way speaks JSON.
+  }
+}
+
 function uploadProblem(error: Error): Problem {
   const response = error instanceof tus.DetailedError ? error.originalResponse : null;
   const status = response?.getStatus() ?? 0;
-  let told: Partial<Problem> = {};
-  try {
-    told = JSON.parse(response?.getBody() ?? "{}") as Partial<Problem>;
-  } catch {
-    // Not every proxy on the way speaks JSON.
-  }
+  const said = told(error);
   return {
-    code: told.code ?? "NC5020",
-    message: told.message ?? (status ? `The upload was refused with status ${status}` : "The upload was cut off"),
-    hint: told.hint ?? "choose the same file again: the upload goes on where it stopped",
-    request_id: told.request_id ?? response?.getHeader("x-request-id") ?? "",
+    code: said.code ?? "NC5020",
+    message: said.message ?? (status ? `The upload was refused with status ${status}` : "The upload was cut off"),
+    hint: said.hint ?? "choose the same file again: the upload goes on where it stopped",
+    request_id: said.request_id ?? response?.getHeader("x-request-id") ?? "",
     status,
   };
 }
