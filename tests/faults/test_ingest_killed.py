@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -32,11 +33,11 @@ def job_named(client: httpx.Client, name: str) -> dict[str, Any] | None:
 def chunks(system: System, job: dict[str, Any]) -> dict[str, int]:
     """Encoded chunks of a job, and when each was made (ns); ``.part`` ones are being made."""
     found = {}
-    for path in system.home.work.rglob(f"*{job['id']}*/chunks/*"):
-        try:
-            found[path.name] = path.stat().st_mtime_ns
-        except FileNotFoundError:
-            continue
+    folder = system.home.work / job["id"] / "chunks"
+    with contextlib.suppress(FileNotFoundError):  # the fleet may take it away while we look
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = (folder / name).stat().st_mtime_ns
     return found
 
 
