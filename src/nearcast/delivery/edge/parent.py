@@ -8,6 +8,7 @@ import re
 import socket
 from urllib.parse import urlsplit
 
+from nearcast.base import ports
 from nearcast.base.errors import BadInput
 from nearcast.delivery.edge.nginx import Parent
 
@@ -21,7 +22,7 @@ class BadParent(BadInput):
     """The address of an edge's parent cannot be used."""
 
     code = "NC2004"
-    cure = "give parent_url as http://host:port or https://host:port"
+    cure = "give parent_url as https://host:port, or on this very machine as http://127.0.0.1:port"
 
 
 def read_parent(url: str, ca: str = "") -> Parent:
@@ -34,6 +35,8 @@ def read_parent(url: str, ca: str = "") -> Parent:
     host, path = parts.hostname or "", parts.path.rstrip("/")
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path) or parts.query or parts.username:
         raise BadParent(f"{url} is not the address of a parent")
+    if parts.scheme == "http" and not ports.on_loopback(host):
+        raise BadParent(f"{url} would be told the origin's secret in the clear", hint="give parent_url as https://host:port")
     return Parent(host=host, port=port, path=path, tls=parts.scheme == "https", ca=ca or AUTHORITIES)
 
 

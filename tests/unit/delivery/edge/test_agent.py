@@ -189,7 +189,7 @@ async def test_ipv6_beside_ipv4(tmp_path: Path) -> None:
 async def test_a_parent_that_cannot_be_resolved_does_not_hinder_the_start(tmp_path: Path) -> None:
     async with running_origin() as origin:
         edge = Edge(tmp_path, origin)
-        origin_url = "http://no-such-host.invalid:8100"
+        origin_url = "https://no-such-host.invalid:8100"
         edge.agent = type(edge.agent)(
             edge.settings,
             tmp_path,

@@ -115,6 +115,13 @@ def test_parents_that_are_none(url: str) -> None:
         read_parent(url)
 
 
+@pytest.mark.parametrize("url", ["http://192.0.2.7:8100", "http://origin.example:8100", "http://[2001:db8::1]:8100"])
+def test_no_parent_is_told_the_secret_in_the_clear(url: str) -> None:
+    with pytest.raises(BadParent, match="in the clear"):
+        read_parent(url)
+    assert read_parent(url.replace("http:", "https:")).tls
+
+
 async def test_resolve() -> None:
     assert await resolve("192.0.2.7", 1) == ("192.0.2.7",)
     assert "127.0.0.1" in await resolve("localhost", 1)
