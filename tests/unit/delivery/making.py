@@ -91,6 +91,11 @@ class Origin:
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Requests for films and what belongs to them, without those for digests, which come when they will."""
+        return [each for each in self.requests if not each[0].endswith(".blocks")]
+
     async def start(self) -> None:
         self._server = await serve_asgi(self._serve, "127.0.0.1", self.port, tls=self.tls)
 

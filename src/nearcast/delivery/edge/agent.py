@@ -20,6 +20,7 @@ from nearcast.delivery.edge.logs import AccessLog
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.reactive import Reactive
 from nearcast.delivery.edge.server import Server
+from nearcast.delivery.edge.verify import Verifier
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.fill.transfer import Transfers
@@ -70,14 +71,16 @@ class EdgeAgent:
         self._client = source.client(settings.parent_ca, settings.parent_certificate, settings.parent_key)
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock)
         self._disk = Disk(self.folder, settings.disk_reserve_bytes)
+        parent = source.HttpSource(self._client, parent_url, origin_token, settings.parent_name)
         self.transfers = Transfers(
             self._disk,
-            source.HttpSource(self._client, parent_url, origin_token, settings.parent_name),
+            parent,
             parallel=settings.transfers_max,
             linger_s=settings.linger_s,
             clock=self._clock,
         )
         self.reactive = Reactive(self.folder / "cache" / "slices", settings.cache_bytes_max)
+        self._verifier = Verifier(self.reactive, parent)
         self.log = AccessLog(
             self.folder / "logs" / "access.log", settings.log_bytes_max, self.server.nginx.reopen_logs, self.reactive.served
         )
@@ -96,6 +99,7 @@ class EdgeAgent:
             "assignment": self._follow(),
             "transfers": self.transfers.run(),
             "log": self._read_log(),
+            "verification": self._verifier.run(),
         }
         self._tasks = [asyncio.create_task(each, name=f"{self.settings.id} {name}") for name, each in work.items()]
         _log.info("edge serves", id=self.settings.id, site=self.settings.site, address=self.settings.public_address)

@@ -23,6 +23,10 @@ class EdgeMetrics:
         self._fetched = Counter("nearcast_edge_filled_bytes", "Bytes copied by the fill", label, registry=registry)
         self._restarts = Counter("nearcast_edge_nginx_restarts", "Times that nginx was started anew", label, registry=registry)
         self._evicted = Counter("nearcast_edge_evicted_bytes", "Bytes that the reactive partition let go", label, registry=registry)
+        self._wrong = Counter(
+            "nearcast_edge_wrong_slices", "Slices of the parent that were not what was published", label, registry=registry
+        )
+        self._exposures = Counter("nearcast_edge_exposures", "Answers that may have had bytes of a wrong slice", label, registry=registry)
         self._reactive = Gauge("nearcast_edge_reactive_bytes", "Bytes kept from misses", label, registry=registry)
         self._leader = Gauge(
             "nearcast_edge_eviction_policy", "1 for the policy that decides what is let go", [*label, "policy"], registry=registry
@@ -41,6 +45,8 @@ class EdgeMetrics:
         self._grow("filled", self._fetched, fetched_bytes)
         self._grow("restarts", self._restarts, restarts)
         self._grow("evicted", self._evicted, reactive.removed_bytes_total)
+        self._grow("wrong", self._wrong, reactive.wrong_total)
+        self._grow("exposures", self._exposures, reactive.exposures_total)
         self._leader.clear()
         self._leader.labels(self._appliance, reactive.leader).set(1)
         gauges = {

@@ -9,8 +9,10 @@ keeping slices, up to its own bound.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,12 +76,18 @@ def bury(path: Path) -> int:
 
 
 class Reactive:
-    """The slices below ``folder``, kept within ``capacity_bytes``. Its methods touch the disk: call them from one thread."""
+    """The slices below ``folder``, kept within ``capacity_bytes``. Its methods touch the disk: call them in threads.
+
+    ``wrong_total`` counts slices that turned out wrong, ``exposures_total`` the answers that may have had bytes of them.
+    """
 
     def __init__(self, folder: Path, capacity_bytes: int) -> None:
         self._folder = folder
         self._eviction = Eviction(capacity_bytes)
-        self.removed_bytes_total = 0
+        self._unverified: dict[str, int] = {}
+        """How many answers each new slice was in, until it is verified."""
+        self._lock = threading.Lock()
+        self.removed_bytes_total = self.wrong_total = self.exposures_total = 0
 
     @property
     def used_bytes(self) -> int:
@@ -92,29 +100,58 @@ class Reactive:
 
     def adopt(self) -> None:
         """Take in what lies there from before, the oldest first, and forget what is gone."""
-        for name in self._eviction.names():
-            if not kept_bytes(cache_path(self._folder, name)):
-                self._eviction.forget(name)
-        for _, name, size_bytes in sorted(self._unknown()):
-            self._take(name, size_bytes)
+        with self._lock:
+            for name in self._eviction.names():
+                if not kept_bytes(self.path(name)):
+                    self._forget(name)
+            for _, name, size_bytes in sorted(self._unknown()):
+                self._take(name, size_bytes, answers=0)
 
     def served(self, line: Line) -> None:
         """nginx has answered: what it kept of that counts, and what that displaces is removed."""
         for index in served_slices(line):
             name = slice_name(line.title, line.file, index)
-            size_bytes = kept_bytes(cache_path(self._folder, name))
-            if size_bytes:
-                self._take(name, size_bytes)
-            else:  # passed on without being kept
-                self._eviction.forget(name)
+            with self._lock:
+                size_bytes = kept_bytes(self.path(name))
+                if size_bytes:
+                    self._take(name, size_bytes, answers=1)
+                else:  # passed on without being kept
+                    self._forget(name)
 
-    def _take(self, name: str, size_bytes: int) -> None:
+    def unverified(self, count_max: int) -> list[str]:
+        """Slices to verify, the newest first: they are the ones that are asked for."""
+        with self._lock:
+            return list(itertools.islice(reversed(self._unverified), count_max))
+
+    def settle(self, name: str, right: bool) -> None:
+        """A slice was verified; a wrong one is taken away."""
+        with self._lock:
+            answers = self._unverified.pop(name, 0)
+            if not right:
+                self.wrong_total += 1
+                self.exposures_total += answers
+                self._forget(name)
+                self._remove(name)
+
+    def path(self, name: str) -> Path:
+        return cache_path(self._folder, name)
+
+    def _take(self, name: str, size_bytes: int, answers: int) -> None:
+        if name not in self._eviction or name in self._unverified:
+            self._unverified[name] = self._unverified.get(name, 0) + answers
         for gone in self._eviction.request(name, size_bytes):
-            path = cache_path(self._folder, gone)
-            try:
-                self.removed_bytes_total += bury(path)
-            except OSError as error:
-                _log.warning("a slice cannot be removed", path=str(path), error=error.strerror)
+            self._unverified.pop(gone, None)
+            self._remove(gone)
+
+    def _forget(self, name: str) -> None:
+        self._eviction.forget(name)
+        self._unverified.pop(name, None)
+
+    def _remove(self, name: str) -> None:
+        try:
+            self.removed_bytes_total += bury(self.path(name))
+        except OSError as error:
+            _log.warning("a slice cannot be removed", slice=name, error=error.strerror)
 
     def _unknown(self) -> Iterator[tuple[float, str, int]]:
         """Modification time, name and size of slices that the agent has not heard of."""
@@ -126,5 +163,5 @@ class Reactive:
             except OSError:  # nginx removed it meanwhile
                 continue
             name = key.group(1).decode() if key else ""
-            if name and name not in self._eviction and cache_path(self._folder, name) == path:
+            if name and name not in self._eviction and self.path(name) == path:
                 yield state.st_mtime, name, state.st_size

@@ -58,11 +58,11 @@ async def test_by_mutual_tls_films_are_filled_and_fetched(ours: tuple[tls.Author
             assert (await edge.get(edge.path(absent.file.name))).content == film(900_000, seed=5)
         for wrong in ({"parent_name": NAME}, {"parent_name": "other.nearcast", **certificate}):
             async with edge_of(origin, tmp_path / f"wrong-{len(wrong)}", folder, **wrong) as edge:
-                before = len(origin.requests)
+                before = len(origin.asked)
                 assert (await edge.get(edge.path(absent.file.name))).status_code == 502
                 edge.orders.set(held)
                 await until(lambda: edge.agent.transfers.problem)
-                assert len(origin.requests) == before, "the origin was not even asked"
+                assert len(origin.asked) == before, "the origin was not even asked"
 
 
 async def test_an_edge_serves_viewers_with_the_certificate_it_joined_with(tmp_path: Path) -> None:

@@ -93,3 +93,32 @@ def test_what_nginx_removed_is_forgotten(tmp_path: Path) -> None:
     assert reactive.used_bytes == 20_000
     reactive.served(served(1))
     assert reactive.used_bytes == 20_000, "it was passed on without being kept"
+
+
+def test_new_slices_wait_for_verification_the_newest_first(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 35_000)
+    for index in range(3):
+        kept(tmp_path, index)
+        reactive.served(served(index))
+    names = [slice_name("t_1", FILE, index) for index in range(3)]
+    assert reactive.unverified(2) == [names[2], names[1]]
+    reactive.settle(names[2], True)
+    reactive.served(served(2))
+    assert reactive.unverified(9) == [names[1], names[0]], "verified once for all"
+    for _ in range(3):
+        reactive.served(served(0))
+    reactive.settle(names[0], False)
+    assert (reactive.wrong_total, reactive.exposures_total) == (1, 4)
+    assert not kept_bytes(cache_path(tmp_path, names[0]))
+    assert reactive.used_bytes == 20_000
+    kept(tmp_path, 0)
+    reactive.served(served(0))
+    assert reactive.unverified(1) == [names[0]], "it came anew, and is verified anew"
+
+
+def test_what_was_evicted_need_not_be_verified(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 15_000)
+    for index in range(3):
+        kept(tmp_path, index)
+        reactive.served(served(index))
+    assert len(reactive.unverified(9)) == 1

@@ -60,7 +60,7 @@ async def test_a_held_file_whole_and_in_ranges(films: Films) -> None:
     assert part.headers["content-range"] == "bytes 1000000-1999999/3000000"
     assert (await edge.get(path, Range="bytes=-5")).content == HELD[-5:]
     assert (await edge.get(path, Range="bytes=2999990-")).content == HELD[-10:]
-    assert not any(name == f"/titles/t_film/{films.held.name}" and span for name, span in edge.origin.requests)
+    assert not any(name == f"/titles/t_film/{films.held.name}" and span for name, span in edge.origin.asked)
 
 
 async def test_types(films: Films) -> None:
@@ -71,17 +71,17 @@ async def test_types(films: Films) -> None:
 
 async def test_an_absent_file_comes_from_the_parent_once(films: Films) -> None:
     edge, path = films.edge, films.edge.path(films.absent.name)
-    before = len(edge.origin.requests)
+    before = len(edge.origin.asked)
     part = await edge.get(path, Range="bytes=1048000-1049000")
     assert (part.status_code, part.content) == (206, ABSENT[1_048_000:1_049_001])
     assert part.headers["content-range"] == "bytes 1048000-1049000/2500000"
     assert part.headers["etag"] == f'"{films.absent.root}"'
     assert part.headers.get_list("cache-control") == ["public, max-age=31536000, immutable"]
     assert part.headers["content-type"] == "video/mp4"
-    assert [span for _, span in edge.origin.requests[before:]] == ["bytes=0-1048575", "bytes=1048576-2097151"]
+    assert [span for _, span in edge.origin.asked[before:]] == ["bytes=0-1048575", "bytes=1048576-2097151"]
     assert (await edge.get(path)).content == ABSENT
     assert (await edge.get(path)).content == ABSENT
-    assert len(edge.origin.requests) == before + 3, "each slice was fetched once"
+    assert len(edge.origin.asked) == before + 3, "each slice was fetched once"
 
 
 async def test_fifty_clients_wait_for_one_fetch(films: Films) -> None:
@@ -89,11 +89,11 @@ async def test_fifty_clients_wait_for_one_fetch(films: Films) -> None:
     data = film(900_000, seed=50)
     crowd = await publish(edge.origin.store, data)
     edge.origin.delay_s = 0.3
-    before = len(edge.origin.requests)
+    before = len(edge.origin.asked)
     answers = await asyncio.gather(*(edge.get(edge.path(crowd.file.name), Range="bytes=5-800000") for _ in range(50)))
     edge.origin.delay_s = 0.0
     assert all(each.content == data[5:800_001] for each in answers)
-    assert len(edge.origin.requests) == before + 1
+    assert len(edge.origin.asked) == before + 1
 
 
 @pytest.mark.parametrize("which", ["held", "absent"])
@@ -265,9 +265,31 @@ async def test_only_right_answers_of_the_parent_are_kept(films: Films) -> None:
     ):
         await edge.get(edge.path(file.name))
     edge.origin.answer = None
-    before = len(edge.origin.requests)
+    before = len(edge.origin.asked)
     assert (await edge.get(edge.path(file.name))).content == data
-    assert len(edge.origin.requests) == before + 1, "nothing wrong had been kept"
+    assert len(edge.origin.asked) == before + 1, "nothing wrong had been kept"
+
+
+async def test_a_wrong_slice_of_the_right_length_is_taken_away_and_its_answers_are_counted(films: Films) -> None:
+    edge = films.edge
+    data = film(2 * BLOCK_BYTES, seed=10)
+    file = (await publish(edge.origin.store, data)).file
+    wrong = bytes(BLOCK_BYTES)
+    span = f"bytes {BLOCK_BYTES}-{2 * BLOCK_BYTES - 1}/{len(data)}"
+    said = {"content-range": span, "etag": f'"{file.root}"', "content-length": str(BLOCK_BYTES)}
+    edge.origin.answer = (206, said, wrong)
+    second = f"bytes={BLOCK_BYTES}-"
+    reactive = edge.agent.reactive
+    before = reactive.wrong_total, reactive.exposures_total
+    for _ in range(3):
+        assert (await edge.get(edge.path(file.name), Range=second)).content == wrong, "nobody can know yet"
+    edge.origin.answer = None
+    await until(lambda: reactive.wrong_total == before[0] + 1, 5.0)
+    assert reactive.exposures_total > before[1]
+    assert (await edge.get(edge.path(file.name), Range=second)).content == data[BLOCK_BYTES:]
+    assert (await edge.get(edge.path(file.name))).content == data
+    await until(lambda: not reactive.unverified(1))
+    assert reactive.wrong_total == before[0] + 1
 
 
 async def test_with_the_parent_dead_held_films_are_served_and_absent_ones_refused_at_once(films: Films) -> None:
@@ -319,7 +341,7 @@ async def test_the_reactive_partition_stays_within_its_size(tmp_path: Path) -> N
             await until(lambda: edge.agent.log.counts.requests == count * 40)  # noqa: B023  (done with before the next round)
             await until(lambda: sum(cached()) < 17 * BLOCK_BYTES)
         assert edge.agent.reactive.used_bytes <= 16 * BLOCK_BYTES
-        assert len(edge.origin.requests) < 80, "some of it was asked for again and held"
+        assert len(edge.origin.asked) < 80, "some of it was asked for again and held"
         # To nginx twice its largest size went through: it tidies up the oldest by itself, tombstones in truth.
         await until(lambda: len(cached()) < 40, 20.0)
         assert (edge.folder / "logs" / "error.log").read_text() == "", "which is nothing grave to it"
