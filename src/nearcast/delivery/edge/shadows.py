@@ -140,6 +140,8 @@ class TinyLfu:
 
     PROTECTED = 0.8
     REQUESTS_PER_OBJECT, OBJECTS_MIN, COUNT_MAX = 100, 100, 255
+    NAMES_PER_OBJECT = 20
+    """More names are not counted at once: much that is asked for once would fill the memory."""
 
     def __init__(self, capacity_bytes: int, window: float) -> None:
         self.gone: list[str] = []
@@ -179,7 +181,8 @@ class TinyLfu:
         self._counts[name] = min(self.COUNT_MAX, self._counts.get(name, 0) + 1)
         self._counted += 1
         held = len(self._window) + len(self._probation) + len(self._protected)
-        if self._counted >= self.REQUESTS_PER_OBJECT * max(self.OBJECTS_MIN, held):
+        objects = max(self.OBJECTS_MIN, held)
+        if self._counted >= self.REQUESTS_PER_OBJECT * objects or len(self._counts) >= self.NAMES_PER_OBJECT * objects:
             self._counted //= 2
             self._counts = {each: count // 2 for each, count in self._counts.items() if count > 1}
 

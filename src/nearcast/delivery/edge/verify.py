@@ -10,15 +10,14 @@ import asyncio
 import re
 import struct
 from collections import OrderedDict
-from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
 from nearcast.base.errors import NearcastError
-from nearcast.delivery.edge.reactive import Reactive
-from nearcast.delivery.fill.blocks import DIGEST_BYTES, block_count, is_block, read_digests
-from nearcast.delivery.fill.source import Source, SourceDown
+from nearcast.delivery.edge.reactive import Reactive, Verdict
+from nearcast.delivery.fill.blocks import DIGEST_BYTES, CorruptBlocks, block_count, is_block, read_digests
+from nearcast.delivery.fill.source import OtherLength, Source, SourceDown, SourceLacks
 from nearcast.model.rendition import BLOCK_BYTES, File
 
 ROUND_S = 0.5
@@ -41,12 +40,8 @@ class Slice(Struct, frozen=True):
     body: bytes
 
 
-def read_slice(path: Path) -> Slice | None:
-    """The slice in nginx's cache file; None where there is none any more, or nothing that can be one."""
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        return None
+def read_slice(raw: bytes) -> Slice | None:
+    """The slice in nginx's cache file; None where there is nothing that can be one."""
     if len(raw) < _BODY_START.size:
         return None
     (start,) = _BODY_START.unpack_from(raw)
@@ -67,30 +62,37 @@ class Verifier:
     async def run(self) -> None:
         while True:
             for name in self._reactive.unverified(SLICES_MAX):
-                right = await self._right(name)
-                if right is None:
-                    break  # the parent is silent: nor would it tell of the others
-                if not right:
+                try:
+                    verdict = await self._verdict(name)
+                except (SourceDown, TimeoutError):
+                    break  # nor would the parent tell of the others
+                except NearcastError as error:
+                    _log.warning("a slice cannot be verified now", slice=name, error=error.message, code=error.code)
+                    self._reactive.postpone(name)
+                    break
+                if verdict == "wrong":
                     _log.error("a slice from the parent was wrong and is taken away", slice=name)
-                await asyncio.to_thread(self._reactive.settle, name, right)
+                await asyncio.to_thread(self._reactive.settle, name, verdict)
             await asyncio.sleep(ROUND_S)
 
-    async def _right(self, name: str) -> bool | None:
-        """None: it cannot be told now."""
-        found = await asyncio.to_thread(read_slice, self._reactive.path(name))
+    async def _verdict(self, name: str) -> Verdict:
+        """Raises what keeps the parent from telling the digests."""
+        raw = await asyncio.to_thread(self._reactive.read, name)
+        found = read_slice(raw) if raw else None
         if found is None:
-            return True  # gone meanwhile, or never a slice that nginx would serve
+            return "gone"
         title_id, file_name, _ = name.split("/")
         root, _, extension = file_name.partition(".")
         file = File(root=root, extension=extension, size_bytes=found.size_bytes)
         try:
             async with asyncio.timeout(DIGESTS_TIMEOUT_S):
                 digests = await self._digests_of(title_id, file)
-        except (SourceDown, TimeoutError):
-            return None
-        except NearcastError:  # the parent has no such digests for a file of such a length
-            return False
-        return found.index < len(digests) and await asyncio.to_thread(is_block, found.body, digests[found.index])
+        except SourceLacks:
+            return "gone"  # withdrawn meanwhile
+        except (OtherLength, CorruptBlocks):
+            return "wrong"  # what it said of the file's length is not what was published
+        right = found.index < len(digests) and await asyncio.to_thread(is_block, found.body, digests[found.index])
+        return "right" if right else "wrong"
 
     async def _digests_of(self, title_id: str, file: File) -> tuple[bytes, ...]:
         known = self._digests.get((title_id, file))

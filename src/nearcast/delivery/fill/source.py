@@ -31,6 +31,20 @@ class SourceWrong(NearcastError):
     cure = "see that the edge's parent_url leads to this system's origin, and that both share one root secret"
 
 
+class SourceLacks(SourceWrong):
+    """The source of a fill does not have the file."""
+
+    code = "NC2017"
+    cure = "the title was withdrawn meanwhile; see that the edge's parent_url leads to this system's origin if it was not"
+
+
+class OtherLength(SourceWrong):
+    """The source of a fill has a file of another length than the one that was published."""
+
+    code = "NC2018"
+    cure = "the origin's copy is damaged: publish the title again (`nearcast ingest`)"
+
+
 class Source(Protocol):
     """Gives bytes of published files."""
 
@@ -76,14 +90,14 @@ class HttpSource:
         if status in (502, 503, 504, 429):
             raise SourceDown(f"{self._url} answers {status}")
         if status != (206 if start else 200):
-            raise SourceWrong(f"{self._url} answers {status} to {path}")
+            raise (SourceLacks if status == 404 else SourceWrong)(f"{self._url} answers {status} to {path}")
         if start:
             match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             right = match is not None and (int(match[1]), int(match[3])) == (start, size_bytes)
         else:
             right = response.headers.get("content-length") == str(size_bytes)
         if not right:
-            raise SourceWrong(f"{self._url} has another length for {path} than was published")
+            raise OtherLength(f"{self._url} has another length for {path} than was published")
 
 
 class BadSourceCertificate(BadInput):

@@ -8,12 +8,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from nearcast.delivery.edge.cachefiles import TOMBSTONE
 from nearcast.delivery.edge.logs import Line
-from nearcast.delivery.edge.reactive import TOMBSTONE, Reactive, cache_path, kept_bytes, served_slices, slice_name
+from nearcast.delivery.edge.reactive import Reactive, digest_of, served_slices, slice_name
 from nearcast.model.rendition import BLOCK_BYTES
 
 FILE = "a" * 64 + ".mp4"
 LINE = Line(at=0.0, status=206, bytes=100, request_time_s=0.1, title="t_1", file=FILE, range="bytes=0-99", cache="MISS")
+
+
+def cache_path(folder: Path, name: str) -> Path:
+    digest = digest_of(name)
+    return folder / digest[-1] / digest[-3:-1] / digest
+
+
+def kept_bytes(path: Path) -> int:
+    return path.stat().st_size if path.read_bytes()[:1] == b"\x05" else 0
 
 
 def kept(folder: Path, index: int, size_bytes: int = 10_000, age_s: float = 0.0) -> Path:
@@ -102,12 +112,12 @@ def test_new_slices_wait_for_verification_the_newest_first(tmp_path: Path) -> No
         reactive.served(served(index))
     names = [slice_name("t_1", FILE, index) for index in range(3)]
     assert reactive.unverified(2) == [names[2], names[1]]
-    reactive.settle(names[2], True)
+    reactive.settle(names[2], "right")
     reactive.served(served(2))
     assert reactive.unverified(9) == [names[1], names[0]], "verified once for all"
     for _ in range(3):
         reactive.served(served(0))
-    reactive.settle(names[0], False)
+    reactive.settle(names[0], "wrong")
     assert (reactive.wrong_total, reactive.exposures_total) == (1, 4)
     assert not kept_bytes(cache_path(tmp_path, names[0]))
     assert reactive.used_bytes == 20_000
@@ -122,3 +132,27 @@ def test_what_was_evicted_need_not_be_verified(tmp_path: Path) -> None:
         kept(tmp_path, index)
         reactive.served(served(index))
     assert len(reactive.unverified(9)) == 1
+
+
+def test_what_the_parent_has_no_more_goes_uncounted_and_what_cannot_be_told_waits_behind_the_others(tmp_path: Path) -> None:
+    reactive = Reactive(tmp_path, 35_000)
+    for index in range(3):
+        kept(tmp_path, index)
+        reactive.served(served(index))
+    names = [slice_name("t_1", FILE, index) for index in range(3)]
+    reactive.postpone(names[2])
+    assert reactive.unverified(9) == [names[1], names[0], names[2]]
+    reactive.settle(names[1], "gone")
+    assert not kept_bytes(cache_path(tmp_path, names[1]))
+    assert (reactive.wrong_total, reactive.exposures_total) == (0, 0)
+
+
+@pytest.mark.parametrize("key", ["nonsense", "t_1/short.mp4/bytes=0-1", "../../etc/" + "a" * 64 + ".mp4/bytes=0-1", "t_1//bytes=0-1"])
+def test_a_file_with_another_name_in_it_is_not_touched(tmp_path: Path, key: str) -> None:
+    path = cache_path(tmp_path, key)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x05".ljust(300, b"\0") + f"\nKEY: {key}\n".encode())
+    reactive = Reactive(tmp_path, 35_000)
+    reactive.adopt()
+    assert reactive.unverified(9) == []
+    assert reactive.used_bytes == 0

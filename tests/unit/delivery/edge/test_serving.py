@@ -292,6 +292,25 @@ async def test_a_wrong_slice_of_the_right_length_is_taken_away_and_its_answers_a
     assert reactive.wrong_total == before[0] + 1
 
 
+async def test_a_slice_of_a_title_withdrawn_meanwhile_goes_and_is_not_called_wrong(films: Films) -> None:
+    edge = films.edge
+    file = (await publish(edge.origin.store, film(5000, seed=11))).file
+    reactive = edge.agent.reactive
+    before = reactive.wrong_total
+    assert (await edge.get(edge.path(file.name))).status_code == 200
+    for name in (file.name, file.blocks_name):
+        await edge.origin.store.delete_async(f"titles/t_film/{name}")
+    slices = edge.folder / "cache" / "slices"
+
+    def held() -> bool:
+        return any(file.root.encode() in each.read_bytes() for each in slices.rglob("*") if each.is_file())
+
+    assert held()
+    await until(lambda: not held())
+    assert reactive.wrong_total == before
+    assert (await edge.get(edge.path(file.name))).status_code == 404
+
+
 async def test_with_the_parent_dead_held_films_are_served_and_absent_ones_refused_at_once(films: Films) -> None:
     edge = films.edge
     file = (await publish(edge.origin.store, film(1000, seed=77))).file
