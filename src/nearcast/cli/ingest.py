@@ -53,7 +53,7 @@ def side_track(text: str) -> SideTrack:
 
 @click.command("ingest")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--title", "name", help="What the film is called (else: the file's name).")
+@click.option("--title", "name", help="What the film is called (else: the file's name, or what it was called).")
 @click.option("--subtitles", multiple=True, metavar="FILE[:LANGUAGE]", help="WebVTT subtitles, as film.en.vtt; several times for several.")
 @click.option("--audio", multiple=True, metavar="FILE[:LANGUAGE]", help="Another audio track, as dub.m4a:fr; several times for several.")
 @click.option("--poster", type=click.Path(path_type=Path), help="A picture for the poster (else: one from the film).")
@@ -62,7 +62,7 @@ def side_track(text: str) -> SideTrack:
 @click.option("--genre", "genres", multiple=True, help="A genre; several times for several.")
 @click.option("--credit", default="", help="Who made it, and under which licence.")
 @click.option("--clear", is_flag=True, help="Do not encrypt.")
-@click.option("--title-id", default="", help="Publish this title anew, with the file in place of its old one.")
+@click.option("--title-id", default="", help="Publish this title anew, with the file in place of its old one. What is not given stays.")
 @click.option("--detach", is_flag=True, help="Hand it over and return.")
 def command(
     file: Path,
@@ -82,7 +82,7 @@ def command(
 
     It is playable as soon as a first rendition is in; better ones follow. Ctrl-C leaves the job running.
     """
-    metadata = Metadata(name=name or file.stem, synopsis=synopsis, year=year, genres=genres, credit=credit)
+    metadata = Metadata(name=name or ("" if title_id else file.stem), synopsis=synopsis, year=year, genres=genres, credit=credit)
     submission = Submission(
         path=str(file.absolute()),
         metadata=metadata,

@@ -158,7 +158,7 @@ class IngestService(Workshop):
     async def submit(self, question: SubmitQuestion, /) -> IngestJob:
         """Raises Unreadable, Empty, BadSubmission, NotFound, AlreadyIngesting; what the film itself is, the job finds out."""
         submission = question.submission
-        jobs.check_metadata(submission.metadata)
+        jobs.check_metadata(submission.metadata, submission.title_id)
         for path in (submission.path, submission.poster, *(each.path for each in (*submission.audio, *submission.subtitles))):
             if path and not os.path.isabs(path):
                 raise jobs.BadSubmission(f"{path} is not an absolute path", hint="give the whole path, as it is on the fleet's machine")
@@ -186,7 +186,7 @@ class IngestService(Workshop):
         before = job.record.submission
         kept = before if job.record.uploaded else msgspec.structs.replace(submission, title_id=before.title_id)
         job.note(submission=kept, fingerprint=mark)
-        job.update(self.clock.now_s(), error_code="", error="", hint="", name=kept.metadata.name)
+        job.update(self.clock.now_s(), error_code="", error="", hint="", name=kept.metadata.name or job.record.job.name)
         job.save()
         space = Workspace(job.folder)
         asked = read(space.request, WorkRequest)
@@ -195,18 +195,19 @@ class IngestService(Workshop):
 
     async def _create(self, submission: Submission, mark: probe.Fingerprint | None, *, size_bytes: int = 0) -> Job:
         """A new job on disk, not queued yet. Raises NotFound for an unknown title to re-publish, DiskFull."""
-        title_id, generation = submission.title_id, 0
+        title_id, name, generation = submission.title_id, submission.metadata.name, 0
         if title_id:
             if not is_id(title_id, "t"):
                 raise NotFound(f"there is no title {title_id[:40]!r}", hint="`nearcast titles` lists them")
             before = await self.catalog.publication(TitleQuestion(title_id=title_id))
+            name = name or before.metadata.name
             generation = before.manifest.generation if before.manifest else 0
         now_s = self.clock.now_s()
         job_id = new_id("j", self._random_bytes)
         known = IngestJob(
             id=job_id,
             title_id=title_id or new_id("t", self._random_bytes),
-            name=submission.metadata.name,
+            name=name,
             state="uploading",
             created_at=now_s,
             updated_at=now_s,
@@ -235,7 +236,7 @@ class IngestService(Workshop):
 
     async def upload(self, question: UploadQuestion, /) -> UploadAnswer:
         """Raises BadSubmission, TooLarge, NotFound."""
-        jobs.check_metadata(question.metadata)
+        jobs.check_metadata(question.metadata, question.title_id)
         if question.size_bytes < 1:
             raise jobs.BadSubmission("an upload has at least one byte", hint="size_bytes is the size of the file")
         if question.size_bytes > self.settings.limits.upload_bytes:

@@ -190,10 +190,10 @@ def going_on(record: Record) -> str:
     return f"nearcast ingest {shlex.quote(record.submission.path)}{' --clear' if record.submission.clear else ''}"
 
 
-def check_metadata(metadata: Metadata) -> None:
-    """What would be refused only after hours of encoding is refused now. Raises BadSubmission."""
+def check_metadata(metadata: Metadata, title_id: str = "") -> None:
+    """What would be refused only after hours of encoding is refused now. A title that is there keeps its name. Raises BadSubmission."""
     name = metadata.name.strip()
-    if not name:
+    if not name and not title_id:
         raise BadSubmission("the title has no name", hint='give it one, as `--title "A Film"`')
     if len(name) > NAME_MAX or any(ord(char) < 32 or ord(char) == 127 for char in name):
         raise BadSubmission("the title's name is too long or has control characters", hint=f"use at most {NAME_MAX} printable characters")

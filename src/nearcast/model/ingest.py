@@ -20,7 +20,8 @@ class SideTrack(Struct, frozen=True, kw_only=True):
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """What is to be ingested. Paths are absolute and on the fleet's host. ``title_id`` set: the title is re-published."""
+    """What is to be ingested. Paths are absolute and on the fleet's host. ``title_id`` set: the title is re-published,
+    and keeps of its metadata what is empty here."""
 
     path: str
     metadata: Metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import Remote, Unavailable
-from nearcast.cli import ingest, progress
+from nearcast.cli import ingest, progress, reach
 from nearcast.model.ingest import IngestEvent, IngestJob, Progress
-from nearcast.model.services import Events, EventsQuestion
+from nearcast.model.services import Events, EventsQuestion, SubmitQuestion
+from nearcast.model.title import Metadata
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,24 @@ def test_a_file_whose_name_has_a_colon(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(ingest.NoLanguage):
         ingest.side_track("nothing.vtt")
     assert ingest.side_track("talk.en.vtt:fr").path.endswith("talk.en.vtt:fr")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [([], "film"), (["--title", "A Film"], "A Film"), (["--title-id", "t_a"], ""), (["--title-id", "t_a", "--title", "B"], "B")],
+)
+def test_a_title_that_is_there_is_not_named_after_the_file(arguments: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SubmitQuestion] = []
+
+    class Ingests:
+        async def submit(self, question: SubmitQuestion) -> IngestJob:
+            asked.append(question)
+            return job("queued")
+
+    there = SimpleNamespace(client=lambda *_, **__: Ingests())
+    monkeypatch.setattr(reach, "converse", lambda body: asyncio.run(body(there)))
+    ingest.command.main([*arguments, "--detach", "film.mp4"], standalone_mode=False)
+    assert asked[0].submission.metadata == Metadata(name=name)
 
 
 def event(sequence: int, kind: str, **fields: Any) -> IngestEvent:

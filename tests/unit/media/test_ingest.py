@@ -230,8 +230,8 @@ async def test_a_title_published_anew_keeps_playing_and_its_old_files_are_retire
         first = await fleet.ingest(small_film)
         before = manifest_of(fleet, first.title_id)
         calls = len(fleet.catalog.calls)
-        second = await fleet.ingest(other, title_id=first.title_id)
-        assert second.title_id == first.title_id
+        second = await fleet.ingest(other, title_id=first.title_id, metadata=Metadata(name=""))
+        assert (second.title_id, second.name) == (first.title_id, first.name)
         flips = [each.manifest for each in fleet.catalog.calls[calls:] if getattr(each, "manifest", None)]
         after = manifest_of(fleet, first.title_id)
         assert all(each.complete for each in flips), "nobody sees the new film before it is whole"

@@ -39,8 +39,9 @@ class OldManifest(Conflict):
     cure = "nothing has to be done: the newer one stays"
 
 
-def checked_metadata(metadata: Metadata) -> Metadata:
-    """Trimmed, composed (NFC) and within limits. Raises BadMetadata, which says what to change."""
+def checked_metadata(metadata: Metadata, *, named: bool = True) -> Metadata:
+    """Trimmed, composed (NFC) and within limits; without a name only where it need not be ``named``. Raises BadMetadata, which says
+    what to change."""
     if metadata.year is not None and not YEAR_MIN <= metadata.year <= YEAR_MAX:
         raise BadMetadata(f"the year {metadata.year} cannot be", hint=f"give a year from {YEAR_MIN} to {YEAR_MAX}, or none")
     if len(metadata.genres) > 4 * GENRES_MAX:
@@ -52,7 +53,7 @@ def checked_metadata(metadata: Metadata) -> Metadata:
     if len(genres) > GENRES_MAX:
         raise BadMetadata(f"{len(genres)} genres are too many", hint=f"give at most {GENRES_MAX}")
     return Metadata(
-        name=_line(metadata.name, "name", NAME_MAX, needed=True),
+        name=_line(metadata.name, "name", NAME_MAX, needed=named),
         synopsis=_text(metadata.synopsis, "synopsis", SYNOPSIS_MAX),
         year=metadata.year,
         genres=tuple(genres.values()),
@@ -77,7 +78,7 @@ def _text(text: str, what: str, longest: int) -> str:
 
 
 def checked_publication(publication: Publication) -> Publication:
-    """Its metadata checked, and its manifest its own."""
+    """Its metadata checked, and its manifest its own. What its metadata leaves empty is for ``kept_metadata``, the name too."""
     title_id = publication.title_id
     if not 0 < len(title_id) <= 32 or not title_id.replace("_", "").replace("-", "").isalnum() or not title_id.isascii():
         raise BadPublication(f"{title_id[:40]!r} is no title id")
@@ -89,7 +90,7 @@ def checked_publication(publication: Publication) -> Publication:
             raise BadPublication(f"the title is called {publication.state} but has no manifest")
         if not manifest.video and not manifest.audio:
             raise BadPublication("the manifest has nothing to play")
-    return msgspec.structs.replace(publication, metadata=checked_metadata(publication.metadata))
+    return msgspec.structs.replace(publication, metadata=checked_metadata(publication.metadata, named=False))
 
 
 def merged(stored: Publication, incoming: Publication) -> Publication:
@@ -108,5 +109,8 @@ def merged(stored: Publication, incoming: Publication) -> Publication:
 
 def kept_metadata(stored: Metadata, submitted: Metadata | None, incoming: Metadata) -> Metadata:
     """Which metadata stands after a publication. An ingest publishes several times what its submission said; what an editor
-    wrote in between stays, unless the submission itself is a new one."""
-    return stored if submitted == incoming else incoming
+    wrote in between stays, unless the submission itself is a new one. What a new one leaves empty stays, too."""
+    if submitted == incoming:
+        return stored
+    told = {field: value for field, value in msgspec.structs.asdict(incoming).items() if value not in ("", None, ())}
+    return msgspec.structs.replace(stored, **told)

@@ -88,6 +88,8 @@ class CatalogService:
                 kept = rules.kept_metadata(before.publication.metadata, before.submitted, submitted)
                 after = msgspec.structs.replace(rules.merged(before.publication, publication), metadata=kept)
                 published_at = before.published_at
+            else:
+                rules.checked_metadata(submitted)  # a new title has a name of its own
             if after.state in VISIBLE and not published_at:
                 published_at = now_s
             rows.put(connection, after, published_at=published_at, submitted=submitted)

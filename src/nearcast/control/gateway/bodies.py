@@ -85,9 +85,9 @@ class TitlesQuery(Struct, frozen=True, kw_only=True):
 
 
 class MetadataBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of a new film."""
+    """What is known of a new film. Of a title that is published again, what is left out stays; a new one needs a name."""
 
-    name: Name
+    name: Name | UnsetType = UNSET
     synopsis: Synopsis = ""
     year: Year | None = None
     genres: Genres = ()

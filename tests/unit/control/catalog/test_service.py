@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, insert, update
 
 from nearcast.base.clock import SystemClock, VirtualClock
 from nearcast.base.errors import BadInput
 from nearcast.control.catalog import CatalogService, CatalogSettings
-from nearcast.control.catalog.rules import OldManifest
+from nearcast.control.catalog.rules import BadMetadata, OldManifest
 from nearcast.control.catalog.service import UnknownTitle
 from nearcast.control.store import Store, sqlite_url
 from nearcast.control.store.tables import catalog_version, titles
@@ -107,6 +108,21 @@ async def test_what_an_editor_wrote_outlives_the_rest_of_an_ingest(catalog: Cata
     assert (await catalog.publish(publication(name="raw name", generation=2))).metadata == Metadata(name="Edited", year=2001)
     assert (await catalog.title(TitleQuestion(title_id="t_one"))).metadata.name == "Edited"
     assert (await catalog.publish(publication(name="another name", generation=3))).metadata.name == "another name"
+
+
+async def test_a_title_published_anew_keeps_what_the_new_submission_leaves_empty(catalog: CatalogService) -> None:
+    """`nearcast ingest FILE --title-id T` alone once renamed T after the file, and emptied its synopsis, genres and credit."""
+    edited = Metadata(name="Edited", synopsis="Syn", year=2001, genres=("Drama",), credit="Someone")
+    await catalog.publish(publication(name="Old", generation=1))
+    await catalog.edit(MetadataChange(title_id="t_one", metadata=edited))
+    assert (await catalog.publish(publication(name="", generation=2))).metadata == edited
+    again = await catalog.publish(publication(name="", genres=("Comedy",), generation=3))
+    assert again.metadata == msgspec.structs.replace(edited, genres=("Comedy",))
+
+
+async def test_a_new_title_needs_a_name(catalog: CatalogService) -> None:
+    with pytest.raises(BadMetadata):
+        await catalog.publish(publication(name=""))
 
 
 async def test_a_withdrawn_title_comes_back_with_its_date(catalog: CatalogService, clock: VirtualClock) -> None:

@@ -284,6 +284,7 @@ async def test_ingest(admin: httpx.AsyncClient) -> None:
     assert len((await admin.get(f"/api/v1/ingest/{job_id}/events?after=0&wait_s=1.5")).json()["events"]) == 1
     assert (await admin.get(f"/api/v1/ingest/{job_id}/events?after=1")).json()["events"] == []
     assert (await admin.delete(f"/api/v1/ingest/{job_id}")).json()["state"] == "cancelled"
+    assert (await admin.post("/api/v1/ingest", json={**body, "metadata": {}, "title_id": "t_one"})).status_code == 201
     for name in ("../x.mp4", "a/b", "a\\b", "", "a\x00b"):
         problem(await admin.post("/api/v1/ingest", json={**body, "file_name": name}), 400, "NC4702")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from nearcast.control.gateway.bodies import AccountBody, AccountPatch, EventsQuery, LinkBody, LinkMade, UploadBody
 from nearcast.control.gateway.call import Call
 from nearcast.control.gateway.routes import Route
@@ -61,7 +63,13 @@ async def upload(call: Call, body: UploadBody) -> UploadAnswer:
     question = UploadQuestion(
         file_name=body.file_name,
         size_bytes=body.size_bytes,
-        metadata=Metadata(name=given.name, synopsis=given.synopsis, year=given.year, genres=given.genres, credit=given.credit),
+        metadata=Metadata(
+            name="" if given.name is UNSET else given.name,
+            synopsis=given.synopsis,
+            year=given.year,
+            genres=given.genres,
+            credit=given.credit,
+        ),
         clear=body.clear,
         title_id=body.title_id,
     )
