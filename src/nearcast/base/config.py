@@ -98,6 +98,9 @@ def lines_of(text: str) -> dict[Path, int]:
             for end in range(len(table) + 1, len(path) + 1):
                 lines.setdefault(path[:end], number)
             inside, depth = _scan(line[key.end() :], "", 0)
+    for path, number in list(lines.items()):  # `[a.b]` and `[[a.b]]` tell where `a` begins, where no line of its own does
+        for end in range(1, len(path)):
+            lines.setdefault(path[:end], number)
     return lines
 
 

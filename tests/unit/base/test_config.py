@@ -74,6 +74,16 @@ def test_a_missing_option_is_told_on_the_line_of_its_table() -> None:
     assert mistakes("\n[[routes]]\nsites = []\n") == [(2, "`routes[0].prefix` must be set", "")]
 
 
+@pytest.mark.parametrize("header", ["[[edge.appliances]]", "[edge.sites.x]", '[edge."a.b"]', "[[ server . routes ]]", "[server.sites.x]"])
+def test_a_mistake_in_a_dotted_header_is_told_on_its_line(header: str) -> None:
+    ((line, _, _),) = mistakes(f'engine = "s3"\n\n{header}\nid = 1\n')
+    assert line == 3
+
+
+def test_a_table_with_a_line_of_its_own_is_told_there() -> None:
+    assert [line for line, _, _ in mistakes("[server.x]\n[server]\nlow_s = 3\nport = 0\n")] == [1, 4]
+
+
 def test_fields_that_do_not_fit_together() -> None:
     assert mistakes("[server]\nlow_s = 3\n") == [(1, "`server`: low_s must not be above high_s", "")]
 
@@ -107,6 +117,9 @@ def test_an_environment_variable_that_names_nothing() -> None:
 def test_lines_pass_over_strings_and_brackets_on_several_lines() -> None:
     text = 'a = """\n[not.a.table]\nb = 1\n"""\nc = [\n  "]", # ]\n]\nd.e = 1\n[t]\n"f g" = 1\n'
     assert lines_of(text) == {("a",): 1, ("c",): 5, ("d",): 8, ("d", "e"): 8, ("t",): 9, ("t", "f g"): 10}
+    assert lines_of("[[a.b]]\n[[a.b]]\nc = 1\n[a.d.e]") == {
+        ("a",): 1, ("a", "b"): 1, ("a", "b", 0): 1, ("a", "b", 1): 2, ("a", "b", 1, "c"): 3, ("a", "d"): 4, ("a", "d", "e"): 4,
+    }  # fmt: skip
 
 
 @given(st.text(max_size=200))
