@@ -38,9 +38,14 @@ def load_master_keys(path: Path, environment: Mapping[str, str] = os.environ) ->
         except ValueError as error:
             raise BadMasterKey(f"{ENVIRONMENT} does not hold hex digits") from error
         return [_checked(key, ENVIRONMENT)]
-    keys = [_checked(_read(path), str(path))]
-    following = next_file(path)
-    return [*keys, _checked(_read(following), str(following))] if following.exists() else keys
+    # First the file that a rotation takes away, then the one that it takes the place of: the other way round, a rename between
+    # the two would hide the new key, and rows would be sealed under one that is gone.
+    following = _read(next_file(path))
+    present = _read(path)
+    if present is None:
+        raise BadMasterKey(f"cannot read the license master key {path}: there is no such file")
+    keys = [_checked(present, str(path))]
+    return keys if following is None else [*keys, _checked(following, str(next_file(path)))]
 
 
 def next_file(path: Path) -> Path:
@@ -55,20 +60,22 @@ class MasterKeys:
         self._keys = self._loaded()
 
     def _loaded(self) -> dict[str, bytes]:
-        keys = self._load()
-        self._current = keys[-1]
-        return {wrap.master_id(key): key for key in keys}
+        return {wrap.master_id(key): key for key in self._load()}
 
     @property
     def current(self) -> bytes:
-        """The key to seal with, as it is now. To be asked for inside the transaction that writes what is sealed."""
-        self._keys |= self._loaded()
-        return self._current
+        """The key to seal with, as it is now. To be asked for inside the transaction that writes what is sealed.
+
+        Nothing of it is kept between calls: a thread that reads beside this one may have looked before the rotation.
+        """
+        found = self._loaded()
+        self._keys.update(found)
+        return list(found.values())[-1]
 
     def by_id(self, master_id: str) -> bytes:
         """Raises KeysSealed when there is no such key."""
-        if master_id not in self._keys:
-            self._keys = self._loaded()
+        if master_id not in self._keys:  # those known stay: a thread may still read rows from before a rotation
+            self._keys.update(self._loaded())
         if master_id not in self._keys:
             raise wrap.KeysSealed("the title's keys were sealed under another license master key")
         return self._keys[master_id]
@@ -111,9 +118,12 @@ def _checked(key: bytes, where: str) -> bytes:
     return key
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> bytes | None:
+    """None where there is no file."""
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise BadMasterKey(f"cannot read the license master key {path}: {error.strerror}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,61 @@ async def test_keys_made_during_a_rotation_are_sealed_under_the_new_key(store: S
     assert await running.key_set(KeySetQuestion(title_id="t_late")) == late
     after = await running.key_set(KeySetQuestion(title_id="t_after"))
     assert await key_set(store, path, "t_after") == after, "a process that runs goes over to the new key"
+
+
+@pytest.mark.parametrize("renamed_after", [1, 2])
+async def test_keys_made_while_a_rotation_renames_are_sealed_under_the_new_key(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch, renamed_after: int
+) -> None:
+    """The rename may fall between the two files that are read, or after both: the row opens under the key that is left."""
+    running = service(store, path)
+    new = bytes(reversed(OLD))
+    next_file(path).write_bytes(new)
+    real, looks = Path.read_bytes, count(1)
+
+    def read(file: Path) -> bytes:
+        content = real(file)
+        if next(looks) == renamed_after:
+            next_file(path).replace(path)
+        return content
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", read)
+        late = await running.key_set(KeySetQuestion(title_id="t_late"))
+    assert path.read_bytes() == new
+    assert await key_set(store, path, "t_late") == late
+
+
+def test_a_rename_after_the_new_key_was_seen_is_no_bad_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks whether a file is there and opens it then may find that it has just gone."""
+    new = bytes(reversed(OLD))
+    next_file(path).write_bytes(new)
+    real = Path.exists
+
+    def exists(file: Path) -> bool:
+        found = real(file)
+        if file == next_file(path) and found:
+            file.replace(path)
+        return found
+
+    monkeypatch.setattr(Path, "exists", exists)
+    assert load_master_keys(path, {})[-1] == new
+
+
+def test_a_thread_that_looked_before_the_rotation_does_not_bring_the_old_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = bytes(reversed(OLD))
+    real, looks = wrap.master_id, [[OLD], [OLD, new], [OLD]]
+    keys = MasterKeys(lambda: looks.pop(0))
+
+    def named(key: bytes) -> str:
+        if key == new and looks:  # the writer has seen the new key when a reader ends a look that it began before
+            with pytest.raises(wrap.KeysSealed):
+                keys.by_id("unknown")
+        return real(key)
+
+    monkeypatch.setattr(wrap, "master_id", named)
+    assert keys.current == new
+    assert [keys.by_id(real(each)) for each in (OLD, new)] == [OLD, new]
 
 
 async def test_a_rotation_killed_while_it_writes_the_new_key_leaves_no_part_of_it(
