@@ -92,13 +92,13 @@ function MenuButton({ panel, label, icon, count, open, onPanel }: MenuButtonProp
 
 function OpenMenu({ panel, onClose }: { panel: Exclude<Panel, "">; onClose: () => void }) {
   if (panel === "audio") {
-    return <Menu name="audio" label="Audio" option="audio-option" choices={state.audioChoices.value} onPick={(id) => engine.chooseAudio(id)} onClose={onClose} />;
+    return <Menu name="audio" label="Audio" option="audio-option" choices={state.audioChoices.value} onPick={(id) => engine.choices.pickAudio(id)} onClose={onClose} />;
   }
   if (panel === "quality") {
-    return <Menu name="quality" label="Quality" option="quality-option" choices={state.qualityChoices.value} onPick={(id) => engine.chooseQuality(id)} onClose={onClose} />;
+    return <Menu name="quality" label="Quality" option="quality-option" choices={state.qualityChoices.value} onPick={(id) => engine.choices.pickQuality(id)} onClose={onClose} />;
   }
   return (
-    <Menu name="captions" label="Subtitles" option="caption-option" choices={state.captionChoices.value} onPick={(id) => engine.chooseCaption(id)} onClose={onClose}>
+    <Menu name="captions" label="Subtitles" option="caption-option" choices={state.captionChoices.value} onPick={(id) => engine.choices.pickCaption(id)} onClose={onClose}>
       <CaptionLooks />
     </Menu>
   );

@@ -5,15 +5,19 @@ import type { Heartbeat, Session } from "../api/types";
 import { bookmark } from "../state/titles";
 import { me } from "../state/session";
 import { dressCaptions } from "./captions";
+import { Choices } from "./choices";
+import { firstFrame } from "./firstframe";
 import { givesUp, type Wait, waited } from "./giveup";
+import { heartbeat } from "./heartbeat";
 import { measure } from "./measures";
 import { deviceId, keep, preferences } from "./memory";
 import { Network } from "./network";
+import { Once } from "./once";
 import { isShakaError, isTransient, playerProblem, TIMEOUT } from "./problems";
 import { Reporter } from "./reporter";
 import { configuration, inline, type Player, prepare, rehearse, shaka, STEADY } from "./shaka";
 import * as state from "./state";
-import * as tracks from "./tracks";
+import { chooseCaption } from "./tracks";
 import { Watcher } from "./watcher";
 
 /** A new session is asked for this often at most; how slowly the edges are tried again; how often is looked whether all is in vain. */
@@ -25,10 +29,12 @@ class Engine {
   readonly video = document.createElement("video");
   player: Player | null = null;
   network: Network | null = null;
+  readonly choices = new Choices(() => this.player);
   private watcher: Watcher | null = null;
   private reporter: Reporter | null = null;
   private session: Session | null = null;
-  private play_id = 0;
+  /** Aborted when the play is left or has failed: what is under way for it comes to nothing. */
+  private play = new AbortController();
   private request_id = "";
   private renewed_at_ms = 0;
   private tries = 0;
@@ -36,13 +42,11 @@ class Engine {
   private place_s: number | undefined;
   private wait: Wait | null = null;
   private watch: ReturnType<typeof setInterval> | undefined;
-  private automatic = true;
-  private warmed: Promise<void> | null = null;
+  private readonly warmed = new Once(() => this.setUp());
 
   /** Everything that can be done before a title is chosen. Safe to call often. */
   warm(): Promise<void> {
-    this.warmed ??= this.setUp();
-    return this.warmed;
+    return this.warmed.done();
   }
 
   private async setUp(): Promise<void> {
@@ -50,6 +54,13 @@ class Engine {
     if (!shaka.Player.isBrowserSupported()) throw { category: 4, code: 4032 };
     const stage = document.getElementById("stage");
     if (!stage) throw new Error("the page has no stage");
+    this.watcher ??= this.mount(stage);
+    await this.furnish(stage);
+    void rehearse();
+  }
+
+  /** Puts the video element on the stage. */
+  private mount(stage: HTMLElement): Watcher {
     const { video } = this;
     video.playsInline = true;
     video.preload = "auto";
@@ -57,7 +68,7 @@ class Engine {
     video.volume = preferences().volume;
     video.muted = preferences().muted;
     stage.append(video);
-    this.watcher = new Watcher(video, {
+    return new Watcher(video, {
       playing: () => (this.tries = 0),
       paused: () => this.reporter?.beat("paused"),
       seeked: () => this.reporter?.beat(),
@@ -66,8 +77,6 @@ class Engine {
         this.reporter?.beat("ended");
       },
     });
-    await this.furnish(stage);
-    void rehearse();
   }
 
   private async furnish(stage: HTMLElement): Promise<void> {
@@ -75,14 +84,19 @@ class Engine {
     player.setVideoContainer(stage);
     player.addEventListener("error", (event) => void this.onError((event as unknown as { detail: unknown }).detail));
     for (const name of ["trackschanged", "variantchanged", "textchanged", "adaptation", "audiotrackschanged", "texttrackvisibility"]) {
-      player.addEventListener(name, () => this.refreshChoices());
+      player.addEventListener(name, () => this.choices.refresh());
     }
     player.addEventListener("downloadfailed", (event) => {
       const { request, error, aborted } = event as unknown as { request: { uris: string[] }; error: unknown; aborted: boolean };
       this.network?.failed(request.uris[0] ?? "", error, aborted);
     });
     dressCaptions(player);
-    await player.attach(this.video);
+    try {
+      await player.attach(this.video);
+    } catch (error) {
+      await player.destroy().catch(() => undefined);
+      throw error;
+    }
     this.player = player;
     measure({ player });
   }
@@ -95,34 +109,35 @@ class Engine {
     if (!player || !stage) return;
     this.player = null;
     const ended = Promise.all([player.getNetworkingEngine()?.destroy(), player.destroy()]);
-    this.warmed = ended.catch(() => undefined).then(() => this.furnish(stage));
+    void this.warmed.begin(ended.catch(() => undefined).then(() => this.furnish(stage)));
   }
 
-  /** Plays a title; done when its first frame is on the screen, or it failed (which the state tells).
+  /** Plays a title; done when its first frame is on the screen, it failed (which the state tells), or it was left.
    *  `clicked_at_ms` is on the clock of `performance.now()`; `from_s` overrides the bookmark. */
   async start(title_id: string, clicked_at_ms: number, from_s?: number): Promise<void> {
-    const id = ++this.play_id;
     performance.mark("nearcast:click", { startTime: clicked_at_ms });
     this.letGo();
+    this.play = new AbortController();
+    const { signal } = this.play;
     state.reset(title_id);
     this.watcher?.reset();
     this.tries = 0;
     this.renewed_at_ms = 0;
     this.place_s = from_s;
-    this.automatic = true;
+    this.choices.reset();
     try {
       // The question to the control plane is already on its way while the player is made ready.
       const asked = this.ask(title_id);
       asked.catch(() => undefined);
       await this.warm();
       const session = await asked;
-      if (id !== this.play_id) return;
-      const seen = this.firstFrame(id, clicked_at_ms);
+      if (signal.aborted) return;
+      const seen = this.awaitFrame(signal, clicked_at_ms);
       this.watch = setInterval(() => this.look(), WATCH_MS);
-      await this.begin(id, session, from_s ?? session.resume_s);
+      await this.begin(signal, session, from_s ?? session.resume_s);
       await seen;
     } catch (error) {
-      if (id === this.play_id) this.fail(error);
+      if (!signal.aborted) this.fail(error);
     }
   }
 
@@ -132,12 +147,12 @@ class Engine {
   }
 
   /** A start that finds all its edges dead is tried again, with the edges of a new session, until `look` ends it. */
-  private async begin(id: number, session: Session, from_s: number): Promise<void> {
-    for (let current = session; id === this.play_id; current = this.session ?? current) {
+  private async begin(signal: AbortSignal, session: Session, from_s: number): Promise<void> {
+    for (let current = session; !signal.aborted; current = this.session ?? current) {
       try {
-        return await this.load(id, current, from_s);
+        return await this.load(signal, current, from_s);
       } catch (error) {
-        if (id !== this.play_id || !isTransient(playerProblem(error, this.request_id).code)) throw error;
+        if (signal.aborted || !isTransient(playerProblem(error, this.request_id).code)) throw error;
       }
       await this.renew();
       await this.pause();
@@ -152,7 +167,7 @@ class Engine {
     return value;
   }
 
-  private async load(id: number, session: Session, from_s: number): Promise<void> {
+  private async load(signal: AbortSignal, session: Session, from_s: number): Promise<void> {
     const player = this.player;
     if (!player) return;
     this.session = session;
@@ -171,13 +186,18 @@ class Engine {
     this.network.attach(player);
     this.video.autoplay = true;
     await player.load(inline(session.session_id, session.manifest), from_s > 1 ? from_s : null, "application/dash+xml");
-    if (id !== this.play_id) return;
+    if (signal.aborted) return;
     state.soundOnly.value = player.getVideoTracks().length === 0;
-    tracks.chooseCaption(player, captions || profile?.text_language || "off");
-    this.refreshChoices();
+    chooseCaption(player, captions || profile?.text_language || "off");
+    this.choices.refresh();
     this.reporter?.end();
-    this.reporter = new Reporter(session.heartbeat_s, () => this.session?.session_id ?? session.session_id, () => this.heartbeat());
+    this.reporter = new Reporter(session.heartbeat_s, () => this.session?.session_id ?? session.session_id, () => this.told());
     await this.letSoundOut();
+  }
+
+  private told(): Heartbeat {
+    const { video, player, network, watcher } = this;
+    return heartbeat({ video, player, stalled_s: watcher?.stalled_s ?? 0, edge: network?.current?.appliance ?? "" });
   }
 
   /** Where a browser lets no sound out before a click (a page that was reloaded), the film plays on in silence and says so. */
@@ -193,31 +213,20 @@ class Engine {
     }
   }
 
-  private firstFrame(id: number, clicked_at_ms: number): Promise<void> {
-    const { video } = this;
-    const frames = "requestVideoFrameCallback" in video;
+  private async awaitFrame(signal: AbortSignal, clicked_at_ms: number): Promise<void> {
     measure({ clickToFrame_ms: null, startup_ms: null });
-    return new Promise((done) => {
-      const seen = (): void => {
-        if (id !== this.play_id || state.startup_ms.value !== null) return;
-        const took_ms = performance.now() - clicked_at_ms;
-        performance.mark("nearcast:first-frame");
-        state.startup_ms.value = took_ms;
-        measure({ clickToFrame_ms: took_ms, startup_ms: took_ms });
-        done();
-        this.player?.configure({ abr: { enabled: true }, streaming: STEADY });
-        this.refreshChoices();
-      };
-      if (frames) video.requestVideoFrameCallback(seen);
-      // Films without a picture have no frame to wait for.
-      video.addEventListener("playing", () => (state.soundOnly.value || !frames) && seen());
-    });
+    if (!(await firstFrame(this.video, () => state.soundOnly.value, signal)) || signal.aborted) return;
+    const took_ms = performance.now() - clicked_at_ms;
+    performance.mark("nearcast:first-frame");
+    state.startup_ms.value = took_ms;
+    measure({ clickToFrame_ms: took_ms, startup_ms: took_ms });
+    this.player?.configure({ abr: { enabled: true }, streaming: STEADY });
+    this.choices.refresh();
   }
 
   /** Ends the play and keeps the player ready for the next. */
   async stop(): Promise<void> {
     const inVain = this.wait !== null;
-    this.play_id += 1;
     this.letGo();
     state.status.value = "idle";
     if (inVain) this.replace();
@@ -225,6 +234,7 @@ class Engine {
   }
 
   private letGo(): void {
+    this.play.abort();
     const bandwidth = this.player?.getStats().estimatedBandwidth ?? 0;
     if (this.session && bandwidth > 0) keep({ throughput_bps: bandwidth });
     if (this.session && this.video.currentTime > 1) bookmark(this.session.title_id, this.video.ended ? null : this.video.currentTime);
@@ -252,9 +262,9 @@ class Engine {
 
   /** Shaka Player has given a segment up: after a pause, longer each time, it is told to go on. `look` ends what leads nowhere. */
   private async recover(): Promise<void> {
-    const id = this.play_id;
+    const { signal } = this.play;
     await this.pause();
-    if (id !== this.play_id) return;
+    if (signal.aborted) return;
     this.network?.forgive();
     this.player?.retryStreaming(0.1);
   }
@@ -268,16 +278,16 @@ class Engine {
    *  buffered and the licence stay. Without a control plane the old edges are tried on. */
   private async renew(): Promise<void> {
     const { session } = this;
-    const id = this.play_id;
+    const { signal } = this.play;
     if (!session || (this.renewed_at_ms && Date.now() - this.renewed_at_ms < RENEWAL_PAUSE_MS)) return;
     this.renewed_at_ms = Date.now();
     try {
       const renewed = await this.ask(session.title_id);
-      if (id === this.play_id) this.adopt(renewed);
+      if (!signal.aborted) this.adopt(renewed);
     } catch (error) {
       // The gateway answers, and says no: the subscription lapsed, the title is gone. That ends it.
       const status = error instanceof ApiError ? error.problem.status : 0;
-      if (id === this.play_id && status >= 400 && status < 500) this.fail(error);
+      if (!signal.aborted && status >= 400 && status < 500) this.fail(error);
     }
   }
 
@@ -306,7 +316,7 @@ class Engine {
 
   private fail(error: unknown): void {
     const found = error instanceof ApiError ? problemOf(error) : playerProblem(error, this.request_id);
-    this.play_id += 1;
+    this.play.abort();
     clearInterval(this.watch);
     if (state.startup_ms.value !== null) this.place_s = this.video.currentTime;
     state.problem.value = found;
@@ -346,53 +356,6 @@ class Engine {
     this.video.muted = muted;
     state.silenced.value = false;
   }
-
-  chooseAudio(id: string): void {
-    if (this.player) tracks.chooseAudio(this.player, id);
-    this.refreshChoices();
-  }
-
-  chooseCaption(id: string): void {
-    if (this.player) tracks.chooseCaption(this.player, id);
-    keep({ captions: id });
-    this.refreshChoices();
-  }
-
-  chooseQuality(id: string): void {
-    if (this.player) this.automatic = tracks.chooseQuality(this.player, id);
-    this.refreshChoices();
-  }
-
-  private refreshChoices(): void {
-    // Before the first frame nobody can choose, and every millisecond counts.
-    if (!this.player || state.startup_ms.value === null) return;
-    state.audioChoices.value = tracks.audioChoices(this.player);
-    state.captionChoices.value = tracks.captionChoices(this.player);
-    state.qualityChoices.value = tracks.qualityChoices(this.player, this.automatic);
-  }
-
-  // --- what is told of it ---
-
-  private heartbeat(): Heartbeat {
-    const { video } = this;
-    const stats = this.player?.getStats();
-    const states = { ended: "ended", failed: "failed", paused: "paused" } as const;
-    return {
-      position_s: round(video.currentTime),
-      buffer_s: round(Math.max(0, state.buffered_s.value - video.currentTime)),
-      rendition: video.videoHeight ? `${video.videoHeight}p` : "",
-      stalled_s: round(this.watcher?.stalled_s ?? 0),
-      dropped_frames: stats?.droppedFrames || 0,
-      throughput_bps: Math.round(stats?.estimatedBandwidth || 0),
-      edge: this.network?.current?.appliance ?? "",
-      state: states[state.status.value as keyof typeof states] ?? "playing",
-      error_code: state.problem.value?.code ?? "",
-    };
-  }
-}
-
-function round(seconds: number): number {
-  return Math.round((seconds || 0) * 1000) / 1000;
 }
 
 export const engine = new Engine();

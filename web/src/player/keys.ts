@@ -36,11 +36,11 @@ export function toggleCaptions(): void {
   if (choices.length < 2) return say("No subtitles");
   if (active && active.id !== "off") {
     lastCaption = active.id;
-    engine.chooseCaption("off");
+    engine.choices.pickCaption("off");
     return say("Subtitles off");
   }
   const next = choices.find((each) => each.id === lastCaption) ?? choices[1];
-  if (next) engine.chooseCaption(next.id);
+  if (next) engine.choices.pickCaption(next.id);
   say(`Subtitles: ${next?.label ?? ""}`);
 }
 let lastCaption = "";
