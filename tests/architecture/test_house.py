@@ -82,8 +82,16 @@ RANGES = {
 
 
 def test_error_codes_are_unique() -> None:
-    counts = Counter(each.code for each in docs.error_classes())
-    assert [code for code, count in counts.items() if count > 1] == []
+    codes = [each.code for each in docs.error_classes()]
+    codes += [code for code, _, _ in docs.set_up_errors()]
+    codes += json.loads(docs.PLAYER_ERRORS.read_text())
+    assert [code for code, count in Counter(codes).items() if count > 1] == []
+
+
+def test_every_error_of_the_set_up_is_known() -> None:
+    told = [code for code, _, _ in docs.set_up_errors()]
+    assert sorted(re.findall(r"NC\d{4}", docs.SET_UP.read_text())) == told
+    assert all(code.startswith("NC09") for code in told)
 
 
 def test_errors_say_what_they_are_and_what_cures_them() -> None:

@@ -23,11 +23,13 @@ FOLDER = ROOT / "docs" / "reference"
 PLAYER_ERRORS = ROOT / "web" / "src" / "player" / "problems.json"
 SET_UP = ROOT / "deploy" / "setup.sh"
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->\n\n"
-_SET_UP_ERROR = re.compile(r'fail (NC\d{4}) "([^"]+)" "([^"]+)"')
+_SET_UP_FAIL = re.compile(r'fail (NC\d{4}) "([^"]+)" "([^"]+)"')
+_SET_UP_NEED = re.compile(r"need (NC\d{4}) (\S+) [^;\n]*?-- ([^;\n]+)")
 ROOMS = {
     "NC00": "Everywhere",
     "NC01": "Configuration",
     "NC02": "Processes and commands",
+    "NC09": "Setting up",
     "NC1": "Media",
     "NC2": "Delivery",
     "NC3": "Steering",
@@ -121,6 +123,15 @@ def error_classes() -> list[type[errors.NearcastError]]:
     return [each for each in errors.tree() if each.__module__.startswith("nearcast.")]
 
 
+def set_up_errors() -> list[tuple[str, str, str]]:
+    """What ``deploy/setup.sh`` says where it fails: code, sentence and hint, in order of code."""
+    script = SET_UP.read_text()
+    needed = [
+        (code, f"{name} is not installed", f"run: sudo apt-get install {packages}") for code, name, packages in _SET_UP_NEED.findall(script)
+    ]
+    return sorted(_SET_UP_FAIL.findall(script) + needed)
+
+
 def errors_page() -> str:
     """Every code: what it means, what the gateway and a command answer, and what cures it."""
     head = """# Errors
@@ -132,7 +143,7 @@ Each error has a code that stays, one sentence, and a hint that cures it. Over H
     for each in error_classes():
         about = " ".join((each.__doc__ or "").split())
         rows[_room(each.code)].append(f"| {each.code} | {_cell(about)} | {each.status} | {each.exit_code} | {_cell(each.cure)} |")
-    for code, message, hint in _SET_UP_ERROR.findall(SET_UP.read_text()):
+    for code, message, hint in set_up_errors():
         rows[_room(code)].append(f"| {code} | {_cell(message)} (`make`) | | 1 | {_cell(hint)} |")
     for code, entry in json.loads(PLAYER_ERRORS.read_text()).items():
         rows[_room(code)].append(f"| {code} | {_cell(entry['message'])} | | | {_cell(entry['hint'])} |")

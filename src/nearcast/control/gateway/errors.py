@@ -108,7 +108,7 @@ class NoWebApp(NotFound):
     """The web app was not built."""
 
     code = "NC4715"
-    cure = "run `make web`, or use the HTTP API: /openapi.json"
+    cure = "run `make up`, which builds it, or use the HTTP API: /openapi.json"
 
 
 class NoProfile(NotFound):

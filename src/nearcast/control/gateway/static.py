@@ -46,11 +46,10 @@ class Loaded(Struct, frozen=True):
 
 
 def found_at(path: str, known: frozenset[str]) -> str:
-    """Which of the ``known`` files answers for ``path``: itself, the app for its own addresses (no dot), or none (empty)."""
-    if path in known and path != "/":
-        return path
-    name = path.rpartition("/")[2]
-    return INDEX if INDEX in known and "." not in name else ""
+    """Which of the ``known`` files answers for ``path``: itself, the app for ``/``, or none (empty). The app's own addresses come
+    after a ``#``, so that no other path is ever its own."""
+    name = INDEX if path == "/" else path
+    return name if name in known else ""
 
 
 def cache_control(path: str) -> str:

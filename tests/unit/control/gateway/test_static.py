@@ -22,16 +22,18 @@ KNOWN = frozenset({"/index.html", "/assets/app-B3kd92Lm.js", "/icon.svg"})
     [
         ("/", INDEX),
         ("/index.html", INDEX),
-        ("/title/t_abc", INDEX),
+        ("/title/t_abc", ""),
+        ("/nosuch", ""),
+        ("/\x00", ""),
         ("/assets/app-B3kd92Lm.js", "/assets/app-B3kd92Lm.js"),
         ("/assets/none.js", ""),
         ("/favicon.ico", ""),
-        ("/../etc/passwd", INDEX),
+        ("/../etc/passwd", ""),
         ("/..", ""),
-        ("//etc/passwd", INDEX),
+        ("//etc/passwd", ""),
         ("/assets/../icon.svg", ""),
         ("/assets//icon.svg", ""),
-        ("/icon.svg/", INDEX),
+        ("/icon.svg/", ""),
     ],
 )
 def test_what_answers_for_a_path(path: str, file: str) -> None:
@@ -63,15 +65,22 @@ async def test_files_are_compressed_and_known_by_their_content(anybody: httpx.As
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_the_app_answers_for_its_own_addresses(anybody: httpx.AsyncClient) -> None:
-    for path in ("/", "/index.html", "/title/t_abc", "/search"):
+async def test_the_app_answers_at_the_root(anybody: httpx.AsyncClient) -> None:
+    for path in ("/", "/index.html", "/#/title/t_abc"):
         answer = await anybody.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert "content-security-policy" in answer.headers
-    assert (await anybody.get("/nothing.png")).status_code == 404
     head = await anybody.head("/")
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/nosuch", "/nothing.png", "/title/t_abc", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%00", "/assets/nosuch.js"]
+)
+async def test_what_is_not_there_is_not_answered_with_the_app(anybody: httpx.AsyncClient, path: str) -> None:
+    answer = await anybody.get(path)
+    assert (answer.status_code, answer.json()["code"], bool(answer.json()["hint"])) == (404, "NC4705", True)
 
 
 async def test_other_methods(anybody: httpx.AsyncClient) -> None:
