@@ -27,6 +27,8 @@ FRAGMENTED = "+frag_keyframe+delay_moov+default_base_moof"
 PREROLLS_S = (PREROLL_S, 12.0, 60.0, 1e9)
 """How far before a chunk decoding begins; the next is tried where a container without an index led too far ahead."""
 TIMEOUT_MIN_S = 300.0
+LEVEL_1B_MACROBLOCKS = 99
+"""The largest picture of H.264's level 1b: QCIF (ITU-T H.264, table A-1)."""
 PROGRESS = "progress"
 
 
@@ -78,8 +80,10 @@ def rendition_arguments(task: ChunkTask, number: int, path: str) -> list[str]:
     quality = ["-crf", str(task.encode.crf), "-maxrate", str(rung.rate_cap_bps), "-bufsize", str(2 * rung.rate_cap_bps)]
     grouping = ["-g", group, "-keyint_min", group, "-sc_threshold", "0", "-flags", "+cgop"]
     codec = ["-c:v", "libx264", "-preset", task.preset, "-profile:v", "high", "-pix_fmt", "yuv420p", "-threads", str(task.encode.threads)]
+    # For so small a picture x264 would take level 1b, whose codec string (avc1.640009) no browser understands.
+    level = ["-level", "2"] if -(-rung.width // 16) * -(-rung.height // 16) <= LEVEL_1B_MACROBLOCKS else []
     mux = ["-video_track_timescale", str(task.timescale), "-movflags", FRAGMENTED, "-map_metadata", "-1", "-map_chapters", "-1"]
-    return ["-map", f"[v{number}]", *codec, *quality, *grouping, *mux, "-f", "mp4", path]
+    return ["-map", f"[v{number}]", *codec, *level, *quality, *grouping, *mux, "-f", "mp4", path]
 
 
 def chunk_arguments(task: ChunkTask, video: VideoStream, folder: str, preroll_s: float) -> list[str]:

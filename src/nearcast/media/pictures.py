@@ -110,12 +110,21 @@ def poster_time_s(rendition: Path, duration_s: float, limits: tools.Limits) -> f
 
 
 def grab_poster(source: Source, video: VideoStream, at_s: float, out: Path, limits: tools.Limits) -> None:
-    """The source's frame at ``at_s`` as JPEG, as the encoder saw it."""
+    """The source's frame at ``at_s`` as JPEG, as the encoder saw it. Raises ToolFailed.
+
+    A stream without an index may have no keyframe past that moment to begin from: then there is no frame, and no ``out``.
+    """
     width = min(even(video.width), POSTER_WIDTH_MAX)
     picture = filters.picture(video, width, even(width * video.height / video.width))
     tools_input = ["-ss", f"{at_s:.3f}", *tools.INPUT_GUARD, "-i", f"file:{source.path}"]
     graph = f"[0:{video.index}]" + ",".join([*filters.steps(video, False)[:-1], *picture, "scale=out_range=pc", "format=yuvj420p"]) + "[p]"
     _run([*tools_input, "-filter_complex", graph, "-map", "[p]", "-frames:v", "1", "-q:v", "3", f"file:{out}"], limits)
+
+
+def grab_small_poster(rendition: Path, at_s: float, out: Path, limits: tools.Limits) -> None:
+    """The same from an encoded rendition, in its size."""
+    picture = ["-vf", "scale=out_range=pc,format=yuvj420p", "-frames:v", "1", "-q:v", "3"]
+    _run(["-ss", f"{at_s:.3f}", *tools.INPUT_GUARD, "-i", f"file:{rendition}", *picture, f"file:{out}"], limits)
 
 
 def convert_poster(given: Path, out: Path, limits: tools.Limits) -> None:

@@ -17,7 +17,7 @@ from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput
 from nearcast.media import embedded, encode, package, pictures, probe, quality, subtitles, tools
 from nearcast.media.boxes import sample_count
-from nearcast.media.files import write_whole
+from nearcast.media.files import DiskFailed, write_whole
 from nearcast.media.manifests import Made, build
 from nearcast.media.plan import AudioTrack, Chunk, Plan, make_plan, too_short
 from nearcast.media.progress import Meter, Work
@@ -297,8 +297,10 @@ class Pipeline:
                 small = self._starter_file(plan)
                 at_s = pictures.poster_time_s(small, plan.source.duration_s, self._limits)
                 pictures.grab_poster(plan.source, video, at_s, part, self._limits)
+                if not part.exists():
+                    pictures.grab_small_poster(small, at_s, part, self._limits)
                 made = package.name_by_content(part, self._space.out, "jpg")
-            except (tools.ToolFailed, FileNotFoundError) as error:
+            except (tools.ToolFailed, DiskFailed) as error:  # the second: no frame was found, and so no file written
                 self._tell(Report(kind="warning", text=f"no poster could be made: {error}"))
         if made:
             write(note, made)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from nearcast.base.errors import BadInput, NearcastError
-from nearcast.media import tools
+from nearcast.media import containers, tools
 from nearcast.media.settings import MediaSettings
 from nearcast.media.source import Source, duration, number, streams, text_streams
 
@@ -223,6 +223,8 @@ def probe(path: Path, settings: MediaSettings) -> Source:
     video, audio = streams(report, settings.encode.frame_rate_max)
     if str(container.get("format_name", "")) in _NO_CONTAINER or (video is None and not audio):
         raise NotMedia(f"{path.name} has neither picture nor sound")
+    if lost_bytes := containers.missing_bytes(path):
+        raise Truncated(f"{path.name} is {lost_bytes} bytes shorter than it says: its end is not there")
     origin_s = number(container.get("start_time"), 0.0)
     container_s = duration(container.get("duration"))
     if str(container.get("format_name", "")).startswith("matroska") and container_s > origin_s:

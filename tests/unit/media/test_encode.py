@@ -181,3 +181,9 @@ def test_a_chunk_is_encoded_by_closed_groups_of_one_segment(tmp_path: Path, smal
         for rung in rungs:
             found = films.packets(tmp_path / "c" / f"{rung.name}.mp4", "pts_time,flags")
             assert [round(float(each[0]) * 24) for each in found if "K" in each[1]] == [0, 24, 48]
+
+
+def test_a_tiny_picture_gets_a_level_that_browsers_know(tmp_path: Path) -> None:
+    source = films.film(tmp_path / "tiny.mp4", size="64x48", rate="60", duration_s=2, sound=False)
+    _, joined = encoded(source, tmp_path)
+    assert boxes.codec(joined) == "avc1.640014", "not 640009, level 1b"

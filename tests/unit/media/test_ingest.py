@@ -78,6 +78,17 @@ async def test_a_film_becomes_a_title(tmp_path: Path, small_film: Path) -> None:
     assert [each.sequence for each in events] == sorted({each.sequence for each in events})
 
 
+async def test_a_stream_with_one_keyframe_and_no_index_has_a_poster(tmp_path: Path) -> None:
+    source = tmp_path / "broadcast.ts"
+    films.ffmpeg(
+        *films.picture("640x360", duration_s=4), "-c:v", "libx264", "-preset", "ultrafast", "-g", "9999", "-sc_threshold", "0", source
+    )
+    async with Fleet(tmp_path) as fleet:
+        job = await fleet.ingest(source, clear=True)
+        assert (job.state, job.error) == ("done", "")
+        assert manifest_of(fleet, job.title_id).poster is not None
+
+
 async def test_every_frame_survives_the_borders_of_chunks_and_encryption(tmp_path: Path) -> None:
     source = tmp_path / "counted.mp4"
     films.ffmpeg(*films.numbered(7.5, "426x240"), *films.FAST, source)

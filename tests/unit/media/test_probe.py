@@ -44,6 +44,29 @@ def test_a_matroska_that_was_cut_off(tmp_path: Path, small_film: Path) -> None:
         probe.probe(cut, SETTINGS)
 
 
+@pytest.mark.parametrize("name", ["whole.mkv", "front.mp4", "fragments.mp4", "sound.m4a"])
+@pytest.mark.parametrize("lost_bytes", [1, 5000])
+def test_a_film_that_misses_a_little_at_its_end(tmp_path: Path, small_film: Path, name: str, lost_bytes: int) -> None:
+    options = {"front.mp4": ["-movflags", "+faststart"], "fragments.mp4": ["-movflags", "+frag_keyframe+empty_moov", "-write_tmcd", "0"]}
+    options["sound.m4a"] = ["-vn", "-movflags", "+faststart"]
+    whole, cut = tmp_path / name, tmp_path / f"cut {name}"
+    films.ffmpeg("-i", small_film, "-c", "copy", *options.get(name, []), whole)
+    if name == "fragments.mp4":
+        lost_bytes += 1000  # the index of fragments at its end may go
+    cut.write_bytes(whole.read_bytes()[:-lost_bytes])
+    probe.probe(whole, SETTINGS)
+    with pytest.raises(probe.Truncated, match="its end is not there"):
+        probe.probe(cut, SETTINGS)
+
+
+def test_what_was_written_without_knowing_its_length_is_whole(tmp_path: Path, small_film: Path) -> None:
+    live, trailer = tmp_path / "live.mkv", tmp_path / "trailer.mp4"
+    films.ffmpeg("-i", small_film, "-c", "copy", "-live", "1", live)
+    trailer.write_bytes(small_film.read_bytes() + b"\0\0\0\0 added by a camera")
+    for path in (live, trailer):
+        assert probe.probe(path, SETTINGS).duration_s == pytest.approx(3.0, abs=0.1)
+
+
 def test_matroska_that_begins_late_is_whole(tmp_path: Path, small_film: Path) -> None:
     late = tmp_path / "late.mkv"
     films.ffmpeg("-i", small_film, "-c", "copy", "-output_ts_offset", "3600", late)
