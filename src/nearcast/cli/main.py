@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from nearcast import __version__
-from nearcast.base.errors import Internal, NearcastError
+from nearcast.base.errors import BadInput, Internal, NearcastError
 
 VERBS = {
     "up": "Start the system and print a sign-in link.",
@@ -32,6 +32,13 @@ VERBS = {
     "backup": "Save everything but the films to one file.",
     "restore": "Bring a backup back.",
 }
+
+
+class BadUsage(BadInput):
+    """A command was called with arguments or options that it does not take, or without one that it needs."""
+
+    code = "NC0240"
+    cure = "`nearcast --help` lists the commands, `nearcast COMMAND --help` what each takes"
 
 
 class Verbs(click.Group):
@@ -83,8 +90,11 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without its verb: its help says which there are
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        talk.complain(misused(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         talk.say("interrupted")
@@ -98,6 +108,17 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         talk.complain(Internal(f"unexpected: {type(error).__name__}: {error}", hint=f"this is a defect: please report it with {path}"))
         return Internal.exit_code
+
+
+def misused(error: click.ClickException) -> BadUsage:
+    """What click refuses, as an error of the house; the hint is how the command is called."""
+    message = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = ""
+    if context:
+        usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+        hint = f"{usage}; `{context.command_path} --help` tells more"
+    return BadUsage(message[:1].lower() + message[1:], hint=hint)
 
 
 def _save_trace() -> str:

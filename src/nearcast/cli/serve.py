@@ -18,9 +18,10 @@ def command(names: tuple[str, ...]) -> None:
     Several names share one process. Where they and the others run stands in `[network] addresses`; on another host,
     secrets/ must be the same.
     """
-    from nearcast.system import serve
+    from nearcast.system import serve, settings
 
     home = reach.home()
+    serve.known_processes(settings.load(home), names)  # what a person mistyped is told to them, not to a log
     os.environ["NEARCAST_HOME"] = str(home.root)
     home.make()
     sys.exit(serve.run(names))

@@ -44,12 +44,18 @@ def open_system(home: Home, names: Sequence[str] = ()) -> part.System:
     Raises BadConfiguration, SecretMissing, UnknownProcess.
     """
     whole = settings.load(home)
+    known = known_processes(whole, names)
+    purposes = {CALLS, *(purpose for name in names for purpose in known[name].keys)}
+    return part.System(home, whole, secrets.keys_for(home.secrets, purposes))
+
+
+def known_processes(whole: settings.Settings, names: Sequence[str]) -> dict[str, Bulkhead]:
+    """The processes of the table. Raises UnknownProcess where one of ``names`` is not among them."""
     known = places.processes(whole)
     for name in names:
         if name not in known:
             raise UnknownProcess(f"there is no process {name}", hint=f"there are: {', '.join(known)}")
-    purposes = {CALLS, *(purpose for name in names for purpose in known[name].keys)}
-    return part.System(home, whole, secrets.keys_for(home.secrets, purposes))
+    return known
 
 
 async def serve(system: part.System, names: Sequence[str]) -> None:

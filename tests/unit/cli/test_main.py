@@ -46,10 +46,39 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.startswith(f"Usage: nearcast {verb}")
 
 
-@pytest.mark.parametrize("arguments", [["dance"], ["up", "--sideways"], ["ingest"], ["serve"]])
-def test_what_makes_no_sense_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words", "usage"),
+    [
+        (["dance"], "dance", "nearcast [OPTIONS] COMMAND"),
+        (["up", "--sideways"], "--sideways", "nearcast up [OPTIONS]"),
+        (["ingest"], "FILE", "nearcast ingest [OPTIONS] FILE"),
+        (["ingest", "f", "--year", "soon"], "soon", "nearcast ingest [OPTIONS] FILE"),
+        (["account", "sing"], "sing", "nearcast account"),
+        (["serve"], "NAME", "nearcast serve [OPTIONS] NAME"),
+    ],
+)
+def test_what_makes_no_sense_ends_with_2(arguments: list[str], words: str, usage: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 2
-    assert capsys.readouterr().out == ""
+    shown = capsys.readouterr()
+    said, hint = shown.err.splitlines()
+    assert (shown.out, said[:14]) == ("", "error[NC0240] ")
+    assert words in said
+    assert hint.startswith(f"hint: {usage}")
+    assert "--help" in hint
+
+
+@pytest.mark.parametrize("group", [[], ["account"], ["keys"]])
+def test_a_group_without_its_verb_shows_its_help(group: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(group) in (0, 2)
+    shown = capsys.readouterr()
+    assert "Commands:" in shown.out + shown.err
+
+
+def test_serving_what_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["serve", "nosuch"]) == 2
+    said, hint = capsys.readouterr().err.splitlines()
+    assert said.startswith("error[NC0204] there is no process nosuch")
+    assert hint.startswith("hint: there are: ")
 
 
 @pytest.mark.parametrize(
