@@ -9,3 +9,5 @@ deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
 """On the monotonic clock of this process; None: no deadline."""
 peer: ContextVar[tuple[str, ...]] = ContextVar("peer", default=())
 """The names in the caller's certificate, where the call came by mutual TLS."""
+peer_certificate: ContextVar[bytes] = ContextVar("peer_certificate", default=b"")
+"""That certificate, PEM."""

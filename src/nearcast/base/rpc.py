@@ -111,6 +111,7 @@ def _unary(call: Callable[[Any], Awaitable[Any]], method: Method, token: str, se
             await servicer.abort(grpc.StatusCode.UNAUTHENTICATED, "the caller does not know this system's secret")
         if secured:
             context.peer.set(_peer(servicer))
+            context.peer_certificate.set(b"".join(servicer.auth_context().get("x509_pem_cert", ())))
         remaining_s = servicer.time_remaining()
         context.deadline_s.set(None if remaining_s is None else time.monotonic() + remaining_s)
         try:
@@ -216,6 +217,11 @@ class Channels:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         found = [(_REQUEST_ID, context.request_id.get())] if context.request_id.get() else []
         return tuple(found + ([(_TOKEN, self._token)] if self._token else []))
+
+    async def renew(self, grace_s: float) -> None:
+        """Have every later call dial anew, with the certificate of then; calls under way are given ``grace_s`` to end."""
+        old, self._open = self._open, {}
+        await asyncio.gather(*(channel.close(grace_s) for channel in old.values()))
 
     async def close(self) -> None:
         for channel in self._open.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
@@ -65,6 +66,19 @@ def invite(appliance: str, site: str, public: str, at: str, minutes: float) -> N
 
     talk.answer(inviting.token(reach.home(), appliance, site, public_name=public, at=at, ttl_s=60 * minutes))
     talk.say(f"good for {minutes:g} minutes, once; on the other host: nearcast edge join TOKEN")
+
+
+@command.command("dismiss")
+@click.argument("appliance", metavar="ID")
+def dismiss(appliance: str) -> None:
+    """Shut out the edge ID, which had joined from another host: it is neither heard nor told anything, and gets no new certificate.
+
+    To be done on the main host. An edge of the same name may be invited anew; the old one stays out.
+    """
+    from nearcast.system import dismissal
+
+    dismissal.dismiss(reach.home(), appliance, time.time())
+    talk.say(f"{appliance} is out; until its certificate ends it can still read the origin, unless you close origin_port to its host")
 
 
 @command.command("join")

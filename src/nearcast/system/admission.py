@@ -9,6 +9,7 @@ import datetime
 from pathlib import Path
 from typing import Protocol
 
+from cryptography import x509
 from msgspec import Struct
 
 from nearcast.base import context
@@ -25,7 +26,7 @@ from nearcast.model.services import (
     ReportAnswer,
 )
 from nearcast.model.site import ApplianceReport, Instance
-from nearcast.system import peers
+from nearcast.system import dismissal, issue, peers, tls
 from nearcast.system.table import EDGE_PREFIX
 
 
@@ -54,12 +55,18 @@ class Renewal(Protocol):
     async def renew(self, question: RenewQuestion, /) -> RenewAnswer: ...
 
 
-def caller() -> peers.Appliance:
-    """The edge that asks. Raises NotYours for whoever is none."""
+def caller(folder: Path) -> peers.Appliance:
+    """The edge that asks. ``folder``: the authority's. Raises NotYours for whoever is none, Dismissed for one that was shut out."""
     found = next(filter(None, map(peers.appliance_of, context.peer.get())), None)
     if found is None:
         raise NotYours("only an edge that has joined may ask this")
+    if dismissal.since_s(folder, found.id) is not None:
+        dismissal.check(folder, found.id, issue.issued_at_s(_certificate()))
     return found
+
+
+def _certificate() -> x509.Certificate:
+    return x509.load_pem_x509_certificate(context.peer_certificate.get())
 
 
 def owned(appliance: peers.Appliance, entry_id: str) -> bool:
@@ -67,24 +74,32 @@ def owned(appliance: peers.Appliance, entry_id: str) -> bool:
     return entry_id == appliance.id or entry_id.startswith(f"{EDGE_PREFIX}{appliance.id}/")
 
 
-class EdgeDiscovery:
-    """Discovery as an edge of another host may use it."""
+def is_edge_process(instance: Instance, me: peers.Appliance) -> bool:
+    """Whether what registers is the edge's own process, and not, under its name, a service that others would look for."""
+    return owned(me, instance.id) and instance.service == f"{EDGE_PREFIX}{me.id}"
 
-    def __init__(self, discovery: Discovery) -> None:
+
+class EdgeDiscovery:
+    """Discovery as an edge of another host may use it. ``folder``: the authority's, where it says who was dismissed."""
+
+    def __init__(self, discovery: Discovery, folder: Path) -> None:
         self._discovery = discovery
+        self._folder = folder
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
-        me = caller()
+        me = caller(self._folder)
         if (question.id, question.site) != (me.id, me.site):
             raise NotYours(f"the edge {me.id} at {me.site} may not report for {question.id[:64]} at {question.site[:64]}")
         return await self._discovery.report(question)
 
     async def register(self, question: Instance, /) -> ReportAnswer:
-        _check_owned(caller(), question.id)
+        me = caller(self._folder)
+        if not is_edge_process(question, me):
+            raise NotYours(f"the edge {me.id} may not register {question.id[:64]} as {question.service[:64]}")
         return await self._discovery.register(question)
 
     async def drop(self, question: DropQuestion, /) -> Nothing:
-        _check_owned(caller(), question.id)
+        _check_owned(caller(self._folder), question.id)
         return await self._discovery.drop(question)
 
     async def appliances(self, question: Nothing, /) -> ApplianceList:
@@ -97,11 +112,12 @@ class EdgeDiscovery:
 class EdgeFill:
     """Fill as an edge of another host may use it."""
 
-    def __init__(self, fill: Fill) -> None:
+    def __init__(self, fill: Fill, folder: Path) -> None:
         self._fill = fill
+        self._folder = folder
 
     async def assignment(self, question: FillQuestion, /) -> Assignment:
-        _check_owned(caller(), question.appliance)
+        _check_owned(caller(self._folder), question.appliance)
         return await self._fill.assignment(question)
 
 
@@ -112,16 +128,17 @@ class EdgeRenewal:
         self._folder = folder
 
     async def renew(self, question: RenewQuestion, /) -> RenewAnswer:
-        from nearcast.system import issue, tls
-
-        me = caller()
+        me = caller(self._folder)
+        now = datetime.datetime.now(datetime.UTC)
+        if not issue.due(_certificate(), now):
+            raise Denied("the certificate is good for a while yet", hint="an edge asks when a third of its time is left")
         authority = tls.load_authority(self._folder)
         if authority is None:
             raise Denied("this host does not hold the authority", hint="copy authority.pem and authority.key from the main host")
         key = issue.read_request(question.request)
         # What its invitation said it is called by viewers stands first; it cannot ask for another name.
         public_name = next((name for name in context.peer.get() if "://" not in name), "")
-        return RenewAnswer(chain=issue.sign_edge(key, me.uri, public_name, authority, datetime.datetime.now(datetime.UTC)))
+        return RenewAnswer(chain=issue.sign_edge(key, me.uri, public_name, authority, now))
 
 
 def _check_owned(me: peers.Appliance, entry_id: str) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from cryptography import x509
 from msgspec import Struct
 
+from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
-from nearcast.system import secrets, settings, start
+from nearcast.system import peers, renewal, secrets, settings, start
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
 
 DISK_LOW_BYTES = 5_000_000_000
+WARN_DAYS = 30
 NODE_MIN = (20, 19)
 
 
@@ -43,6 +49,7 @@ def run(home: Home) -> Iterator[Check]:
         yield Check(name="configuration", state="bad", found=error.message, cure=error.hint)
         whole = Settings()
     yield from _home(home)
+    yield from _certificates(home, whole)
     yield from _programs()
     yield _web()
     yield from _running(home, whole)
@@ -73,6 +80,40 @@ def _home(home: Home) -> Iterator[Check]:
             yield Check(name="secrets", state="bad", found=error.message, cure=error.hint)
     else:
         yield Check(name="secrets", state="good", found="made on the first start")
+
+
+def _certificates(home: Home, whole: Settings) -> Iterator[Check]:
+    """What this host shows to others: in its file, and at the door for edges, which took it when it was opened."""
+    from nearcast.system import issue
+
+    try:
+        joined = secrets.joined(home.secrets)
+        if peers.path(home).exists():
+            yield certificate_check("certificate", issue.ends_at(peers.path(home)), datetime.datetime.now(datetime.UTC), joined)
+    except (NearcastError, OSError, ValueError) as error:
+        yield Check(name="certificate", state="bad", found=str(error), cure=f"remove {peers.path(home)}; a start or a join makes it anew")
+    host = whole.network.internal_host
+    if host and start.running(home) is not None:
+        with contextlib.suppress(OSError, ValueError):  # that nobody listens is told elsewhere
+            shown = ssl.get_server_certificate((ports.dialled(host), whole.network.join_port), timeout=3.0)
+            ends = x509.load_pem_x509_certificate(shown.encode()).not_valid_after_utc
+            yield certificate_check("listeners", ends, datetime.datetime.now(datetime.UTC), None)
+
+
+def certificate_check(name: str, ends: datetime.datetime, now: datetime.datetime, joined: secrets.Joined | None) -> Check:
+    """How long a certificate between hosts lasts: a note ``WARN_DAYS`` before it ends. ``joined``: the edge that it is of."""
+    if ends - now > datetime.timedelta(days=WARN_DAYS):
+        return Check(name=name, state="good", found=f"good until {ends:%Y-%m-%d}")
+    lapsed = ends <= now
+    cure = renewal.invite_anew(joined) if joined else "`nearcast down`, then `nearcast up`: a start makes a new one"
+    if joined and not lapsed:
+        cure = f"see that the main host is up and lets this one reach edges_port; if it ends: {cure}"
+    return Check(
+        name=name,
+        state="bad" if lapsed else "note",
+        found=f"{'lapsed on' if lapsed else 'good only until'} {ends:%Y-%m-%d}",
+        cure=cure,
+    )
 
 
 def _programs() -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ async def build(system: System, process: str) -> Part:
 
     appliance_id = process.removeprefix(EDGE_PREFIX)
     configured = next(each for each in system.settings.appliances if each.id == appliance_id)
-    await renewal.renew(system)
+    if await renewal.renew(system):
+        await system.channels.close()  # what is dialled from now on shows the new one
     settings = with_parent(system.home, system.settings, completed(system.home, system.settings, configured))
     os.umask(0o022)  # nginx's workers, another user where root starts them, must read what is placed
     folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
@@ -89,4 +91,10 @@ async def build(system: System, process: str) -> Part:
         await (agent.leave() if broken else agent.stop())
 
     await agent.start()
-    return Part(closers=[close], failed=failed)
+    renewing = asyncio.create_task(renewal.keep(system, agent.take_certificate), name=f"{settings.id} certificate")
+
+    async def end_renewing() -> None:
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+    return Part(closers=[close, end_renewing], failed=failed)

@@ -68,8 +68,8 @@ async def open_to_edges(system: System, discovery: Discovery, fill: Fill) -> lis
     app = join.application(joining, await asyncio.to_thread((home.secrets / tls.AUTHORITY).read_bytes))
     door = await serve_asgi(app, network.internal_host, network.join_port, tls=certificate)
     services: dict[type[Any], object] = {
-        Discovery: admission.EdgeDiscovery(discovery),
-        Fill: admission.EdgeFill(fill),
+        Discovery: admission.EdgeDiscovery(discovery, home.secrets),
+        Fill: admission.EdgeFill(fill, home.secrets),
         admission.Renewal: admission.EdgeRenewal(home.secrets),
     }
     calls = await rpc.serve(services, ports.authority(network.internal_host, network.edges_port), mutual=system.mutual())

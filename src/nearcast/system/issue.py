@@ -90,5 +90,19 @@ def lasts(path: Path, authority: tls.Authority, now: datetime.datetime) -> bool:
 
 def ends_soon(path: Path, now: datetime.datetime) -> bool:
     """Whether the certificate at ``path`` should be renewed now."""
-    found = x509.load_pem_x509_certificate(path.read_bytes())
-    return found.not_valid_after_utc - now < datetime.timedelta(days=tls.RENEW_DAYS)
+    return due(x509.load_pem_x509_certificate(path.read_bytes()), now)
+
+
+def due(found: x509.Certificate, now: datetime.datetime) -> bool:
+    """A certificate is renewed when a third of its time is left: months in which the other side may be away for a while."""
+    return found.not_valid_after_utc - now < (found.not_valid_after_utc - found.not_valid_before_utc) / 3
+
+
+def ends_at(path: Path) -> datetime.datetime:
+    """When the certificate at ``path`` lapses."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+
+
+def issued_at_s(found: x509.Certificate) -> float:
+    """When a certificate of our authority was signed, in Unix seconds."""
+    return (found.not_valid_before_utc + tls.BACKDATED).timestamp()

@@ -58,14 +58,26 @@ class InvitationUsed(Conflict):
     cure = "if that was not you, find out who it was; print a new one on the main host: `nearcast edge invite ID --site SITE`"
 
 
+class NotKept(NearcastError):
+    """The main host could not write down that an invitation was redeemed: its disk is full, or the folder is not its own."""
+
+    code = "NC0229"
+    status = 507
+    cure = "on the main host, see that its home folder has room and may be written to; then repeat the join with the same token"
+
+
 class Invitation(Struct, frozen=True, kw_only=True):
-    """Who may join as what, once, until ``expires_at`` (Unix seconds). ``public_name``: under which viewers reach the edge."""
+    """Who may join as what, once, from ``made_at`` until ``expires_at`` (Unix seconds).
+
+    ``public_name``: under which viewers reach the edge.
+    """
 
     id: str
     site: str
     nonce: str
     expires_at: float
     public_name: str = ""
+    made_at: float = 0.0
 
 
 class Token(Struct, frozen=True):
@@ -119,7 +131,7 @@ def from_text(text: str) -> Token:
 def invite(appliance: peers.Appliance, public_name: str, key: bytes, now_s: float, ttl_s: float = TTL_S) -> str:
     """A sealed invitation. ``key``: this system's for the purpose ``join``."""
     nonce = secrets.token_hex(16)
-    made = Invitation(id=appliance.id, site=appliance.site, nonce=nonce, expires_at=now_s + ttl_s, public_name=public_name)
+    made = Invitation(id=appliance.id, site=appliance.site, nonce=nonce, expires_at=now_s + ttl_s, public_name=public_name, made_at=now_s)
     return capability.seal(made, key, secrets.token_bytes(capability.NONCE_BYTES))
 
 
@@ -143,19 +155,25 @@ class Redeemed:
         self._folder = folder
 
     def redeem(self, invitation: Invitation, mark: str, now_s: float) -> None:
-        """Raises InvitationUsed."""
+        """Raises InvitationUsed or NotKept."""
+        try:
+            self._redeem(invitation, mark, now_s)
+        except OSError as error:
+            raise NotKept(f"the main host cannot keep that the invitation was used: {error.strerror or error}") from error
+
+    def _redeem(self, invitation: Invitation, mark: str, now_s: float) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._forget(now_s)
         path = self._folder / f"{int(invitation.expires_at) + 1}-{invitation.nonce}"
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        fresh.write_text(mark)
         try:
+            fresh.write_text(mark)
             os.link(fresh, path)
         except FileExistsError:
             if not hmac.compare_digest(path.read_text(), mark):
                 raise InvitationUsed("this invitation was used already") from None
         finally:
-            fresh.unlink()
+            fresh.unlink(missing_ok=True)
 
     def _forget(self, now_s: float) -> None:
         for path in self._folder.glob("[0-9]*-*"):
@@ -175,10 +193,11 @@ class Joining:
         self._origin_url = origin_url
 
     def join(self, question: JoinQuestion, now_s: float) -> JoinAnswer:
-        """Raises InvitationOver, InvitationUsed, BadRequestForCertificate."""
-        from nearcast.system import issue, tls
+        """Raises InvitationOver, InvitationUsed, NotKept, BadRequestForCertificate, Dismissed."""
+        from nearcast.system import dismissal, issue, tls
 
         invitation = opened(question.invitation, capability.derive(self._root, "join"), now_s)
+        dismissal.check(self._folder, invitation.id, invitation.made_at)
         key = issue.read_request(question.request)
         authority = tls.load_authority(self._folder)
         if authority is None:

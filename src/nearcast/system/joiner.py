@@ -72,7 +72,7 @@ def join(home: Home, text: str, place: Place) -> JoinAnswer:
     secrets.write(peers.path(home), answer.chain.encode() + tls.key_pem(key))
     given = secrets.Joined(appliance=answer.id, site=answer.site, keys={**answer.keys, CALLS: random.token_hex(32)})
     secrets.write(home.secrets / secrets.JOINED, msgspec.json.encode(given))
-    home.config.write_text(configuration(answer, token.address.rpartition(":")[0], place), encoding="utf-8")
+    secrets.write(home.config, configuration(answer, token.address.rpartition(":")[0], place).encode())
     (home.secrets / "joining.key").unlink()
     return answer
 
@@ -125,6 +125,9 @@ def _ask(token: Token, authority: Path, question: JoinQuestion) -> JoinAnswer:
             raise remote(msgspec.json.decode(answer.content, type=Problem))
         return msgspec.json.decode(answer.content, type=JoinAnswer)
     except msgspec.MsgspecError as error:
+        if answer.status_code >= 500:  # it holds the authority's certificate, so it is the main host, and something failed there
+            said = f"the main host at {token.address} answers {answer.status_code}: {answer.text[:200]}"
+            raise Unavailable(said, hint="its logs/fleet.log says why; then repeat the join with the same token") from error
         raise WrongAuthority(f"what answers at {token.address} speaks another version of Nearcast") from error
 
 

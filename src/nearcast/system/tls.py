@@ -28,6 +28,8 @@ from nearcast.system.settings import Settings
 LEAF_DAYS = 390
 RENEW_DAYS = 60
 AUTHORITY_DAYS = 3650
+BACKDATED = datetime.timedelta(hours=1)
+"""A certificate is good from before it was signed: a viewer's clock may be behind ours."""
 AUTHORITY = "authority.pem"
 AUTHORITY_KEY = "authority.key"
 
@@ -110,7 +112,7 @@ def _begun(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))  # a viewer's clock may be behind ours
+        .not_valid_before(now - BACKDATED)
         .not_valid_after(now + datetime.timedelta(days=days))
     )
 
@@ -176,7 +178,7 @@ def _files(home: Home) -> Tls:
 
 def make_or_load_authority(folder: Path, name: str, now: datetime.datetime) -> Authority:
     """The authority in ``folder``, made for ``name`` where there is none. Of two starts at once, the second finds the first one's."""
-    with _locked(folder):
+    with locked(folder):
         found = load_authority(folder)
         if found is None:
             found = make_authority(name, now)
@@ -198,7 +200,7 @@ def load_authority(folder: Path) -> Authority | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One process at a time makes certificates."""
     with (folder / ".certificates.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
+import os
 import shutil
 import stat
 import time
@@ -19,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.base.errors import BadInput, NearcastError, NotFound, Problem
+from nearcast.base.errors import BadInput, NearcastError, NotFound, Problem, Unavailable
 from nearcast.base.paths import Home
 from nearcast.base.web import Tls, serve_asgi
 from nearcast.policy.capability import derive, edge_key
-from nearcast.system import inviting, issue, join, joiner, peers, secrets, settings, start, tls
+from nearcast.system import dismissal, inviting, issue, join, joiner, peers, secrets, settings, start, tls
 
 HOST = "127.0.0.2"
 EDGE = peers.Appliance("frankfurt", "lon-1")
@@ -128,6 +130,65 @@ async def test_a_join_that_was_cut_off_may_be_repeated(home: Home, away: Home) -
         await joined(away, text)
     assert secrets.joined(away.secrets)
     assert key in (away.secrets / "peer.pem").read_bytes()
+
+
+async def test_a_join_cut_off_at_its_configuration_may_be_repeated(home: Home, away: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with door(home) as address:
+        text = token(home, address)
+
+        def full_at_the_configuration(path: Path, content: bytes) -> None:
+            with monkeypatch.context() as patch:
+                if path == away.config:
+                    patch.setattr(os, "fsync", cut_off)
+                write(path, content)
+
+        write = secrets.write
+        monkeypatch.setattr(secrets, "write", full_at_the_configuration)
+        with pytest.raises(OSError, match="No space"):
+            await joined(away, text)
+        assert not away.config.exists(), "there is no configuration, rather than a part of one"
+        monkeypatch.undo()
+        await joined(away, text)
+    assert settings.load(away, {}).appliances[0].id == "lon-1"
+
+
+async def test_a_main_host_without_room_is_told_as_such(home: Home, away: Home) -> None:
+    (home.data / "invitations").write_text("in the way")
+    async with door(home) as address:
+        text = token(home, address)
+        with pytest.raises(NearcastError, match="cannot keep") as caught:
+            await joined(away, text)
+        assert caught.value.code == "NC0229"
+        assert "room" in caught.value.hint
+        (home.data / "invitations").unlink()
+        await joined(away, text)
+
+
+async def test_a_main_host_that_fails_is_not_taken_for_another_system(home: Home, away: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(join.Redeemed, "redeem", fail)
+    async with door(home) as address:
+        with pytest.raises(Unavailable, match="answers 500") as caught:
+            await joined(away, token(home, address))
+    assert "fleet.log" in caught.value.hint
+
+
+async def test_what_a_dismissed_edge_was_given_before_lets_nobody_in(home: Home, away: Home) -> None:
+    async with door(home) as address:
+        old = token(home, address)
+        await joined(away, old)
+        dismissal.dismiss(home, EDGE.id, time.time())
+        held = (away.secrets / "peer.pem").read_bytes()
+        (away.secrets / "joining.key").write_bytes(held[held.index(b"-----BEGIN PRIVATE") :])
+        with pytest.raises(NearcastError, match="dismissed") as caught:
+            await joined(away, old)
+        assert caught.value.code == "NC0230"
+        assert (await joined(away, token(home, address))).id == EDGE.id
 
 
 async def test_a_token_that_has_expired(home: Home, away: Home) -> None:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import stat
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,16 +22,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nearcast.base import rpc
 from nearcast.base.clock import SystemClock
 from nearcast.base.config import BadConfiguration
-from nearcast.base.errors import Remote, Unavailable
+from nearcast.base.errors import BadInput, Remote, Unavailable
 from nearcast.base.metrics import Metrics, ProcessMetrics, ScrapeQuestion
 from nearcast.base.paths import Home
 from nearcast.base.web import Receive, Scope, Send, serve_asgi
 from nearcast.control.discovery import DiscoveryService
+from nearcast.delivery.fill import source
 from nearcast.delivery.fill.service import FillService
 from nearcast.model.services import Discovery, DropQuestion, Fill, FillQuestion, Nothing
 from nearcast.model.site import ApplianceReport, Instance
-from nearcast.system import admission, edge, issue, peers, renewal, secrets, settings, start, tls
-from nearcast.system.serve import open_system
+from nearcast.system import admission, dismissal, edge, issue, peers, secrets, settings, start, tls
 
 ELSEWHERE = "127.0.0.2"
 """Stands for an address of another host: to Nearcast only 127.0.0.1 is this machine."""
@@ -56,12 +57,13 @@ def other_home(tmp_path: Path, secrets_of: Home | None = None) -> Home:
     return found
 
 
-def edge_of(home: Home, public_name: str = "") -> rpc.Mutual:
-    """The certificate of an edge that has joined the system of ``home``."""
+def edge_of(home: Home, public_name: str = "", days_ago: float = 0.0) -> rpc.Mutual:
+    """The certificate of an edge that has joined the system of ``home`` some days ago."""
     authority = tls.load_authority(home.secrets)
     assert authority
     key = ec.generate_private_key(ec.SECP256R1())
-    chain = issue.sign_edge(key.public_key(), EDGE.uri, public_name, authority, datetime.datetime.now(datetime.UTC))
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
+    chain = issue.sign_edge(key.public_key(), EDGE.uri, public_name, authority, then)
     pem = issue.pem(authority[0])
     return rpc.Mutual(authority=pem, certificate=chain.encode(), key=tls.key_pem(key), server_name=peers.SERVER_NAME)
 
@@ -187,8 +189,8 @@ def report(**changes: str) -> ApplianceReport:
 async def door(home: Home, mutual: rpc.Mutual | None) -> AsyncIterator[tuple[Discovery, Fill, admission.Renewal, DiscoveryService]]:
     discovery = DiscoveryService(clock=SystemClock())
     services: dict[type, object] = {
-        Discovery: admission.EdgeDiscovery(discovery),
-        Fill: admission.EdgeFill(FillService(None)),  # type: ignore[arg-type]  # it does not follow a catalog here
+        Discovery: admission.EdgeDiscovery(discovery, home.secrets),
+        Fill: admission.EdgeFill(FillService(None), home.secrets),  # type: ignore[arg-type]  # it does not follow a catalog here
         admission.Renewal: admission.EdgeRenewal(home.secrets),
     }
     async with serving(home, services, token="") as address:
@@ -214,6 +216,7 @@ async def test_an_edge_speaks_for_itself_alone(home: Home) -> None:
             discovery.report(report(id="fra-1")),
             discovery.report(report(site="frankfurt")),
             discovery.register(foreign),
+            discovery.register(msgspec.structs.replace(mine, service="license", address="10.0.0.66:1")),
             discovery.drop(DropQuestion(id="fra-1")),
             discovery.drop(DropQuestion(id=foreign.id)),
             discovery.appliances(Nothing()),
@@ -235,7 +238,7 @@ async def test_a_host_is_no_edge(home: Home) -> None:
 
 @pytest.mark.parametrize("public_name", ["", "lon.example.org"])
 async def test_a_certificate_is_renewed_under_its_own_names(home: Home, public_name: str) -> None:
-    async with door(home, edge_of(home, public_name)) as (_, _, renewal, _):
+    async with door(home, edge_of(home, public_name, days_ago=300)) as (_, _, renewal, _):
         key = ec.generate_private_key(ec.SECP256R1())
         answer = await renewal.renew(admission.RenewQuestion(request=issue.make_request(key)))
         found = x509.load_pem_x509_certificate(answer.chain.encode())
@@ -246,31 +249,50 @@ async def test_a_certificate_is_renewed_under_its_own_names(home: Home, public_n
             await renewal.renew(admission.RenewQuestion(request="nonsense"))
 
 
-async def test_an_edge_has_its_certificate_renewed_a_while_before_it_ends(home: Home, tmp_path: Path) -> None:
-    away = Home(tmp_path / "away")
-    away.make()
-    mutual = edge_of(home)
-    secrets.write(away.secrets / tls.AUTHORITY, mutual.authority)
-    secrets.write(peers.path(away), mutual.certificate + mutual.key)
-    given = secrets.Joined(appliance=EDGE.id, site=EDGE.site, keys={"rpc": "00" * 32})
-    secrets.write(away.secrets / secrets.JOINED, msgspec.json.encode(given))
-    assert peers.mutual(away) == mutual
-    services: dict[type, object] = {admission.Renewal: admission.EdgeRenewal(home.secrets)}
-    later = datetime.datetime.now(datetime.UTC) + LATER
-    async with serving(home, services, token="") as address:
-        away.config.write_text(f'[network.addresses]\nfleet = "{address}"\n')
-        system = open_system(away)
-        assert not await renewal.renew(system), "there is time"
-        assert await renewal.renew(system, later)
-    renewed = peers.mutual(away)
-    assert renewed
-    assert renewed != mutual
-    names = x509.load_pem_x509_certificate(renewed.certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [EDGE.uri]
-    assert not await renewal.renew(system, later), "nobody answers: the old one stays"
-    assert peers.mutual(away) == renewed
-    await system.channels.close()
-    assert not await renewal.renew(open_system(home), later), "a host makes its own"
+async def test_a_certificate_that_lasts_is_not_renewed(home: Home) -> None:
+    """Otherwise a stolen one would be good for ever."""
+    async with door(home, edge_of(home, days_ago=200)) as (_, _, renewal, _):
+        with pytest.raises(Remote, match="good for a while") as caught:
+            await renewal.renew(admission.RenewQuestion(request=issue.make_request(ec.generate_private_key(ec.SECP256R1()))))
+        assert caught.value.code == "NC0003"
+
+
+async def test_a_dismissed_edge_is_out_at_once(home: Home) -> None:
+    now_s = time.time()
+    async with door(home, edge_of(home, days_ago=300)) as (discovery, fill, renewal, _):
+        await discovery.report(report())
+        dismissal.dismiss(home, EDGE.id, now_s)
+        for refused in (
+            discovery.report(report()),
+            discovery.register(Instance(id="edge-lon-1/i", service="edge-lon-1", address="unix:x", host="h", started_at=0.0)),
+            fill.assignment(FillQuestion(appliance=EDGE.id)),
+            renewal.renew(admission.RenewQuestion(request=issue.make_request(ec.generate_private_key(ec.SECP256R1())))),
+        ):
+            with pytest.raises(Remote, match="dismissed") as caught:
+                await refused
+            assert caught.value.code == "NC0230"
+    async with door(home, edge_of(home, days_ago=-0.01)) as (discovery, _, _, _):
+        await discovery.report(report())  # the certificate of a later join
+
+
+def test_who_can_be_dismissed(home: Home, tmp_path: Path) -> None:
+    for name in ("../root.key", "Lon 1", ""):
+        with pytest.raises(BadInput, match="no name"):
+            dismissal.dismiss(home, name, 1.0)
+    with pytest.raises(dismissal.OwnAppliance):
+        dismissal.dismiss(home, "fra-1", 1.0)
+    with pytest.raises(secrets.SecretMissing):
+        dismissal.dismiss(Home(tmp_path / "bare"), EDGE.id, 1.0)
+    dismissal.dismiss(home, EDGE.id, 5.0)
+    dismissal.check(home.secrets, EDGE.id, 5.1)
+    dismissal.check(home.secrets, "lon-2", 1.0)
+    with pytest.raises(dismissal.Dismissed):
+        dismissal.check(home.secrets, EDGE.id, 5.0)
+    dismissal.dismiss(home, "lon-2", 6.0)
+    assert [dismissal.since_s(home.secrets, each) for each in (EDGE.id, "lon-2", "lon-3")] == [5.0, 6.0, None]
+    (home.secrets / dismissal.FILE).write_text("")
+    with pytest.raises(dismissal.BadList):
+        dismissal.check(home.secrets, "lon-3", 6.0)
 
 
 def test_the_parent_of_an_edge(home: Home, tmp_path: Path) -> None:
@@ -317,6 +339,27 @@ async def test_a_web_server_for_peers_answers_nobody_else(home: Home) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
             with pytest.raises(REFUSED):
                 await client.get(server.url.replace("https", "http"))
+    finally:
+        await server.stop(0.2)
+
+
+async def test_an_agents_client_shows_a_renewed_certificate(home: Home, tmp_path: Path) -> None:
+    """The context is the client's for the life of the process; the certificate is not."""
+    server = await serve_asgi(hello, ELSEWHERE, 0, tls=peers.web_tls(home))
+    lapsed, fresh = edge_of(home, days_ago=400), edge_of(home)
+    shown = tmp_path / "peer.pem"
+    shown.write_bytes(lapsed.certificate + lapsed.key)
+    context = source.secured(str(home.secrets / tls.AUTHORITY), str(shown), str(shown))
+    try:
+        async with source.client(context) as client:
+            with pytest.raises(REFUSED):
+                await client.get(server.url, extensions={"sni_hostname": peers.SERVER_NAME})
+            shown.write_bytes(fresh.certificate + fresh.key)
+            source.show(context, str(shown), str(shown))
+            assert (await client.get(server.url, extensions={"sni_hostname": peers.SERVER_NAME})).text == "hello"
+            shown.write_text("nonsense")
+            with pytest.raises(source.BadSourceCertificate):
+                source.show(context, str(shown), str(shown))
     finally:
         await server.stop(0.2)
 

@@ -68,7 +68,8 @@ class EdgeAgent:
         self._clock = clock or SystemClock()
         self._discovery = discovery
         self._fill = fill
-        self._client = source.client(settings.parent_ca, settings.parent_certificate, settings.parent_key)
+        self._secured = source.secured(settings.parent_ca, settings.parent_certificate, settings.parent_key)
+        self._client = source.client(self._secured)
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock)
         self._disk = Disk(self.folder, settings.disk_reserve_bytes)
         parent = source.HttpSource(self._client, parent_url, origin_token, settings.parent_name)
@@ -135,6 +136,11 @@ class EdgeAgent:
         await self._end_tasks()
         await self.server.leave()
         self._ended.set()
+
+    def take_certificate(self) -> None:
+        """Show the parent the certificate that lies in its place now; nginx finds it by itself. Raises BadSourceCertificate."""
+        if self.settings.parent_certificate:
+            source.show(self._secured, self.settings.parent_certificate, self.settings.parent_key)
 
     def report(self) -> ApplianceReport:
         """What discovery is told now."""

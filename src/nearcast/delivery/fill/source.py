@@ -107,12 +107,26 @@ class BadSourceCertificate(BadInput):
     cure = "give PEM files: parent_ca, and parent_certificate with the unencrypted parent_key"
 
 
-def client(authority: str = "", certificate: str = "", key: str = "") -> httpx.AsyncClient:
-    """A client for sources. ``authority``: a PEM file, empty for the machine's own; ``certificate`` and ``key``: what sources are shown."""
+def secured(authority: str = "", certificate: str = "", key: str = "") -> ssl.SSLContext:
+    """How sources are called. ``authority``: a PEM file, empty for the machine's own; ``certificate`` and ``key``: what they are shown."""
     try:
         context = ssl.create_default_context(cafile=authority or None)
-        if certificate:
-            context.load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError among them
-        raise BadSourceCertificate(f"{certificate or authority} cannot be used: {error.strerror or error}") from error
-    return httpx.AsyncClient(timeout=httpx.Timeout(15.0, connect=3.0), trust_env=False, verify=context, follow_redirects=False)
+        raise BadSourceCertificate(f"{authority} cannot be used: {error.strerror or error}") from error
+    if certificate:
+        show(context, certificate, key)
+    return context
+
+
+def show(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Show sources this certificate from the next connection on. Raises BadSourceCertificate."""
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise BadSourceCertificate(f"{certificate} cannot be used: {error.strerror or error}") from error
+
+
+def client(context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """A client for sources, as ``secured`` says."""
+    timeout = httpx.Timeout(15.0, connect=3.0)
+    return httpx.AsyncClient(timeout=timeout, trust_env=False, verify=context or secured(), follow_redirects=False)
