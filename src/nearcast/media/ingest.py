@@ -19,7 +19,7 @@ from obstore.store import ObjectStore
 from nearcast.base.clock import Clock
 from nearcast.base.errors import Internal, NearcastError, NotFound, TooLarge
 from nearcast.base.ids import RandomBytes, is_id, new_id
-from nearcast.media import jobs, probe
+from nearcast.media import arrival, jobs, probe
 from nearcast.media.files import disk
 from nearcast.media.jobs import Job, Record
 from nearcast.media.runner import Runner
@@ -103,8 +103,17 @@ class IngestService(Workshop):
                 if job.state == "running":
                     job.update(self.clock.now_s(), state="queued")
                 self._jobs[job.id] = job
+        for job in self.known():
+            await self._welcome(job)
         self._tasks = [asyncio.create_task(self._work_queue()) for _ in range(self.settings.jobs_at_once)]
         self._tasks.append(asyncio.create_task(self._keep_sweeping()))
+
+    async def _welcome(self, job: Job) -> None:
+        """A fleet that was killed at an upload's last byte left it whole, but in no queue."""
+        try:
+            await self.arrived(job)
+        except NearcastError as error:
+            _log.warning("an upload that is whole could not be taken on", job=job.id, error=error.message)
 
     async def stop(self) -> None:
         """End the workers. Their jobs stay as they are and go on at the next ``start``."""
@@ -124,14 +133,23 @@ class IngestService(Workshop):
                     continue
                 runner = self._runners[job.id] = Runner(self, job)
             try:
-                await runner.run()
-            except NearcastError as error:
-                self.end(job, "failed", error)
-            except Exception as error:
-                _log.exception("a job failed by a defect", job=job.id)
-                self.end(job, "failed", Internal(f"the job failed unexpectedly: {error}"))
+                await self._work_on(job, runner)
+            except Exception:  # the queue goes on, and who follows the job is not left waiting
+                _log.exception("a job could not be ended", job=job.id)
+                if job.state not in jobs.ENDED:
+                    job.update(self.clock.now_s(), state="failed")
+                self.wake()
             finally:
                 self._runners.pop(job.id, None)
+
+    async def _work_on(self, job: Job, runner: Runner) -> None:
+        try:
+            await runner.run()
+        except NearcastError as error:
+            self.end(job, "failed", error)
+        except Exception as error:
+            _log.exception("a job failed by a defect", job=job.id)
+            self.end(job, "failed", Internal(f"the job failed unexpectedly: {error}"))
 
     def _next(self) -> Job | None:
         queued = [each for each in self._jobs.values() if each.state == "queued" and each.id not in self._runners]
@@ -140,10 +158,12 @@ class IngestService(Workshop):
     async def _keep_sweeping(self) -> None:
         while True:
             try:
-                await sweep(self, list(self._jobs.values()))
+                await sweep(self)
                 self._forget()
             except NearcastError as error:
                 _log.warning("sweeping failed", error=error.message)
+            except Exception:  # the next sweep may well succeed; none at all would fill the disk
+                _log.exception("sweeping failed by a defect")
             await self.clock.sleep(SWEEP_S)
 
     def _forget(self) -> None:
@@ -250,6 +270,13 @@ class IngestService(Workshop):
         ticket = UploadCapability(job_id=job.id, size_bytes=question.size_bytes, expires_at=expires_at)
         sealed = seal(ticket, self.upload_key, self._random_bytes(NONCE_BYTES))
         return UploadAnswer(job=job.record.job, upload_url=f"{self._upload_url}/uploads/{sealed}", expires_at=expires_at)
+
+    async def arrived(self, job: Job) -> None:
+        """Queue an upload whose last byte is in; else do nothing. Raises UploadCancelled, AlreadyIngesting, DiskFull, DiskFailed."""
+        if arrival.whole(job.record):
+            mark = await asyncio.to_thread(arrival.named, job.record)
+            await self.uploaded(job, mark)
+            _log.info("an upload is in", job=job.id, size_bytes=mark.size_bytes)
 
     async def uploaded(self, job: Job, mark: probe.Fingerprint) -> None:
         """An upload is whole and gets its place in the queue. Raises UploadCancelled, AlreadyIngesting: then nothing of it stays."""

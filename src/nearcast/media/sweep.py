@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from nearcast.base.errors import NearcastError, NotFound
 from nearcast.media import publish
-from nearcast.media.files import write_whole
-from nearcast.media.jobs import Job
+from nearcast.media.files import disk, write_whole
 from nearcast.media.workshop import Workshop
 from nearcast.media.workspace import read, write
 from nearcast.model.services import ChangesQuestion, TitleQuestion
@@ -41,17 +40,25 @@ def listed(shop: Workshop, title_id: str) -> set[str]:
     return {each.name for each in _waiting(shop) if each.title_id == title_id}
 
 
-async def sweep(shop: Workshop, known: Sequence[Job]) -> None:
+async def sweep(shop: Workshop) -> None:
     """Everything that is due now. Raises DiskFailed, StoreFailed."""
     now_s = shop.clock.now_s()
-    await shop.empty_trash()
+    with disk():
+        await shop.empty_trash()
     try:
         await _follow_catalog(shop, now_s)
         await _sweep_retired(shop, now_s)
     except NearcastError as error:  # while the catalog is away nothing is deleted
         _log.warning("files of withdrawn titles and older generations stay for now", error=error.message)
+    with disk():
+        _sweep_jobs(shop)
+
+
+def _sweep_jobs(shop: Workshop) -> None:
+    """Awaits nothing between looking and taking away: an upload that began meanwhile would be taken for a stray one."""
+    now_s = shop.clock.now_s()
     wanted = set()
-    for job in known:
+    for job in shop.known():
         age_s = now_s - job.record.job.updated_at
         if job.state == "uploading" and now_s > job.record.expires_at:
             shop.end(job, "cancelled")
@@ -59,7 +66,7 @@ async def sweep(shop: Workshop, known: Sequence[Job]) -> None:
             shop.clear(job)
         else:
             wanted.add(job.id)
-    for folder in shop.uploads.iterdir() if shop.uploads.is_dir() else ():
+    for folder in list(shop.uploads.iterdir()) if shop.uploads.is_dir() else ():
         if folder.name not in wanted:
             shop.discard(folder)
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-import structlog
 
 from nearcast.base.errors import BadInput, Conflict, NearcastError, NotFound, TooLarge
 from nearcast.base.web import Application, Receive, Scope, Send
-from nearcast.media import probe
-from nearcast.media.files import disk, sync
+from nearcast.media import arrival
+from nearcast.media.files import disk
 from nearcast.media.ingest import IngestService, UploadCapability
 from nearcast.media.jobs import Job, UploadCancelled
 from nearcast.policy.capability import unseal
 
 VERSION = b"1.0.0"
 PREFIX = "/uploads/"
-DATA = "data.part"
 BUFFER_BYTES = 1 << 20
 ALLOWED = b"HEAD, PATCH, DELETE, OPTIONS"
 EXPOSED = b"Upload-Offset, Upload-Length, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size"
-_log = structlog.get_logger("upload")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -149,31 +145,31 @@ class _Uploads:
         job = self._ingest.job(ticket.job_id)
         if job.state == "cancelled":
             raise UploadCancelled("this upload was given up")
-        if method == "HEAD":
-            return 200, self._state(job, ticket)
         if job.id in self._busy:
+            if method == "HEAD":
+                return 200, self._state(job, ticket)
             raise WrongOffset("another request is writing to this upload")
         self._busy.add(job.id)
         try:
-            return await (self._patch(job, ticket, headers, receive) if method == "PATCH" else self._delete(job))
+            if method == "DELETE":
+                return await self._delete(job)
+            await self._ingest.arrived(job)  # who is told that the last byte is in sends nothing more
+            return (200, self._state(job, ticket)) if method == "HEAD" else await self._patch(job, ticket, headers, receive)
         finally:
             self._busy.discard(job.id)
 
     def _state(self, job: Job, ticket: UploadCapability) -> Headers:
-        at = _size(self._data(job)) if job.state == "uploading" else ticket.size_bytes
+        at = arrival.held_bytes(job.record) if job.state == "uploading" else ticket.size_bytes
         return [(b"upload-offset", str(at).encode()), (b"upload-length", str(ticket.size_bytes).encode())]
-
-    def _data(self, job: Job) -> Path:
-        return self._ingest.uploads / job.id / DATA
 
     async def _patch(self, job: Job, ticket: UploadCapability, headers: dict[bytes, bytes], receive: Receive) -> tuple[int, Headers]:
         begin = offset(headers)
         if job.state != "uploading":
             raise NotUploading("this film is in already")
-        data = self._data(job)
+        data = arrival.data(job.record)
         with disk():
             data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        at = _size(data)
+        at = arrival.held_bytes(job.record)
         if begin != at:
             raise WrongOffset(f"the upload stands at byte {at}, not {begin}")
         length = headers.get(b"content-length", b"0")
@@ -186,8 +182,7 @@ class _Uploads:
         self._tell(job, at)
         if not whole:
             raise TooLarge(f"the upload was announced with {ticket.size_bytes} bytes")
-        if at == ticket.size_bytes:
-            await self._complete(job, data)
+        await self._ingest.arrived(job)
         return 204, [(b"upload-offset", str(at).encode())]
 
     async def _receive(self, file: BinaryIO, receive: Receive, room: int) -> bool:
@@ -211,35 +206,18 @@ class _Uploads:
                 return True
 
     def _tell(self, job: Job, at: int) -> None:
+        """Raises UploadCancelled."""
+        if job.state == "cancelled":
+            raise UploadCancelled("this upload was given up while its bytes came")
         job.update(self._ingest.clock.now_s(), uploaded_bytes=at)
         self._ingest.save(job)
         self._ingest.wake()
-
-    async def _complete(self, job: Job, data: Path) -> None:
-        """The film is whole: it gets its name and its place in the queue. Raises AlreadyIngesting, UploadCancelled."""
-        mark = await asyncio.to_thread(_name, data, Path(job.record.submission.path))
-        await self._ingest.uploaded(job, mark)
-        _log.info("an upload is in", job=job.id, size_bytes=mark.size_bytes)
 
     async def _delete(self, job: Job) -> tuple[int, Headers]:
         if job.state != "uploading":
             raise NotUploading("this film is in already", hint="cancel its ingest instead")
         self._ingest.end(job, "cancelled")
         return 204, []
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _name(data: Path, path: Path) -> probe.Fingerprint:
-    with disk():
-        data.replace(path)
-        sync(path.parent)
-    return probe.fingerprint(path)
 
 
 def _flush(file: BinaryIO) -> None:

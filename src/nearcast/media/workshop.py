@@ -60,6 +60,10 @@ class Workshop:
             raise jobs.NoSuchJob(f"there is no ingest job {job_id[:40]!r}")
         return found
 
+    def known(self) -> list[Job]:
+        """Every job, as of now: after an await there may be others."""
+        return list(self._jobs.values())
+
     def origin_of(self, title_id: str) -> asyncio.Lock:
         """Held by who puts or deletes objects of a title, so that none is deleted that is just being published again."""
         return self._titles.setdefault(title_id, asyncio.Lock())
@@ -121,10 +125,17 @@ class Workshop:
     # --- throwing away ---
 
     def clear(self, job: Job) -> None:
-        """Throw away all that a job has made on its own disk; its record stays."""
-        for each in job.folder.iterdir() if job.folder.is_dir() else ():
-            if each.is_dir():
-                self.discard(each)
+        """Throw away all that a job has made on its own disk; its record stays.
+
+        What a sick disk does not let go is only logged, so that the job ends all the same: the sweep tries again.
+        """
+        try:
+            folders = [each for each in job.folder.iterdir() if each.is_dir()] if job.folder.is_dir() else []
+        except OSError as error:
+            _log.warning("what a job has made stays for now", job=job.id, error=error.strerror)
+            return
+        for each in folders:
+            self.discard(each)
 
     def discard(self, folder: Path) -> None:
         """Out of sight at once, so that nobody meets it half gone; off the disk in a thread, for that may take seconds.

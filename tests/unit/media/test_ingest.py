@@ -14,11 +14,12 @@ import msgspec
 import pytest
 
 from nearcast.base.clock import VirtualClock
-from nearcast.base.errors import NearcastError, NotFound
+from nearcast.base.errors import NearcastError, NotFound, Unavailable
 from nearcast.media import blocks, probe
-from nearcast.media.jobs import AlreadyIngesting, BadSubmission, NoSuchJob
+from nearcast.media.jobs import AlreadyIngesting, BadSubmission, Job, NoSuchJob
+from nearcast.media.runner import Runner
 from nearcast.media.settings import QualitySettings
-from nearcast.model.ingest import SideTrack
+from nearcast.model.ingest import JobState, SideTrack
 from nearcast.model.manifest import Manifest
 from nearcast.model.services import EventsQuestion, JobQuestion, Nothing
 from nearcast.model.title import Metadata, Publication
@@ -376,3 +377,24 @@ async def test_subtitles_inside_the_film_become_tracks_of_the_title(tmp_path: Pa
         assert "A → B" in said
     (warning,) = [each.text for each in events if each.kind == "warning"]
     assert "de (hdmv_pgs_subtitle)" in warning
+
+
+async def test_a_job_that_cannot_even_be_ended_does_not_stop_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(_: Runner) -> None:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(Runner, "run", run)
+    async with Fleet(tmp_path, msgspec.structs.replace(QUICK, jobs_at_once=1)) as fleet:
+        end, asked = fleet.service.end, []
+
+        def broken_once(job: Job, state: JobState, error: NearcastError | None = None) -> None:
+            asked.append(job.id)
+            if len(asked) == 1:
+                raise OSError(5, "sick")
+            end(job, state, error)
+
+        monkeypatch.setattr(fleet.service, "end", broken_once)
+        for name in ("one", "two"):
+            (tmp_path / name).write_text(name)
+            job, _ = await fleet.ended((await fleet.submit(tmp_path / name)).id, timeout_s=20)
+            assert job.state == "failed"

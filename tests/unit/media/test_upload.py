@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import httpx
 import pytest
 
 from nearcast.base.errors import TooLarge, Unavailable
+from nearcast.media import arrival
 from nearcast.media.jobs import AlreadyIngesting, BadSubmission, UploadCancelled
-from nearcast.media.probe import fingerprint
+from nearcast.media.probe import Fingerprint, fingerprint
 from nearcast.media.sweep import sweep
 from nearcast.media.tools import DiskFull
 from nearcast.media.upload import application
@@ -137,7 +139,7 @@ async def test_a_failed_upload_goes_on_unless_the_film_is_to_blame(
         assert failed.state == "failed"
         kept = fleet.root / "uploads" / failed.id / "a film.mp4"
         assert f"`nearcast ingest '{kept}' --clear`" in failed.hint
-        await sweep(fleet.service, [fleet.service.job(failed.id)])
+        await sweep(fleet.service)
         done = await fleet.ingest(kept, clear=True)
         assert (done.id, done.state, done.error, done.name) == (failed.id, "done", "", "Uploaded")
         assert not kept.exists()
@@ -157,6 +159,73 @@ async def test_an_upload_that_is_no_film_is_not_kept_and_another_can_be_given_up
         assert folder.exists()
         assert (await fleet.service.cancel(JobQuestion(job_id=other.id))).state == "cancelled"
         assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["data.part", "film.mp4"])
+@pytest.mark.parametrize("how", ["restart", "head", "patch"])
+async def test_an_upload_whose_fleet_was_killed_at_its_last_byte_goes_on(tmp_path: Path, small_film: Path, name: str, how: str) -> None:
+    """Killed before the film had its own name, or after that and before its place in the queue: it is whole, and nobody sends more."""
+    content = small_film.read_bytes()
+    async with Fleet(tmp_path) as fleet:
+        answer = await announced(fleet, len(content))
+        folder = fleet.root / "uploads" / answer.job.id
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        if how != "restart":
+            async with client_of(fleet) as client:
+                if how == "head":
+                    told = await client.head(answer.upload_url, headers=TUS)
+                    assert (told.status_code, told.headers["upload-offset"]) == (200, str(len(content)))
+                else:
+                    again = await client.patch(answer.upload_url, content=b"x", headers={**BYTES, "Upload-Offset": "0"})
+                    assert (again.status_code, again.json()["code"]) == (409, "NC1604")
+            assert fleet.service.job(answer.job.id).state in ("queued", "running")
+    async with Fleet(tmp_path) as again_there:
+        job, _ = await again_there.ended(answer.job.id)
+    assert job.state == "done"
+
+
+async def test_a_submission_that_never_came_into_the_queue_is_no_upload(tmp_path: Path, small_film: Path) -> None:
+    """Its record says ``uploading`` until it is queued; the film is the user's own, and stays where it is."""
+    async with Fleet(tmp_path, catalog=Away()) as fleet:
+        job = fleet.service.job((await fleet.submit(small_film)).id)
+        job.update(0.0, state="uploading")
+        assert not arrival.whole(job.record)
+
+
+async def test_an_upload_stands_at_its_end_while_it_gets_its_name(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = await announced(fleet, 100)
+    named, told = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Fingerprint:
+        named.set()
+        assert told.wait(20)
+        return fingerprint(path)
+
+    monkeypatch.setattr("nearcast.media.arrival.probe.fingerprint", slow)
+    async with client_of(fleet) as client:
+        sending = asyncio.create_task(sent(fleet, answer, b"x" * 100))
+        await asyncio.to_thread(named.wait, 20)
+        record = fleet.service.job(answer.job.id).record
+        at = arrival.held_bytes(record)
+        told.set()
+        assert (record.job.state, at) == ("uploading", 100)
+        assert (await sending).status_code == 204
+        assert (await client.head(answer.upload_url, headers=TUS)).headers["upload-offset"] == "100"
+
+
+async def test_an_upload_given_up_while_its_last_bytes_come_is_told(fleet: Fleet) -> None:
+    answer = await announced(fleet, 100)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * 50
+        await fleet.service.cancel(JobQuestion(job_id=answer.job.id))
+        yield b"x" * 50
+
+    async with client_of(fleet) as client:
+        got = await client.patch(answer.upload_url, content=body(), headers={**BYTES, "Upload-Offset": "0"})
+    assert (got.status_code, got.json()["code"]) == (410, "NC1607")
+    assert not (fleet.root / "uploads" / answer.job.id).exists()
 
 
 class Away(FakeCatalog):
