@@ -137,6 +137,14 @@ def test_pages_link_to_what_is_there() -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_whoever_puts_nearcast_on_the_path_is_told_to_name_the_home(page: str) -> None:
+    """From another folder, `nearcast titles` once found no system."""
+    text = (ROOT / page).read_text()
+    assert 'PATH="$PWD/.venv/bin:$PATH"' in text
+    assert re.search(r'^    export .*NEARCAST_HOME="\$PWD/\.nearcast"', text, re.MULTILINE)
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 

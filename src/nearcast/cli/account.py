@@ -87,16 +87,20 @@ def _password(from_stdin: bool) -> str:
 
 
 def _subscribe(email: str, state: Literal["active", "lapsed"]) -> None:
-    _change(email, lambda account: AccountChange(account_id=account.id, subscription=state))
-    talk.say(f"the subscription of {email} is {state}")
+    system = _change(email, lambda account: AccountChange(account_id=account.id, subscription=state))
+    kept_s = system.settings.playback.entitlement_cache_s
+    talk.say(f"the subscription of {email} is {state}; Play goes by it within {kept_s:g} s ([playback] entitlement_cache_s)")
 
 
-def _change(email: str, change: Callable[[Account], AccountChange]) -> None:
-    async def body(system: System) -> Account:
+def _change(email: str, change: Callable[[Account], AccountChange]) -> System:
+    """Change the account of ``email``; answers with the system that it is one of. Raises UnknownEmail."""
+
+    async def body(system: System) -> System:
         accounts = system.client(Accounts)
         found = next((each for each in (await accounts.accounts(Nothing())).accounts if each.email.casefold() == email.casefold()), None)
         if found is None:
             raise UnknownEmail(f"there is no account {email}")
-        return await accounts.change(change(found))
+        await accounts.change(change(found))
+        return system
 
-    reach.converse(body)
+    return reach.converse(body)

@@ -27,10 +27,17 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 class NoLanguage(BadInput):
-    """A subtitle or audio file does not say its language."""
+    """A subtitle or audio file does not say its language, or what it says is none."""
 
     code = "NC0215"
     cure = "name it as film.en.vtt, or add the language after a colon: film.vtt:en"
+
+
+def _no_language(text: str) -> NoLanguage:
+    path, colon, language = text.rpartition(":")
+    if colon and Path(path).exists():
+        return NoLanguage(f"{language!r} is no language", hint=f"give its tag, as in {path}:en or {path}:pt-BR")
+    return NoLanguage(f"which language is {text}?")
 
 
 def side_track(text: str) -> SideTrack:
@@ -46,7 +53,7 @@ def side_track(text: str) -> SideTrack:
         suffixes = Path(path).suffixes
         named = suffixes[-2].lstrip(".") if len(suffixes) >= 2 else ""
         if not LANGUAGE.fullmatch(named):
-            raise NoLanguage(f"which language is {path}?")
+            raise _no_language(path)
         language = named
     return SideTrack(path=str(Path(path).absolute()), language=language, label=label)
 

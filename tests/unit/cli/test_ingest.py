@@ -39,6 +39,15 @@ def test_side_tracks(text: str, path: str, language: str, label: str, tmp_path: 
     assert (found.path, found.language, found.label) == (str(tmp_path / path), language, label)
 
 
+def test_what_is_no_language_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.vtt").touch()
+    with pytest.raises(ingest.NoLanguage, match="'zzzzz_q' is no language"):
+        ingest.side_track("f.vtt:zzzzz_q")
+    with pytest.raises(ingest.NoLanguage, match=r"which language is f\.vtt\?"):
+        ingest.side_track("f.vtt")
+
+
 def test_a_file_whose_name_has_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "talk.en.vtt:fr").touch()

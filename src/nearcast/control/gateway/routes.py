@@ -167,7 +167,7 @@ def converted(texts: Mapping[str, str], kind: type[Struct], where: str) -> Any:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"the {where} does not fit: {error}") from error
+        raise BadRequest(f"the {where} {'do' if where == 'headers' else 'does'} not fit: {error}") from error
 
 
 def _value(text: str, kind: Any) -> Any:

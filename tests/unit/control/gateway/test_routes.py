@@ -135,6 +135,9 @@ def test_any_query_is_converted_or_a_bad_request(texts: dict[str, str]) -> None:
 
 def test_queries_are_read_as_json_writes_them() -> None:
     assert converted({"part": "1.5e-3"}, Query, "query") == Query(part=0.0015)
+    for where, words in (("query", "the query does not fit"), ("headers", "the headers do not fit")):
+        with pytest.raises(BadRequest, match=words):
+            converted({"number": "x"}, Query, where)
     assert converted({"number": "12", "part": "0.5", "flag": "true", "text": "12"}, Query, "query") == Query(12, 0.5, True, "12")
     for odd in (
         {"number": "1.5"},
