@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from nearcast.base import ports
+from nearcast.base import ports, rpc
 from nearcast.base.errors import BadInput, Conflict, NotFound
 from nearcast.base.paths import Home
 from nearcast.delivery.settings import Identifier
@@ -56,6 +56,10 @@ def _check(whole: Settings, appliance_id: str, site: str) -> None:
             raise BadInput(f"{text!r} is no name", hint="small letters, digits and hyphens, at most 63") from None
     if not whole.network.internal_host:
         raise NotReachable("no other host can reach this one: [network] internal_host is not set")
+    if not rpc.elsewhere(ports.authority(whole.network.internal_host, whole.network.edges_port)):
+        raise NotReachable(
+            f"no other host can reach this one: [network] internal_host = {whole.network.internal_host} is this machine's own"
+        )
     if appliance_id in [each.id for each in whole.appliances]:
         raise NameTaken(f"there is an appliance {appliance_id} on this host")
     sites = [each.name for each in whole.steering.sites]

@@ -369,6 +369,15 @@ def test_a_host_that_nobody_reaches_invites_nobody(home: Home) -> None:
     assert join.from_text(inviting.token(home, EDGE.id, EDGE.site, at="10.0.0.5")).address == "10.0.0.5:8110"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_host_that_answers_itself_alone_invites_nobody(host: str, home: Home) -> None:
+    """The edge joined, and could never report."""
+    home.config.write_text(f'[network]\ninternal_host = "{host}"\n')
+    for at in ("", "10.0.0.5"):
+        with pytest.raises(inviting.NotReachable, match="this machine's own"):
+            inviting.token(home, EDGE.id, EDGE.site, at=at)
+
+
 def test_the_configuration_that_a_join_writes_is_good(tmp_path: Path) -> None:
     answer = join.JoinAnswer(id="lon-1", site="london", public_name="", chain="", keys={}, edges_port=8111, origin_port=8100)
     (tmp_path / "nearcast.toml").write_text(joiner.configuration(answer, "[2001:db8::1]", joiner.Place(listen=("127.0.0.3",))))

@@ -81,6 +81,18 @@ async def test_a_key_of_the_environment_is_not_changed_here(home: Home) -> None:
     assert LICENSE_MASTER in caught.value.hint
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+async def test_a_home_that_never_ran_has_no_key_to_change(prepared: bool, tmp_path: Path) -> None:
+    """It once ended with "no such table", and left the fresh key behind."""
+    found = Home(tmp_path / "fresh")
+    if prepared:
+        start.prepare(found)
+    with pytest.raises(rotation.NeverRan) as caught:
+        await rotation.rotate(found, {})
+    assert "nearcast up" in caught.value.hint
+    assert not list(found.root.rglob("*.next"))
+
+
 def test_a_backup_has_every_key_that_there_may_be(home: Home) -> None:
     names = {each.name for each in backup_members(home, settings.Settings()) if each.kind == "secret"}
     assert names >= {each.name for each in home.secrets.iterdir() if not each.name.startswith(".")}
