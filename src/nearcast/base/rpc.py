@@ -224,9 +224,9 @@ class Channels:
         await asyncio.gather(*(channel.close(grace_s) for channel in old.values()))
 
     async def close(self) -> None:
-        for channel in self._open.values():
+        while self._open:  # while one closes, others may still be made
+            _, channel = self._open.popitem()
             await channel.close()
-        self._open.clear()
 
 
 def first(addresses: Sequence[str]) -> str:
@@ -278,7 +278,10 @@ def _call(
             raw = await ask(_encode(question), timeout=_timeout(question, timeout_s), metadata=channels.metadata())
         except grpc.aio.AioRpcError as error:
             raise _mapped(error, protocol) from error
-        return decode(raw)
+        try:
+            return decode(raw)
+        except msgspec.MsgspecError as error:
+            raise _foreign(protocol, method.answer, error) from error
 
     return call
 
@@ -286,7 +289,10 @@ def _call(
 def _mapped(error: grpc.aio.AioRpcError, protocol: type[Any]) -> NearcastError:
     for key, value in error.trailing_metadata() or ():
         if key == _PROBLEM:
-            return remote(msgspec.msgpack.decode(cast(bytes, value), type=Problem))
+            try:
+                return remote(msgspec.msgpack.decode(cast(bytes, value), type=Problem))
+            except msgspec.MsgspecError as unfit:
+                return _foreign(protocol, Problem, unfit)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(f"{protocol.__name__} did not answer in time")
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
@@ -295,6 +301,12 @@ def _mapped(error: grpc.aio.AioRpcError, protocol: type[Any]) -> NearcastError:
         return Unavailable(f"{protocol.__name__} shows a certificate of another authority", hint="both need the same secrets/")
     # gRPC's own words name sockets and addresses: they stay in the cause, for a trace, and do not reach who asked.
     return Unavailable(f"{protocol.__name__} does not answer")
+
+
+def _foreign(protocol: type[Any], kind: type[Any], error: msgspec.MsgspecError) -> Unavailable:
+    """While processes are exchanged one by one, two versions may meet: that passes, like a process that is away."""
+    text = f"{protocol.__name__} speaks another version: its message does not fit {kind.__name__}: {error}"
+    return Unavailable(text, hint="bring all hosts to the same version of Nearcast and start what runs an older one anew")
 
 
 def local(protocol: type[T], implementation: object, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> T:

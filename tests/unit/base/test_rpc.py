@@ -174,6 +174,52 @@ async def test_no_answer_in_time(address: str, channels: rpc.Channels) -> None:
     assert time.monotonic() - began_s < 5
 
 
+class Longer(Struct, frozen=True, kw_only=True):
+    """What a later version might answer with."""
+
+    new: int
+
+
+async def test_an_answer_of_another_version_is_an_error_of_the_house(address: str, channels: rpc.Channels) -> None:
+    """Background tasks outlive errors of the house only."""
+
+    class Later(Protocol):
+        async def echo(self, question: Question, /) -> Longer: ...
+
+    Later.__name__ = "Echo"
+    with pytest.raises(Unavailable, match="Echo speaks another version") as caught:
+        await rpc.connect(Later, lambda: (address,), channels).echo(Question())
+    assert "same version" in caught.value.hint
+
+
+async def test_a_problem_of_another_version_is_an_error_of_the_house(
+    address: str, channels: rpc.Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "Problem", Longer)
+    with pytest.raises(Unavailable, match="Echo speaks another version"):
+        await at(address, channels).refuse(Question())
+
+
+async def test_channels_that_are_made_while_others_close_are_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = rpc.Channels()
+    closed: list[str] = []
+
+    class Slow:
+        def __init__(self, address: str, **_: object) -> None:
+            self.address = address
+
+        async def close(self) -> None:
+            if not closed:
+                channels.at("unix:/late")
+            closed.append(self.address)
+
+    monkeypatch.setattr("grpc.aio.insecure_channel", Slow)
+    for address in ("unix:/one", "unix:/two"):
+        channels.at(address)
+    await channels.close()
+    assert sorted(closed) == ["unix:/late", "unix:/one", "unix:/two"]
+
+
 async def test_the_callers_own_deadline_holds_too(address: str, channels: rpc.Channels) -> None:
     token = context.deadline_s.set(time.monotonic() + 0.1)
     try:
