@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from nearcast.base import context
 from nearcast.base.errors import BadInput, Conflict, NearcastError, NotFound, TooLarge
+from nearcast.base.ids import new_id
 from nearcast.base.web import Application, Receive, Scope, Send
 from nearcast.media import arrival
 from nearcast.media.files import disk
@@ -25,7 +27,7 @@ VERSION = b"1.0.0"
 PREFIX = "/uploads/"
 BUFFER_BYTES = 1 << 20
 ALLOWED = b"HEAD, PATCH, DELETE, OPTIONS"
-EXPOSED = b"Upload-Offset, Upload-Length, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size"
+EXPOSED = b"Upload-Offset, Upload-Length, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, X-Request-Id"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -109,12 +111,15 @@ def application(ingest: IngestService, origins: Sequence[str] = ()) -> Applicati
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])  # how ASGI says that there is no lifespan and no websocket here
         headers = {name.lower(): value for name, value in scope["headers"]}
+        request_id = new_id("r")
+        context.request_id.set(request_id)
         found = [*cors(headers.get(b"origin", b""), origins), (b"tus-resumable", VERSION), (b"cache-control", b"no-store")]
+        found.append((b"x-request-id", request_id.encode()))
         try:
             status, more = await uploads.answer(scope, headers, receive)
             await _say(send, status, b"", [*found, *more])
         except NearcastError as error:
-            body = msgspec.json.encode(error.problem())
+            body = msgspec.json.encode(error.problem(request_id))
             await _say(send, error.status, body if scope["method"] != "HEAD" else b"", [*found, (b"content-type", b"application/json")])
 
     return serve

@@ -276,6 +276,15 @@ async def test_only_who_has_the_address_may_write(fleet: Fleet) -> None:
         assert (await client.put(answer.upload_url, content=b"x", headers=TUS)).status_code == 405
 
 
+async def test_an_error_names_its_request(fleet: Fleet) -> None:
+    async with client_of(fleet) as client:
+        found = [await client.get("/nothing"), await client.patch("/uploads/x", headers=TUS)]
+    ids = [each.json()["request_id"] for each in found]
+    assert ids == [each.headers["x-request-id"] for each in found]
+    assert all(ids)
+    assert ids[0] != ids[1]
+
+
 async def test_an_upload_can_be_given_up(fleet: Fleet) -> None:
     answer = await announced(fleet, 100)
     async with client_of(fleet) as client:
