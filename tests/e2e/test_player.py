@@ -161,6 +161,27 @@ def test_a_failure_shows_its_code_its_cause_and_the_request(browser: Browser, sy
         browsers.wait_playing(page)
 
 
+# The browser hands out no media source until the page allows it again.
+NO_MEDIA_SOURCE = """
+  const make = URL.createObjectURL;
+  window.allowed = false;
+  URL.createObjectURL = (source) => { if (!window.allowed) throw new Error("no media source"); return make.call(URL, source); };
+"""
+
+
+def test_a_player_that_could_not_be_made_is_made_anew(browser: Browser, system: System, film: Film) -> None:
+    """One failure while the player is made ready must not spoil every later play of the visit."""
+    with browsers.page_in(browser) as page:
+        page.add_init_script(NO_MEDIA_SOURCE)
+        browsers.sign_in(page, system.viewer_link())
+        browsers.open_title(page, film.id)
+        browsers.press_play(page)
+        page.get_by_test_id("player-error").wait_for(timeout=20_000)
+        page.evaluate("() => { window.allowed = true; }")
+        page.get_by_test_id("try-again").click()
+        browsers.wait_playing(page)
+
+
 def told_why(page: Page, timeout_s: float) -> None:
     """The panel of a failure is there, with all that a viewer needs: no edge answered."""
     page.get_by_test_id("player-error").wait_for(timeout=timeout_s * 1000)

@@ -19,11 +19,14 @@ import { configuration, inline, type Player, prepare, rehearse, shaka, STEADY } 
 import * as state from "./state";
 import { chooseCaption } from "./tracks";
 import { Watcher } from "./watcher";
+import { within } from "./within";
 
 /** A new session is asked for this often at most; how slowly the edges are tried again; how often is looked whether all is in vain. */
 const RENEWAL_PAUSE_MS = 10_000;
 const RECONNECT_MAX_MS = 8_000;
 const WATCH_MS = 500;
+/** A player that has not got hold of the video element by then never will. */
+const ATTACH_MAX_MS = 5_000;
 
 class Engine {
   readonly video = document.createElement("video");
@@ -91,12 +94,9 @@ class Engine {
       this.network?.failed(request.uris[0] ?? "", error, aborted);
     });
     dressCaptions(player);
-    try {
-      await player.attach(this.video);
-    } catch (error) {
-      await player.destroy().catch(() => undefined);
-      throw error;
-    }
+    // Where this fails Shaka Player waits for itself, for ever: such a player is left as it is, and the next play makes another.
+    // A tab that was never looked at loads no media, which is no failure.
+    await within(ATTACH_MAX_MS, player.attach(this.video), () => !document.hidden);
     this.player = player;
     measure({ player });
   }
