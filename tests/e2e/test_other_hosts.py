@@ -83,6 +83,8 @@ def test_an_edge_joins_is_filled_and_is_offered(main_host: System, other_host: H
                 (other_host.edges / "dal-9" / "placed" / title["id"] / path.name).unlink()
                 assert httpx.get(f"{offered}{path.name}").content == path.read_bytes(), "a miss comes from the origin"
             assert httpx.get(f"{offered.replace('/v1/', '/v1/x')}{files[0].name}").status_code == 403
+            main_host.run("edge", "dismiss", "dal-9")
+            wait_for("it to be out, though it runs", lambda: "dal-9" not in edges(main_host) and edge.poll() is None)
         finally:
             edge.send_signal(signal.SIGTERM)
             assert edge.wait(20) == 0

@@ -294,3 +294,24 @@ async def test_the_balancer_chooses(address: str, channels: rpc.Channels) -> Non
     client = rpc.connect(Echo, lambda: ("unix:/nobody", address), channels, balancer=last)
     assert (await client.echo(Question(text="x"))).text == "x"
     assert asked == [("unix:/nobody", address)]
+
+
+async def test_channels_dialled_anew_let_calls_under_way_end_by_themselves(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'echo.sock'}"
+    server = await rpc.serve({Echo: EchoService()}, address)
+    channels = rpc.Channels()
+    client = rpc.connect(Echo, lambda: (address,), channels, timeout_s=0.5)
+    try:
+        before = channels.at(address)
+        under_way = asyncio.create_task(client.sleep(Question()))
+        await asyncio.sleep(0.1)
+        renewing = asyncio.create_task(channels.renew(5.0))
+        await asyncio.sleep(0)
+        assert (await client.echo(Question(text="hello"))).text == "hello", "later calls do not wait for it"
+        assert channels.at(address) is not before
+        with pytest.raises(DeadlineExceeded):
+            await under_way
+        await renewing
+    finally:
+        await channels.close()
+        await server.stop(0)
