@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nearcast.base.web import Tls
-from nearcast.delivery.fill.source import BadSourceCertificate, client
+from nearcast.delivery.fill.source import BadSourceCertificate, secured
 from nearcast.system import issue, tls
 
 from ..making import Edge, Origin, film, publish, running_edge, running_origin, until
@@ -88,4 +88,4 @@ def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
     bad = str(tmp_path / "bad.pem")
     for arguments in ((bad,), (str(tmp_path / "none.pem"),), ("", bad, bad)):
         with pytest.raises(BadSourceCertificate):
-            client(*arguments)
+            secured(*arguments)
