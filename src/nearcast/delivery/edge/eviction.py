@@ -42,9 +42,6 @@ class Eviction:
     def __contains__(self, name: str) -> bool:
         return name in self._held
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     def request(self, name: str, size_bytes: int) -> list[str]:
         """Somebody was served ``name``, which is on the disk now: what is to be removed, ``name`` itself perhaps.
 
