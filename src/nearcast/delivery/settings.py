@@ -51,12 +51,17 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[str, Meta(description="PEM key of the certificate.")] = ""
     worker_processes: Annotated[int, Meta(ge=0, le=512, description="nginx workers; 0: one for each processor.")] = 1
     connections_max: Annotated[int, Meta(ge=64, le=1_000_000, description="Connections at once, per worker.")] = 8192
-    cache_bytes_max: Annotated[
-        int,
+    disk_bytes_max: Annotated[
+        int, Meta(ge=0, description="How much of the disk it may use, both partitions together. 0: all of its file system.")
+    ] = 0
+    reactive_share: Annotated[
+        float,
         Meta(
-            ge=16 << 20, description="Size of the reactive partition: what was fetched on a miss. Up to twice that while the agent is dead."
+            ge=0.01,
+            le=0.5,
+            description="Share of that for what was fetched on a miss, the reactive partition. Twice as much while the agent is dead.",
         ),
-    ] = 2 << 30
+    ] = 0.08
     disk_reserve_bytes: Annotated[int, Meta(ge=0, description="Free space that neither fill nor cache may use up.")] = 64 << 20
     log_bytes_max: Annotated[int, Meta(ge=65536, description="The access log is rotated at this size; one old log is kept.")] = 32 << 20
     transfers_max: Annotated[int, Meta(ge=1, le=64, description="Files copied at once.")] = 2
@@ -64,7 +69,21 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="How long a file stays after it is no longer assigned. Viewers in mid-film then get it through the parent."),
     ] = 60.0
-    report_s: Annotated[Positive, Meta(description="Interval of reports to discovery.")] = 1.0
+    throughput_max_bps: Annotated[
+        float,
+        Meta(ge=0, description="What it can send. Near it players are told to take less, above it requests are refused. 0: not known."),
+    ] = 0.0
+    fill_max_bps: Annotated[float, Meta(ge=0, description="What its fill may fetch, whatever it is told. 0: as it is told.")] = 0.0
+    scrub_bps: Annotated[float, Meta(ge=0, description="How fast placed files are read again and verified, once a day. 0: never.")] = 80e6
+    admin_port: Annotated[int, Meta(ge=0, le=65535, description="Its own page, for this machine only. 0: 100 above port.")] = 0
+    cat_keys: Annotated[
+        str,
+        Meta(
+            description="Keys of Common Access Tokens (CTA-5007) that it takes: a JSON file of a JWK set (oct for HS256, EC for ES256). "
+            "Empty: it takes none."
+        ),
+    ] = ""
+    report_s: Annotated[Positive, Meta(description="Interval of reports to discovery; three that fail to come mean dead.")] = 0.5
     health_s: Annotated[Positive, Meta(description="Interval at which the agent asks its nginx for a sign of life.")] = 0.5
     health_timeout_s: Annotated[Positive, Meta(description="A sign of life later than this is none; two in a row mean frozen.")] = 0.8
     frozen_restart_s: Annotated[Positive, Meta(description="An nginx that runs but gives no sign of life for so long is started anew.")] = (
@@ -84,6 +103,11 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("parent_certificate and parent_key come together")
 
     @property
+    def own_port(self) -> int:
+        """Where its own page is."""
+        return self.admin_port or (self.port + 100 if self.port + 100 <= 65535 else self.port - 100)
+
+    @property
     def public_address(self) -> str:
         """The origin that players are given, without a slash at its end."""
         if self.address:
@@ -94,6 +118,59 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     def health_host(self) -> str:
         """Where the agent itself asks for a sign of life."""
         return ports.dialled(self.listen[0])
+
+
+REACTIVE_BYTES_MIN = 16 << 20
+
+
+class Partitions(Struct, frozen=True):
+    """How an appliance's disk is shared out, in bytes."""
+
+    placed: int
+    reactive: int
+
+
+def partitions(settings: EdgeSettings, file_system_bytes: int) -> Partitions:
+    """The two partitions of an appliance on a file system of this size."""
+    usable = min(settings.disk_bytes_max or file_system_bytes, file_system_bytes) - settings.disk_reserve_bytes
+    reactive = max(REACTIVE_BYTES_MIN, int(usable * settings.reactive_share))
+    return Partitions(placed=max(0, usable - reactive), reactive=reactive)
+
+
+class FillSettings(Struct, frozen=True, kw_only=True):
+    """Which copies wait where, and when they are moved. Windows are in the local time of each site (`timezone` of [steering.sites])."""
+
+    window: Annotated[
+        str,
+        Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="The quiet hours, when placed files are moved."),
+    ] = "02:00-14:00"
+    launch_at_once: Annotated[bool, Meta(description="Copy a title that was just published at once, not in the next quiet hours.")] = True
+    appliance_max_bps: Annotated[float, Meta(ge=0, description="What one appliance may fetch. 0: no bound.")] = 0.0
+    site_max_bps: Annotated[float, Meta(ge=0, description="What all appliances of one site may fetch together. 0: no bound.")] = 0.0
+    peer_wait_s: Annotated[
+        float, Meta(ge=0, description="How long an appliance waits for a file from its peers before it asks the tier above.")
+    ] = 120.0
+    tier_wait_s: Annotated[float, Meta(ge=0, description="How long it then waits for the tier before it asks the origin.")] = 600.0
+    copies_max: Annotated[int, Meta(ge=1, le=64, description="Copies of one title inside a site, at most.")] = 4
+    balance: Annotated[
+        float, Meta(ge=1.01, le=10, description="How far above its fair share an appliance of a site may be loaded, as a factor.")
+    ] = 1.15
+    churn: Annotated[
+        float,
+        Meta(ge=0, le=10, description="How much better per byte a file must be than the one that it drives out; 0.25: by a quarter."),
+    ] = 0.25
+    days: Annotated[int, Meta(ge=1, le=60, description="Days of demand that a forecast looks back on.")] = 14
+    plan_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="When the day's placement is worked out (UTC).")] = (
+        "00:30"
+    )
+    surprise_factor: Annotated[
+        float, Meta(ge=1.5, description="A title asked for so many times more than forecast is placed at once, outside the window, too.")
+    ] = 4.0
+
+    def __post_init__(self) -> None:
+        opens, _, closes = self.window.partition("-")
+        if opens == closes:
+            raise ValueError(f"the window {self.window} is empty; 00:00-23:59 is nearly the whole day")
 
 
 class OriginSettings(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 ApplianceState = Literal["up", "draining", "down"]
+Load = Literal["normal", "high", "full"]
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -16,15 +17,24 @@ class Site(Struct, frozen=True, kw_only=True):
     label: Annotated[str, Meta(description="What people call it.")] = ""
     tier: Annotated[Literal["edge", "exchange", "origin"], Meta(description="How near to viewers it stands.")] = "edge"
     zone: Annotated[str, Meta(description="Failure domain: sites of one zone may fail together.")] = ""
+    region: Annotated[str, Meta(description="Whose tastes its viewers share; popularity is forecast by region. Empty: the zone.")] = ""
+    timezone: Annotated[str, Meta(description="Local time of its quiet hours, as `Europe/Berlin`.")] = "UTC"
+    parents: Annotated[
+        tuple[str, ...], Meta(description="Exchange sites that it takes from what it lacks, best first. Empty: the origin alone.")
+    ] = ()
     latitude: Annotated[float | None, Meta(description="Degrees north.")] = None
     longitude: Annotated[float | None, Meta(description="Degrees east.")] = None
 
 
 class ApplianceReport(Struct, frozen=True, kw_only=True):
-    """What an appliance tells discovery each second. A lease not renewed for ``lease_s`` is dropped.
+    """What an appliance tells discovery twice a second. A lease not renewed for ``lease_s`` (three reports) is dropped.
 
     ``address`` is the public origin of its nginx (``http://127.0.0.1:8101``), ``health_url`` answers 200 while it serves.
-    ``holdings`` maps title id to the number of bytes held of it; ``filling`` says what is still on its way.
+    ``holdings`` maps title id to bytes held of it, and is told in whole only where ``holdings_base`` is empty; else it has what changed
+    since the holdings of that digest (0: gone), nothing at all most of the time. ``holdings_digest`` is of the whole (policy.holdings).
+    ``sent_bps`` is smoothed over some seconds; ``limit_bps`` 0: none is known. ``load`` is a state of its own: ``high`` asks players to
+    take less, ``full`` refuses. ``key_generation``: of the MAC key that its nginx takes, next to the one before.
+    ``problem``: code and sentence of what keeps the fill from going on. Totals count since the agent started.
     """
 
     id: str
@@ -33,16 +43,41 @@ class ApplianceReport(Struct, frozen=True, kw_only=True):
     health_url: str
     state: ApplianceState
     holdings: dict[str, int]
+    holdings_digest: str = ""
+    holdings_base: str = ""
     held_bytes: int = 0
     missing_bytes: int = 0
+    capacity_bytes: int = 0
+    reactive_bytes: int = 0
     disk_free_bytes: int = 0
+    sent_bps: float = 0.0
+    limit_bps: float = 0.0
+    load: Load = "normal"
+    connections: int = 0
+    connections_max: int = 0
+    fill_bps: float = 0.0
+    generation: int = 0
+    key_generation: int = 0
+    problem: str = ""
     requests_total: int = 0
+    errors_total: int = 0
     sent_bytes_total: int = 0
-    lease_s: float = 3.0
+    placed_bytes_total: int = 0
+    reactive_bytes_total: int = 0
+    missed_bytes_total: int = 0
+    lease_s: float = 1.5
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What an operator wants of an appliance, kept until it is changed. ``key_generation`` counts up with each rotation of its MAC key."""
+
+    appliance: str
+    draining: bool = False
+    key_generation: int = 0
 
 
 class Appliance(Struct, frozen=True, kw_only=True):
-    """An appliance as discovery sees it: the last report and its age."""
+    """An appliance as discovery sees it: the last report, its holdings in whole, and its age."""
 
     report: ApplianceReport
     age_s: float

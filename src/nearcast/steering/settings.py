@@ -11,10 +11,10 @@ from nearcast.model.site import Site
 from nearcast.steering.routes import BadRoute, RouteTable
 
 DEMO_SITES = (
-    Site(name="frankfurt", label="Frankfurt", zone="eu", latitude=50.11, longitude=8.68),
-    Site(name="mumbai", label="Mumbai", zone="ap-south", latitude=19.08, longitude=72.88),
-    Site(name="singapore", label="Singapore", zone="ap-southeast", latitude=1.35, longitude=103.82),
-    Site(name="dallas", label="Dallas", zone="us", latitude=32.78, longitude=-96.80),
+    Site(name="frankfurt", label="Frankfurt", zone="eu", timezone="Europe/Berlin", latitude=50.11, longitude=8.68),
+    Site(name="mumbai", label="Mumbai", zone="ap-south", timezone="Asia/Kolkata", latitude=19.08, longitude=72.88),
+    Site(name="singapore", label="Singapore", zone="ap-southeast", timezone="Asia/Singapore", latitude=1.35, longitude=103.82),
+    Site(name="dallas", label="Dallas", zone="us", timezone="America/Chicago", latitude=32.78, longitude=-96.80),
 )
 _EUROPE = ("frankfurt", "mumbai", "singapore", "dallas")
 _INDIA = ("mumbai", "singapore", "frankfurt", "dallas")

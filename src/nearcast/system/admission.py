@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from nearcast.base import context
 from nearcast.base.errors import Denied
+from nearcast.model.fill import Assignment
 from nearcast.model.services import (
     ApplianceList,
-    Assignment,
     Discovery,
     DropQuestion,
     Fill,

@@ -24,7 +24,7 @@ from nearcast.control.home.settings import HomeSettings
 from nearcast.control.playback.settings import PlaybackSettings
 from nearcast.control.search.settings import SearchSettings
 from nearcast.control.store.settings import StoreSettings
-from nearcast.delivery.settings import EdgeSettings, OriginSettings
+from nearcast.delivery.settings import EdgeSettings, FillSettings, OriginSettings
 from nearcast.media.settings import MediaSettings
 from nearcast.steering.settings import SteeringSettings
 
@@ -94,11 +94,12 @@ class DemoSettings(Struct, frozen=True, kw_only=True):
     film: Annotated[bool, Meta(description="ingest the demo film on the first start")] = True
 
 
+_DEMO_BYTES = 32 << 30
 DEMO_APPLIANCES = (
-    EdgeSettings(id="fra-1", site="frankfurt", port=8101),
-    EdgeSettings(id="bom-1", site="mumbai", port=8102),
-    EdgeSettings(id="sin-1", site="singapore", port=8103),
-    EdgeSettings(id="dal-1", site="dallas", port=8104),
+    EdgeSettings(id="fra-1", site="frankfurt", port=8101, disk_bytes_max=_DEMO_BYTES),
+    EdgeSettings(id="bom-1", site="mumbai", port=8102, disk_bytes_max=_DEMO_BYTES),
+    EdgeSettings(id="sin-1", site="singapore", port=8103, disk_bytes_max=_DEMO_BYTES),
+    EdgeSettings(id="dal-1", site="dallas", port=8104, disk_bytes_max=_DEMO_BYTES),
 )
 
 
@@ -120,6 +121,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
+    fill: FillSettings = field(default_factory=FillSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
     appliances: Annotated[tuple[EdgeSettings, ...], Meta(description="The edge appliances that this machine runs.")] = DEMO_APPLIANCES
 

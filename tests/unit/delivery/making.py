@@ -19,11 +19,10 @@ from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.origin import application
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES, File
+from nearcast.model.fill import Assignment, FillItem
 from nearcast.model.services import (
     ApplianceList,
-    Assignment,
     DropQuestion,
-    FillItem,
     FillQuestion,
     InstanceList,
     Nothing,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.blocks import read_digests, verified_blocks
+from nearcast.model.fill import FillItem
 from nearcast.model.rendition import BLOCK_BYTES, File
-from nearcast.model.services import FillItem
 
 Held = dict[tuple[str, str], int]
 """Size in bytes by title id and file name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nearcast.model.services import Assignment, FillItem
+from nearcast.model.fill import Assignment, FillItem
 from nearcast.model.title import VISIBLE, Publication
 
 

@@ -10,7 +10,8 @@ import structlog
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.plan import assign
-from nearcast.model.services import Assignment, Catalog, ChangesQuestion, FillQuestion
+from nearcast.model.fill import Assignment
+from nearcast.model.services import Catalog, ChangesQuestion, FillQuestion
 from nearcast.model.title import Publication
 
 WAIT_S = 20.0

@@ -17,8 +17,8 @@ from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.blocks import DIGEST_BYTES, block_count, block_span, is_block, read_digests
 from nearcast.delivery.fill.disk import Disk, DiskFull, Held, is_held
 from nearcast.delivery.fill.source import Source, SourceDown
+from nearcast.model.fill import FillItem
 from nearcast.model.rendition import BLOCK_BYTES
-from nearcast.model.services import FillItem
 
 BLOCK_TRIES = 3
 DISK_RETRY_S = 3.0

@@ -6,17 +6,32 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from nearcast.model.fill import Assignment, FillStatus, Pin, Plan
 from nearcast.model.ingest import IngestEvent, IngestJob, Submission
-from nearcast.model.rendition import File
 from nearcast.model.services.nothing import Nothing
-from nearcast.model.site import Appliance, ApplianceReport, Instance
+from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
 from nearcast.model.title import Metadata
+from nearcast.model.traffic import MissCause
 
 
 class ReportAnswer(Struct, frozen=True, kw_only=True):
-    """``lease_s``: report again well within it."""
+    """``lease_s``: report again well within it. What follows is for appliances alone.
+
+    ``holdings_wanted``: tell the holdings in whole next time. ``draining``: what the operator wants. ``key_generation`` is the MAC key that
+    nginx is to take, ``key`` that key (64 hex digits) where the report named an older one; empty otherwise.
+    """
 
     lease_s: float
+    holdings_wanted: bool = False
+    draining: bool = False
+    key_generation: int = 0
+    key: str = ""
+
+
+class AppliancesQuestion(Struct, frozen=True, kw_only=True):
+    """``known``: digests of holdings that the asker has, by appliance; those come without them (``holdings_base`` is the digest then)."""
+
+    known: dict[str, str] = {}
 
 
 class ApplianceList(Struct, frozen=True, kw_only=True):
@@ -31,36 +46,76 @@ class DropQuestion(Struct, frozen=True, kw_only=True):
     id: str
 
 
+class OrderQuestion(Struct, frozen=True, kw_only=True):
+    """``draining`` None: as it was. ``rotate_key``: give the appliance a new MAC key; paths under the one before stay good."""
+
+    appliance: str
+    draining: bool | None = None
+    rotate_key: bool = False
+
+
 class Discovery(Protocol):
     async def report(self, question: ApplianceReport, /) -> ReportAnswer: ...
-    async def appliances(self, question: Nothing, /) -> ApplianceList: ...
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList: ...
+    async def order(self, question: OrderQuestion, /) -> Order: ...
     async def register(self, question: Instance, /) -> ReportAnswer: ...
     async def instances(self, question: Nothing, /) -> InstanceList: ...
     async def drop(self, question: DropQuestion, /) -> Nothing: ...
 
 
 class FillQuestion(Struct, frozen=True, kw_only=True):
-    """Waits up to ``wait_s`` for an assignment newer than ``after``."""
+    """Waits up to ``wait_s`` for an assignment other than ``after``."""
 
     appliance: str
     after: int = -1
     wait_s: float = 0.0
 
 
-class FillItem(Struct, frozen=True, kw_only=True):
-    title_id: str
-    file: File
+class CausesQuestion(Struct, frozen=True, kw_only=True):
+    """Why viewers of ``title_ids`` were sent to an appliance where they are not placed."""
+
+    appliance: str
+    title_ids: tuple[str, ...]
 
 
-class Assignment(Struct, frozen=True, kw_only=True):
-    """What the appliance is to hold, in the order in which to fetch it. ``items`` is None when nothing changed."""
+class Causes(Struct, frozen=True, kw_only=True):
+    """By title id; a title that is not in it: ``other``."""
 
-    version: int
-    items: tuple[FillItem, ...] | None
+    causes: dict[str, MissCause]
 
 
 class Fill(Protocol):
+    """What appliances ask of the fill."""
+
     async def assignment(self, question: FillQuestion, /) -> Assignment: ...
+    async def causes(self, question: CausesQuestion, /) -> Causes: ...
+
+
+class PlanQuestion(Struct, frozen=True, kw_only=True):
+    """``changes``: list the titles that move, too. ``commit``: make it the next generation. ``at_once``: do not wait for the windows."""
+
+    changes: bool = False
+    commit: bool = False
+    at_once: bool = False
+
+
+class PinQuestion(Struct, frozen=True, kw_only=True):
+    """``release_at`` None: the title is pinned no longer."""
+
+    title_id: str
+    release_at: float | None = None
+
+
+class PinList(Struct, frozen=True, kw_only=True):
+    pins: tuple[Pin, ...]
+
+
+class Planner(Protocol):
+    """What operators ask of the fill."""
+
+    async def plan(self, question: PlanQuestion, /) -> Plan: ...
+    async def status(self, question: Nothing, /) -> FillStatus: ...
+    async def pin(self, question: PinQuestion, /) -> PinList: ...
 
 
 class JobQuestion(Struct, frozen=True, kw_only=True):

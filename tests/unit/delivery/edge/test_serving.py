@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from nearcast.delivery.edge.process import alive
 from nearcast.model.rendition import BLOCK_BYTES
-from nearcast.model.services import FillItem
+from nearcast.model.fill import FillItem
 from nearcast.policy import capability
 
 from ..making import ROOT, Edge, film, publish, running_edge, until

@@ -21,7 +21,7 @@ from nearcast.delivery.fill.disk import Disk, DiskFull, mapped
 from nearcast.delivery.fill.source import HttpSource, SourceDown, SourceWrong
 from nearcast.delivery.fill.transfer import CorruptSource, Transfers, difference
 from nearcast.model.rendition import BLOCK_BYTES
-from nearcast.model.services import FillItem
+from nearcast.model.fill import FillItem
 
 from ..making import TOKEN, Origin, describe, digests, film, item, publish, running_origin, until
 
@@ -237,7 +237,7 @@ import msgspec
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.fill.transfer import Transfers
-from nearcast.model.services import FillItem
+from nearcast.model.fill import FillItem
 
 async def main():
     folder, url, token, raw = sys.argv[1:]

@@ -1,0 +1,28 @@
+"""Holdings told by what changed: a digest names the whole, and who has not that one asks for all of it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+EMPTY = ""
+"""The digest of nothing held, and the base of a report that tells everything."""
+
+
+def digest(holdings: Mapping[str, int]) -> str:
+    """16 hex digits that name these bytes by title id, in whatever order; empty for none."""
+    if not holdings:
+        return EMPTY
+    text = "\n".join(f"{title_id} {size_bytes}" for title_id, size_bytes in sorted(holdings.items()))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def changes(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """What makes ``now`` of ``before``; 0 for titles that are gone."""
+    found = {title_id: size_bytes for title_id, size_bytes in now.items() if before.get(title_id) != size_bytes}
+    return found | {title_id: 0 for title_id in before if title_id not in now}
+
+
+def merged(before: Mapping[str, int], changed: Mapping[str, int]) -> dict[str, int]:
+    """``before`` with what ``changes`` told."""
+    return {title_id: size_bytes for title_id, size_bytes in {**before, **changed}.items() if size_bytes}
