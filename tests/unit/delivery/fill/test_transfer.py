@@ -20,8 +20,8 @@ from nearcast.delivery.fill.blocks import CorruptBlocks, block_count, read_diges
 from nearcast.delivery.fill.disk import Disk, DiskFull, mapped
 from nearcast.delivery.fill.source import HttpSource, SourceDown, SourceWrong
 from nearcast.delivery.fill.transfer import CorruptSource, Transfers, difference
-from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.fill import FillItem
+from nearcast.model.rendition import BLOCK_BYTES
 
 from ..making import TOKEN, Origin, describe, digests, film, item, publish, running_origin, until
 

@@ -1,0 +1,230 @@
+"""What each appliance fetches, from whom, in which order and when. Pure.
+
+Open Connect's rules: inside a site one appliance, the fill master of a file, brings it in, and the others copy it from there; a site
+takes it from the exchange above, and only the exchange from the origin. Who is nearer is asked first, who is further away only after an
+escalation delay, which does not run while somebody nearer says that the file is not there yet (fill/sources). So in one generation each
+byte enters a site once, and leaves the origin once for each exchange. Masters are chosen by rendezvous hashing of the title (Thaler and
+Ravishankar, 1998).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from nearcast.base.errors import NotFound
+from nearcast.delivery.settings import FillSettings
+from nearcast.model.fill import ORIGIN, Assignment, FillItem, FillSource, Hop, Pin, Placement, SourceKind
+from nearcast.model.rendition import File
+from nearcast.model.site import ApplianceState
+from nearcast.policy.windows import window_at
+
+SOURCES_MAX = 4
+"""Appliances of one site that a route names."""
+LAUNCH_BPS = 100e6
+"""What a launch is thought to fetch with where nothing is capped."""
+LAUNCH_MARGIN = 2.0
+
+
+class NotInFleet(NotFound):
+    """An appliance asks what it is to hold, and nothing is known of it."""
+
+    code = "NC2041"
+    cure = "see `nearcast edges`; an appliance is known once it has reported, and while its site is one of [steering.sites]"
+
+
+class FillPeer(Struct, frozen=True, kw_only=True):
+    """One appliance as the schedule sees it. ``tier``, ``parents`` and ``timezone`` are its site's; ``token`` opens its ``/held`` and
+    ``/titles`` below ``url``; the rest is from its last report. ``stuck``: it told of a problem, and does not fetch what it lacks."""
+
+    id: str
+    site: str
+    tier: Literal["edge", "exchange", "origin"] = "edge"
+    parents: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    url: str
+    token: str
+    state: ApplianceState = "up"
+    stuck: bool = False
+    holdings: Mapping[str, int] = {}
+    missing_bytes: int = 0
+    generation: int = 0
+
+
+Files = Mapping[str, Mapping[str, File]]
+"""Title id → file name → file, a title's files in the order in which to fetch them (Manifest.files)."""
+
+
+def ranked(key: str, ids: Iterable[str]) -> list[str]:
+    """``ids`` in the order of ``key``: the same wherever it is asked, and another for each key."""
+    return sorted(ids, key=lambda each: hashlib.blake2b(f"{key}\0{each}".encode(), digest_size=8).digest())
+
+
+def urgent_pins(pins: Iterable[Pin], size_bytes: Mapping[str, int], settings: FillSettings, now_s: float) -> frozenset[str]:
+    """Titles pinned to a release that can no longer wait for a window: half of the time that is left goes for fetching them.
+
+    ``size_bytes``: what one appliance is to hold of each title. Those that are released before a title are fetched with it or before; a
+    title passes two hops, to the exchange and from there.
+    """
+    caps = [each for each in (settings.appliance_max_bps, settings.site_max_bps) if each]
+    rate_bps, bytes_so_far, urgent = min(caps, default=LAUNCH_BPS), 0, 0
+    in_order = sorted(pins, key=lambda each: (each.release_at, each.title_id))
+    for index, pin in enumerate(in_order, 1):
+        bytes_so_far += size_bytes.get(pin.title_id, 0)
+        if pin.release_at - now_s <= LAUNCH_MARGIN * 2 * 8 * bytes_so_far / rate_bps:
+            urgent = index
+    return frozenset(each.title_id for each in in_order[:urgent])
+
+
+def assignment(
+    appliance: str,
+    placement: Placement,
+    files: Files,
+    fleet: Sequence[FillPeer],
+    settings: FillSettings,
+    now: datetime,
+    *,
+    urgent: Collection[str] = (),
+    order: Sequence[str] = (),
+) -> Assignment:
+    """What ``appliance`` is to hold, and how it comes to it. ``order``: titles by value, best first; ``urgent`` ones go before them.
+
+    ``items`` is None where the placement does not name the appliance at all: what it holds stays until a placement does.
+    Raises NotInFleet and UnknownTimezone.
+    """
+    own = next((each for each in fleet if each.id == appliance), None)
+    if own is None:
+        raise NotInFleet(f"nothing is known of the appliance {appliance}")
+    window = window_at(settings.window, own.timezone, now)
+    router = _Router(own, placement, files, fleet, settings)
+    holdings = placement.holdings.get(appliance)
+    made = Assignment(
+        version=0,
+        items=None if holdings is None else _items(holdings, files, router, urgent, order),
+        generation=placement.generation,
+        sources=tuple(router.sources),
+        routes=tuple(router.routes),
+        parents=_parents(own, fleet),
+        window_open=window.open,
+        window_turns_s=window.turns_in_s,
+        rate_bps=_rate_bps(own, placement.generation, fleet, settings),
+    )
+    return msgspec.structs.replace(made, version=_version(made))
+
+
+def _items(
+    holdings: Mapping[str, Collection[str]], files: Files, router: _Router, urgent: Collection[str], order: Sequence[str]
+) -> tuple[FillItem, ...]:
+    place = {title_id: index for index, title_id in enumerate(order)}
+    hurry = frozenset(urgent)
+    titles = sorted(holdings, key=lambda each: (each not in hurry, place.get(each, len(place)), each))
+    return tuple(
+        FillItem(title_id=title_id, file=file, route=router.route(title_id, name), urgent=title_id in hurry)
+        for title_id in titles
+        for wanted in [frozenset(holdings[title_id])]
+        for name, file in files.get(title_id, {}).items()
+        if name in wanted
+    )
+
+
+class _Router:
+    """Works out the route of each file of one appliance; the same ones are named once."""
+
+    def __init__(self, own: FillPeer, placement: Placement, files: Files, fleet: Sequence[FillPeer], settings: FillSettings) -> None:
+        self._own = own
+        self._placement = placement
+        self._files = files
+        self._settings = settings
+        self._mates = [each for each in fleet if each.site == own.site]
+        above = [[each for each in fleet if each.site == site] for site in own.parents if site != own.site]
+        self._exchanges = [each for each in above if each] if own.tier == "edge" else []
+        self._by_title: dict[tuple[str, str], list[FillPeer]] = {}
+        self._sources: dict[FillSource, int] = {}
+        self._routes: dict[tuple[Hop, ...], int] = {}
+
+    @property
+    def sources(self) -> list[FillSource]:
+        return list(self._sources) or [ORIGIN]
+
+    @property
+    def routes(self) -> list[tuple[Hop, ...]]:
+        return list(self._routes) or [(Hop(0),)]
+
+    def route(self, title_id: str, name: str) -> int:
+        """Peers first; the master of a file does not wait for them, and who is behind it in rank waits the longer.
+
+        The delay counts by rank whoever is up, so that a short absence makes nobody fetch what the master has half of.
+        """
+        holders = self._holders(self._mates, title_id, name)
+        rank = [each.id for each in holders].index(self._own.id)
+        hops = self._hops([each for each in holders if each.id != self._own.id and self._gives(each, title_id)], "peer", True, 0.0)
+        after_s = rank * self._settings.peer_wait_s
+        for site in self._exchanges:
+            holding = self._holders(site, title_id, name)
+            by_title = [each for each in self._ranked(site, title_id) if each.state != "down"]
+            giving = [each for each in holding if self._gives(each, title_id)] if holding else by_title
+            hops += self._hops(giving, "tier", bool(holding), after_s)
+            after_s += self._settings.tier_wait_s
+        hops.append(Hop(self._source(ORIGIN), after_s))
+        return self._routes.setdefault(tuple(hops), len(self._routes))
+
+    def _holders(self, site: Sequence[FillPeer], title_id: str, name: str) -> list[FillPeer]:
+        return [each for each in self._ranked(site, title_id) if name in self._placement.holdings.get(each.id, {}).get(title_id, ())]
+
+    def _ranked(self, site: Sequence[FillPeer], title_id: str) -> list[FillPeer]:
+        key = (site[0].site, title_id)
+        if key not in self._by_title:
+            by_id = {each.id: each for each in site}
+            self._by_title[key] = [by_id[each] for each in ranked(title_id, by_id)]
+        return self._by_title[key]
+
+    def _gives(self, peer: FillPeer, title_id: str) -> bool:
+        """Who is down or stuck gives what it has already (its nginx may well serve) and will not come to have more."""
+        if peer.state != "down" and not peer.stuck:
+            return True
+        names = self._placement.holdings.get(peer.id, {}).get(title_id, ())
+        files = self._files.get(title_id, {})
+        return peer.holdings.get(title_id, 0) >= max(1, sum(files[name].size_bytes for name in names if name in files))
+
+    def _hops(self, peers: Sequence[FillPeer], kind: SourceKind, held_only: bool, after_s: float) -> list[Hop]:
+        willing = sorted(peers, key=lambda each: ("up", "draining", "down").index(each.state))[:SOURCES_MAX]
+        return [Hop(self._source(_source(each, kind, held_only)), after_s) for each in willing]
+
+    def _source(self, source: FillSource) -> int:
+        return self._sources.setdefault(source, len(self._sources))
+
+
+def _source(peer: FillPeer, kind: SourceKind, held_only: bool) -> FillSource:
+    return FillSource(id=peer.id, kind=kind, url=peer.url, token=peer.token, held_only=held_only)
+
+
+def _parents(own: FillPeer, fleet: Sequence[FillPeer]) -> tuple[FillSource, ...]:
+    """Who is asked on a miss: of each exchange its appliances in the order of the own site, so that all of it ask the same one first."""
+    if own.tier != "edge":
+        return ()
+    found: list[FillSource] = []
+    for site in own.parents:
+        by_id = {each.id: each for each in fleet if each.site == site and each.state == "up"}
+        found += [_source(by_id[each], "tier", False) for each in ranked(own.site, by_id)[:SOURCES_MAX]]
+    return (*found, ORIGIN) if found else ()
+
+
+def _rate_bps(own: FillPeer, generation: int, fleet: Sequence[FillPeer], settings: FillSettings) -> float:
+    """Its own cap, or its part of the site's, which those share who lack something, or may (their reports are of an older generation)."""
+    busy = sum(
+        each.site == own.site and each.state != "down" and (each.id == own.id or each.missing_bytes > 0 or each.generation != generation)
+        for each in fleet
+    )
+    caps = [settings.appliance_max_bps, settings.site_max_bps / max(1, busy)]
+    return min((each for each in caps if each), default=0.0)
+
+
+def _version(made: Assignment) -> int:
+    """63 bits that name everything an appliance acts on, wherever it was worked out; the seconds until the window turns are not of it."""
+    content = msgspec.msgpack.encode(msgspec.structs.replace(made, version=0, window_turns_s=0.0))
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
