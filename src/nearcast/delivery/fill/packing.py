@@ -1,0 +1,222 @@
+"""What one site holds, over arrays: which files, by value per byte, and which appliances hold each title. Pure.
+
+A knapsack (content placement as such: Applegate et al., CoNEXT 2010) whose objects are small against the disk, so taking files in
+falling order of bytes served per byte stored is as good as optimal (Dantzig 1957). A byte that is held already counts ``churn`` more:
+of all plans that reach the same value, those that keep what is worth ``a`` and fetch what is worth ``a + churn`` move the least
+(the dual of the same linear program, with a price on bytes moved).
+
+Titles are split among a site's appliances by hashing, then each appliance takes the best of its own titles until its disk is full.
+T titles, F files (sorted by title, and within it by falling share of its bytes per byte), A appliances.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nearcast.policy import hashing
+from nearcast.policy.hashing import Bools, Floats, Ints, Keys
+
+PEAK_TO_MEAN = 2.5
+"""The busiest minutes of a day over its mean: evenings carry most of the viewing."""
+TITLE_LOAD_MAX = 0.25
+"""A title that wants more than this share of an appliance's limit gets another copy."""
+COPY_SLACK = 1.25
+"""A copy goes only when this much more demand would not want it either."""
+DAY_S = 86_400
+SURVEYED = 2.0
+"""Files are looked at until they would fill the site so many times over; an appliance's own share of titles is never that uneven."""
+
+
+class Library(NamedTuple):
+    """What can be placed. ``yields``: share of its title's bytes that is asked of a file, per byte of its size."""
+
+    keys: Keys  # T, hashing.keys of the title ids
+    pinned: Bools  # T
+    title: Ints  # F, falls never
+    size_bytes: Floats  # F
+    yields: Floats  # F
+
+    @property
+    def lead(self) -> Ints:
+        """T: of each title the file without which none of the others is held."""
+        return np.searchsorted(self.title, np.arange(len(self.keys)))
+
+
+class Ranked(NamedTuple):
+    """The library as one region values it: ``worth`` is bytes served a day per byte held, ``order`` the files, most worth first."""
+
+    demand: Floats  # T, bytes a day
+    worth: Floats  # F
+    order: Ints  # F
+
+
+class Room(NamedTuple):
+    """One site. ``limit_bps`` 0: not known."""
+
+    keys: Keys  # A
+    capacity_bytes: Floats  # A
+    limit_bps: Floats  # A
+    demand_share: float
+
+
+class Rules(NamedTuple):
+    """``copies_max`` per site; ``balance``: an appliance's load over its fair share, at most; ``churn``: what a byte must earn, in bytes
+    served a day, above what it displaces, to be worth fetching."""
+
+    copies_max: int
+    balance: float
+    churn: float
+
+
+class Held(NamedTuple):
+    """A title's placed files are on each of its holders."""
+
+    files: Bools  # F
+    holders: Bools  # T × A
+
+
+def rank(library: Library, demand: Floats) -> Ranked:
+    """``demand``: bytes of each title in the next day. Sites of one region share the answer."""
+    worth = np.where(library.pinned[library.title], np.inf, demand[library.title] * library.yields)
+    return Ranked(demand, worth, np.argsort(-worth, kind="stable"))
+
+
+def nothing(library: Library, room: Room) -> Held:
+    return Held(np.zeros(len(library.title), dtype=np.bool_), np.zeros((len(library.keys), len(room.keys)), dtype=np.bool_))
+
+
+def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules) -> Held:
+    """What the site is to hold, given what it holds ``before``."""
+    copies = copies_wanted(ranked.demand * room.demand_share, room.limit_bps, before.holders.sum(axis=1), rules.copies_max)
+    files = by_worth(ranked, room.demand_share, before.files, rules.churn)
+    title, size_bytes = library.title[files], library.size_bytes[files]
+    filled_bytes = np.cumsum(size_bytes * copies[title])
+    total_bytes = float(room.capacity_bytes.sum())
+    surveyed, wanted = np.searchsorted(filled_bytes, (total_bytes * SURVEYED, total_bytes), side="right")
+    files, title, size_bytes = files[:surveyed], title[:surveyed], size_bytes[:surveyed]
+    wanted_bytes = np.bincount(title[:wanted], size_bytes[:wanted], minlength=len(copies))
+    holders = settle(library, ranked, room, before.holders, copies, wanted_bytes, np.unique(title), rules.balance)
+
+    held = np.zeros_like(before.files)
+    left_bytes = room.capacity_bytes.copy()
+    several = holders.sum(axis=1) > 1
+    for appliance in range(len(left_bytes)):  # who is in demand comes first, and whole, for it must be the same on all its holders
+        mine = np.flatnonzero(several & holders[:, appliance])
+        mine = mine[np.argsort(-ranked.demand[mine], kind="stable")]
+        fits = hashing.first_fit(wanted_bytes[None, mine], left_bytes[appliance : appliance + 1])
+        holders[mine[~fits], appliance] = False
+        left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
+    held[files[:wanted][several[title[:wanted]] & holders.any(axis=1)[title[:wanted]]]] = True
+    for appliance in range(len(left_bytes)):
+        mine = np.flatnonzero(~several[title] & holders[title, appliance])
+        fits = mine[hashing.first_fit(size_bytes[None, mine], left_bytes[appliance : appliance + 1])]
+        held[files[fits]] = True
+        left_bytes[appliance] -= size_bytes[fits].sum()
+    return complete(library, ranked, room, before, rules, held, holders)
+
+
+def copies_wanted(demand_bytes: Floats, limit_bps: Floats, held: Ints, copies_max: int) -> Ints:
+    """T: how many appliances it takes to serve each title at its peak without giving it more than TITLE_LOAD_MAX of any."""
+    known = limit_bps[limit_bps > 0]
+    most = max(1, min(copies_max, len(limit_bps)))
+    if not len(known):
+        return np.ones(len(demand_bytes), dtype=np.intp)
+    peak_bps = demand_bytes * (8 * PEAK_TO_MEAN / DAY_S)
+    copy_bps = float(known.mean()) * TITLE_LOAD_MAX
+    needed, kept = (np.clip(np.ceil(peak_bps * slack / copy_bps), 1, most).astype(np.intp) for slack in (1.0, COPY_SLACK))
+    return np.maximum(needed, np.minimum(held, kept))
+
+
+def by_worth(ranked: Ranked, demand_share: float, held: Bools, churn: float) -> Ints:
+    """F: the files, what is worth most to hold first. What is held already is worth ``churn`` more."""
+    is_held = held[ranked.order]
+    files = np.concatenate([ranked.order[is_held], ranked.order[~is_held]])
+    worth = ranked.worth[files] * demand_share
+    worth[: np.count_nonzero(is_held)] += churn
+    return files[np.argsort(-worth, kind="stable")]  # two sorted runs, which a stable sort merges
+
+
+def settle(
+    library: Library, ranked: Ranked, room: Room, before: Bools, copies: Ints, wanted_bytes: Floats, titles: Ints, balance: float
+) -> Bools:
+    """T × A: where each of ``titles`` is to be held. They stay, unless an appliance has too much of the site's bytes or load."""
+    titles = titles[np.argsort(-ranked.demand[titles], kind="stable")]
+    preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
+    load = np.where(wanted_bytes > 0, ranked.demand / copies, 0.0)
+    loads = np.stack([wanted_bytes, load])[:, titles]
+    power = room.limit_bps if (room.limit_bps > 0).all() else room.capacity_bytes
+    fair = np.stack([room.capacity_bytes, (loads[1] * copies[titles]).sum() * power / power.sum()])
+
+    ranks = np.argsort(preferred, axis=1, kind="stable")
+    stays = np.take_along_axis(before[titles], preferred, axis=1)
+    stays &= np.cumsum(stays, axis=1) <= copies[titles, None]
+    held = np.take_along_axis(stays, ranks, axis=1)
+    release(held, ranks, loads, balance * fair)
+    rooms = fair * np.array([[1.0], [balance]]) - loads @ held
+    held = hashing.assign(preferred, copies[titles], loads, rooms, held)
+    homeless = np.flatnonzero(~held.any(axis=1))
+    fallback = np.where(stays[homeless].any(axis=1), stays[homeless].argmax(axis=1), 0)
+    held[homeless, preferred[homeless, fallback]] = True
+    holders = np.zeros_like(before)
+    holders[titles] = held
+    return holders
+
+
+def release(held: Bools, ranks: Ints, loads: Floats, bounds: Floats) -> None:
+    """Take titles out of ``held`` (in place) where an appliance is above its ``bounds``: those first that hashing puts elsewhere, and of
+    these the ones that bring the most load for the bytes that must be moved."""
+    for appliance in range(held.shape[1]):
+        excess = loads @ held[:, appliance] - bounds[:, appliance]
+        if (excess <= 0).all():
+            continue
+        mine = np.flatnonzero(held[:, appliance] & (loads > 0).any(axis=0))
+        keenness = loads[1, mine] / np.maximum(loads[0, mine], 1.0)
+        if excess[1] <= 0:  # bytes alone are too many: let what few ask for move
+            keenness = -keenness
+        mine = mine[np.lexsort((-keenness, ranks[mine, appliance] == 0))]
+        enough = (np.cumsum(loads[:, mine], axis=1) >= excess[:, None]).all(axis=0)
+        count = int(enough.argmax()) + 1 if enough.any() else len(mine)
+        held[mine[:count], appliance] = False
+
+
+def complete(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules, held: Bools, holders: Bools) -> Held:
+    """What else there is room for: files left over, on whichever appliance has room; and when none is left over, more copies."""
+    led = held[library.lead]
+    held &= led[library.title]
+    holders &= led[:, None]
+    left_bytes = room.capacity_bytes - np.bincount(library.title[held], library.size_bytes[held], minlength=len(led)) @ holders
+    rest = ranked.order[~held[ranked.order]]
+    for file in rest[library.size_bytes[rest] <= left_bytes.max(initial=0.0)]:
+        title, size_bytes = library.title[file], library.size_bytes[file]
+        if not holders[title].any():
+            if file != library.lead[title]:
+                continue
+            preferred = hashing.preference(library.keys[title : title + 1], room.keys, room.capacity_bytes)[0]
+            roomy = preferred[left_bytes[preferred] >= size_bytes]
+            if not len(roomy):
+                continue
+            holders[title, roomy[0]] = True
+        elif (left_bytes[holders[title]] < size_bytes).any():
+            continue
+        held[file] = True
+        left_bytes[holders[title]] -= size_bytes
+    if held.all():
+        holders = repeat(library, ranked, room, before.holders, rules.copies_max, holders, left_bytes)
+    return Held(held, holders)
+
+
+def repeat(library: Library, ranked: Ranked, room: Room, before: Bools, copies_max: int, holders: Bools, left_bytes: Floats) -> Bools:
+    """More copies of whole titles, up to ``copies_max``, while there is room: those that were there, then of what is most in demand."""
+    titles = np.argsort(-ranked.demand, kind="stable")
+    size_bytes = np.bincount(library.title, library.size_bytes)[None, titles]
+    preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
+    held, kept = holders[titles], (before & ~holders)[titles]
+    was_first = np.argsort(~np.take_along_axis(kept, preferred, axis=1), axis=1, kind="stable")
+    copies = np.minimum(held.sum(axis=1) + kept.sum(axis=1), copies_max)
+    held = hashing.assign(np.take_along_axis(preferred, was_first, axis=1), copies, size_bytes, left_bytes[None, :], held)
+    left_bytes = room.capacity_bytes - (size_bytes @ held)[0]
+    held = hashing.assign(preferred, np.full(len(titles), copies_max, dtype=np.intp), size_bytes, left_bytes[None, :], held)
+    holders[titles] = held
+    return holders

@@ -1,0 +1,91 @@
+"""Which appliances a title belongs to: weighted rendezvous hashing with bounded loads. Pure, the same on every machine.
+
+Rendezvous hashing (Thaler and Ravishankar 1996) weighted by -w / ln h (Schindelhauer and Schomaker, SPAA 2005): an appliance is a
+title's first choice in proportion to its weight, and one that comes or goes moves only the titles that it gets or had. What would
+load an appliance beyond its bound goes to its next choice (bounded loads: Mirrokni, Thorup, Zadimoghaddam, SODA 2018).
+Arrays throughout, titles down and appliances across; a title's place in them is its rank: earlier ones choose first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+
+
+def keys(names: Iterable[str]) -> Keys:
+    """64 bits for each name, the same everywhere."""
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def preference(titles: Keys, appliances: Keys, weights: Floats) -> Ints:
+    """For each title (row) the appliances by index, best first. ``weights``: positive, in any unit."""
+    mixed = titles[:, None] ^ appliances[None, :]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64's finalizer (Steele et al. 2014)
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    uniform = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return np.argsort(-np.log(uniform) / weights[None, :], axis=1, kind="stable")
+
+
+def first_fit(loads: Floats, rooms: Floats) -> Bools:
+    """Which of ``loads`` (resources × things, in order) go into ``rooms`` (one for each resource) when each that fits is taken."""
+    taken = np.zeros(loads.shape[1], dtype=np.bool_)
+    left = rooms.astype(np.float64)
+    waiting = np.flatnonzero((loads <= left[:, None]).all(axis=0))
+    while len(waiting):
+        mine = loads[:, waiting]
+        over = (np.cumsum(mine, axis=1) > left[:, None]).any(axis=0)
+        count = int(over.argmax()) if over.any() else len(waiting)
+        taken[waiting[:count]] = True
+        left = left - mine[:, :count].sum(axis=1)
+        rest = waiting[count:]
+        waiting = rest[(loads[:, rest] <= left[:, None]).all(axis=0)]
+    return taken
+
+
+def assign(preferred: Ints, copies: Ints, loads: Floats, rooms: Floats, held: Bools | None = None) -> Bools:
+    """Titles × appliances: each title gets up to ``copies`` appliances, as far down its ``preferred`` ones as it must go for room.
+
+    ``loads`` (resources × titles) is what one copy takes, ``rooms`` (resources × appliances) what is left beside those already ``held``.
+    All try their first choice, then those that still want copies their second, and so on; at each appliance the earlier title goes first.
+    """
+    count, appliances = preferred.shape
+    held = np.zeros((count, appliances), dtype=np.bool_) if held is None else held.copy()
+    left = rooms.astype(np.float64)
+    wanted = np.minimum(copies, appliances) - held.sum(axis=1)
+    for turn in range(appliances):
+        asking = np.flatnonzero(wanted > 0)
+        choice = preferred[asking, turn]
+        new = ~held[asking, choice]
+        asking, choice = asking[new], choice[new]
+        for appliance in np.unique(choice):
+            mine = asking[choice == appliance]
+            taken = mine[first_fit(loads[:, mine], left[:, appliance])]
+            held[taken, appliance] = True
+            left[:, appliance] -= loads[:, taken].sum(axis=1)
+            wanted[taken] -= 1
+    return held
+
+
+def bounded(titles: Keys, appliances: Keys, weights: Floats, loads: Floats, copies: Ints, balance: float) -> Bools:
+    """Titles × appliances such that no appliance's load is above ``balance`` times its fair share, by weight, of all loads.
+
+    ``loads`` are of titles, spread evenly over their ``copies``; give them in falling order of load. A title whose single copy is more
+    than a bound is still given a home: its first choice.
+    """
+    spread = loads / np.minimum(copies, len(appliances))
+    rooms = balance * loads.sum() * weights / weights.sum()
+    preferred = preference(titles, appliances, weights)
+    held = assign(preferred, copies, spread[None, :], rooms[None, :])
+    homeless = np.flatnonzero(~held.any(axis=1))
+    held[homeless, preferred[homeless, 0]] = True
+    return held
