@@ -27,10 +27,14 @@ class FillSource(Struct, frozen=True, kw_only=True):
 
 
 class Hop(Struct, frozen=True, array_like=True):
-    """``source`` is an index into Assignment.sources; it may be asked ``after_s`` seconds after the file could first be fetched."""
+    """``source`` is an index into Assignment.sources; it may be asked ``after_s`` seconds after the file was first asked for in vain.
+
+    ``awaited``: it is to have the file before the asker. While it answers that it has not got it yet, later hops stay closed.
+    """
 
     source: int
     after_s: float = 0.0
+    awaited: bool = False
 
 
 class FillItem(Struct, frozen=True, kw_only=True):
@@ -46,7 +50,8 @@ ORIGIN = FillSource(id="origin", kind="origin")
 
 
 class Assignment(Struct, frozen=True, kw_only=True):
-    """What the appliance is to hold, in the order in which to fetch it. ``items`` is None when nothing changed.
+    """What the appliance is to hold, in the order in which to fetch it. ``items`` is None where what it holds is to stay as it is; with the
+    ``version`` that was asked after, nothing else changed either.
 
     ``version`` is the same wherever the same is said. ``window_open``: files that are not urgent may be fetched now, and
     for ``window_turns_s`` more seconds (infinite: until further word). ``rate_bps`` bounds what the appliance fetches (0: nothing does).

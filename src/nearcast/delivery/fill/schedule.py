@@ -146,6 +146,8 @@ class _Router:
         self._by_title: dict[tuple[str, str], list[FillPeer]] = {}
         self._sources: dict[FillSource, int] = {}
         self._routes: dict[tuple[Hop, ...], int] = {}
+        self._known: dict[tuple[str, ...], int] = {}
+        """Routes by title and who holds the file: mostly the same for all files of a title."""
 
     @property
     def sources(self) -> list[FillSource]:
@@ -158,17 +160,23 @@ class _Router:
     def route(self, title_id: str, name: str) -> int:
         """Peers first; the master of a file does not wait for them, and who is behind it in rank waits the longer.
 
-        The delay counts by rank whoever is up, so that a short absence makes nobody fetch what the master has half of.
+        The delay counts by rank whoever is up, so that a short absence makes nobody fetch what the master has half of. Who is before us
+        in rank, and the exchange, are awaited: they will have the file without us.
         """
         holders = self._holders(self._mates, title_id, name)
+        above = [self._holders(site, title_id, name) for site in self._exchanges]
+        key = (title_id, *(each.id for site in (holders, *above) for each in (*site, self._own)))
+        if key not in self._known:
+            self._known[key] = self._route(title_id, holders, above)
+        return self._known[key]
+
+    def _route(self, title_id: str, holders: Sequence[FillPeer], above: Sequence[Sequence[FillPeer]]) -> int:
         rank = [each.id for each in holders].index(self._own.id)
-        hops = self._hops([each for each in holders if each.id != self._own.id and self._gives(each, title_id)], "peer", True, 0.0)
-        after_s = rank * self._settings.peer_wait_s
-        for site in self._exchanges:
-            holding = self._holders(site, title_id, name)
-            by_title = [each for each in self._ranked(site, title_id) if each.state != "down"]
-            giving = [each for each in holding if self._gives(each, title_id)] if holding else by_title
-            hops += self._hops(giving, "tier", bool(holding), after_s)
+        peers = [(each, at < rank) for at, each in enumerate(holders) if at != rank]
+        hops, after_s = self._hops(title_id, "peer", peers, 0.0), rank * self._settings.peer_wait_s
+        for site, holding in zip(self._exchanges, above, strict=True):
+            through = [] if holding else [each for each in self._ranked(site, title_id) if each.state != "down"]
+            hops += self._hops(title_id, "tier", [(each, bool(holding)) for each in holding or through], after_s)
             after_s += self._settings.tier_wait_s
         hops.append(Hop(self._source(ORIGIN), after_s))
         return self._routes.setdefault(tuple(hops), len(self._routes))
@@ -183,24 +191,26 @@ class _Router:
             self._by_title[key] = [by_id[each] for each in ranked(title_id, by_id)]
         return self._by_title[key]
 
-    def _gives(self, peer: FillPeer, title_id: str) -> bool:
-        """Who is down or stuck gives what it has already (its nginx may well serve) and will not come to have more."""
-        if peer.state != "down" and not peer.stuck:
-            return True
+    def _hops(self, title_id: str, kind: SourceKind, peers: Sequence[tuple[FillPeer, bool]], after_s: float) -> list[Hop]:
+        """``peers`` and whether they are to have the file before us; where the exchange holds it not, it is asked to pass it through.
+
+        Who is down or stuck gives what it has already (its nginx may well serve), and is not waited for.
+        """
+        found = []
+        for peer, before in sorted(peers, key=lambda each: ("up", "draining", "down").index(each[0].state)):
+            able, held_only = peer.state != "down" and not peer.stuck, kind == "peer" or before
+            if able or not held_only or self._has(peer, title_id):
+                source = FillSource(id=peer.id, kind=kind, url=peer.url, token=peer.token, held_only=held_only)
+                found.append(Hop(self._source(source), after_s, before and able))
+        return found[:SOURCES_MAX]
+
+    def _has(self, peer: FillPeer, title_id: str) -> bool:
         names = self._placement.holdings.get(peer.id, {}).get(title_id, ())
         files = self._files.get(title_id, {})
         return peer.holdings.get(title_id, 0) >= max(1, sum(files[name].size_bytes for name in names if name in files))
 
-    def _hops(self, peers: Sequence[FillPeer], kind: SourceKind, held_only: bool, after_s: float) -> list[Hop]:
-        willing = sorted(peers, key=lambda each: ("up", "draining", "down").index(each.state))[:SOURCES_MAX]
-        return [Hop(self._source(_source(each, kind, held_only)), after_s) for each in willing]
-
     def _source(self, source: FillSource) -> int:
         return self._sources.setdefault(source, len(self._sources))
-
-
-def _source(peer: FillPeer, kind: SourceKind, held_only: bool) -> FillSource:
-    return FillSource(id=peer.id, kind=kind, url=peer.url, token=peer.token, held_only=held_only)
 
 
 def _parents(own: FillPeer, fleet: Sequence[FillPeer]) -> tuple[FillSource, ...]:
@@ -210,7 +220,8 @@ def _parents(own: FillPeer, fleet: Sequence[FillPeer]) -> tuple[FillSource, ...]
     found: list[FillSource] = []
     for site in own.parents:
         by_id = {each.id: each for each in fleet if each.site == site and each.state == "up"}
-        found += [_source(by_id[each], "tier", False) for each in ranked(own.site, by_id)[:SOURCES_MAX]]
+        in_order = [by_id[each] for each in ranked(own.site, by_id)[:SOURCES_MAX]]
+        found += [FillSource(id=each.id, kind="tier", url=each.url, token=each.token) for each in in_order]
     return (*found, ORIGIN) if found else ()
 
 

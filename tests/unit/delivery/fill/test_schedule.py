@@ -102,6 +102,24 @@ def test_who_is_down_or_stuck_gives_only_what_it_has() -> None:
             assert (first in [hop[1] for hop in route(made(second, changed), "t_1")]) is asked
 
 
+def test_who_is_to_have_a_file_first_is_awaited() -> None:
+    first, second, third = ranked("t_1", [each.id for each in EDGES])
+    above = ranked("t_1", [each.id for each in EXCHANGE])
+
+    def awaited(appliance: str, fleet: Sequence[FillPeer] = FLEET, placement: Placement | None = None) -> list[str]:
+        of = made(appliance, fleet, placement)
+        item = next(each for each in of.items or () if each.title_id == "t_1")
+        return [of.sources[hop.source].id for hop in of.routes[item.route] if hop.awaited]
+
+    assert awaited(first) == above
+    assert awaited(second) == [first, *above]
+    assert awaited(third) == [first, second, *above]
+    assert awaited(second, placement=placed(first, second)) == [first], "what passes through the exchange is not there beforehand"
+    stuck = [replace(each, stuck=True, holdings={"t_1": 3000}) if each.id == first else each for each in FLEET]
+    assert awaited(second, stuck) == above
+    assert route(made(second, stuck), "t_1")[0] == ("peer", first, True, 0), "it is asked all the same"
+
+
 def test_who_drains_is_asked_last() -> None:
     first, second, third = ranked("t_1", [each.id for each in EDGES])
     changed = [replace(each, state="draining") if each.id == first else each for each in FLEET]
