@@ -91,30 +91,20 @@ def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rule
     """What the site is to hold, given what it holds ``before``."""
     copies = copies_wanted(ranked.demand * room.demand_share, room.limit_bps, before.holders.sum(axis=1), rules.copies_max)
     files = by_worth(ranked, room.demand_share, before.files, rules.churn)
-    title, size_bytes = library.title[files], library.size_bytes[files]
-    filled_bytes = np.cumsum(size_bytes * copies[title])
+    filled_bytes = np.cumsum(library.size_bytes[files] * copies[library.title[files]])
     total_bytes = float(room.capacity_bytes.sum())
-    surveyed, wanted = np.searchsorted(filled_bytes, (total_bytes * SURVEYED, total_bytes), side="right")
-    files, title, size_bytes = files[:surveyed], title[:surveyed], size_bytes[:surveyed]
-    wanted_bytes = np.bincount(title[:wanted], size_bytes[:wanted], minlength=len(copies))
-    holders = settle(library, ranked, room, before.holders, copies, wanted_bytes, np.unique(title), rules.balance)
-
-    held = np.zeros_like(before.files)
-    left_bytes = room.capacity_bytes.copy()
-    several = holders.sum(axis=1) > 1
-    for appliance in range(len(left_bytes)):  # who is in demand comes first, and whole, for it must be the same on all its holders
-        mine = np.flatnonzero(several & holders[:, appliance])
-        mine = mine[np.argsort(-ranked.demand[mine], kind="stable")]
-        fits = hashing.first_fit(wanted_bytes[None, mine], left_bytes[appliance : appliance + 1])
-        holders[mine[~fits], appliance] = False
-        left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
-    held[files[:wanted][several[title[:wanted]] & holders.any(axis=1)[title[:wanted]]]] = True
-    for appliance in range(len(left_bytes)):
-        mine = np.flatnonzero(~several[title] & holders[title, appliance])
-        fits = mine[hashing.first_fit(size_bytes[None, mine], left_bytes[appliance : appliance + 1])]
-        held[files[fits]] = True
-        left_bytes[appliance] -= size_bytes[fits].sum()
+    surveyed, wanted = np.searchsorted(filled_bytes, (total_bytes * SURVEYED, total_bytes), side="right").tolist()
+    files = files[:surveyed]
+    holders = settle(
+        library, ranked, room, before.holders, copies, title_bytes(library, files[:wanted]), library.title[files], rules.balance
+    )
+    held = fill(library, ranked, room, files, wanted, holders)
     return complete(library, ranked, room, before, rules, held, holders)
+
+
+def title_bytes(library: Library, files: Ints) -> Floats:
+    """T: what these files take."""
+    return np.bincount(library.title[files], library.size_bytes[files], minlength=len(library.keys)).astype(np.float64)
 
 
 def copies_wanted(demand_bytes: Floats, limit_bps: Floats, held: Ints, copies_max: int) -> Ints:
@@ -141,7 +131,11 @@ def by_worth(ranked: Ranked, demand_share: float, held: Bools, churn: float) -> 
 def settle(
     library: Library, ranked: Ranked, room: Room, before: Bools, copies: Ints, wanted_bytes: Floats, titles: Ints, balance: float
 ) -> Bools:
-    """T × A: where each of ``titles`` is to be held. They stay, unless an appliance has too much of the site's bytes or load."""
+    """T × A: where each of ``titles`` (some come often) is to be held, for ``wanted_bytes``.
+
+    They stay, unless an appliance has too much of the site's bytes or load.
+    """
+    titles = np.unique(titles)
     titles = titles[np.argsort(-ranked.demand[titles], kind="stable")]
     preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
     load = np.where(wanted_bytes > 0, ranked.demand / copies, 0.0)
@@ -162,6 +156,30 @@ def settle(
     holders = np.zeros_like(before)
     holders[titles] = held
     return holders
+
+
+def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, holders: Bools) -> Bools:
+    """F: what is held. Each appliance takes of ``files``, in order, those of its titles that it has room for.
+
+    A title with several holders is the same on all of them: it takes its files among the first ``wanted``, before all others do, and
+    loses a holder (in place) that has no room for it.
+    """
+    held = np.zeros(len(library.title), dtype=np.bool_)
+    wanted_bytes = title_bytes(library, files[:wanted])
+    left_bytes = room.capacity_bytes.copy()
+    several: Bools = np.sum(holders, axis=1) > 1
+    for appliance in range(len(left_bytes)):
+        mine = np.flatnonzero(several & holders[:, appliance])
+        mine = mine[np.argsort(-ranked.demand[mine], kind="stable")]
+        fits = hashing.first_fit(wanted_bytes[None, mine], left_bytes[appliance : appliance + 1])
+        holders[mine[~fits], appliance] = False
+        left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
+    title = library.title[files]
+    held[files[:wanted]] = (several & np.any(holders, axis=1))[title[:wanted]]
+    for appliance in range(len(left_bytes)):
+        mine = files[~several[title] & holders[title, appliance]]
+        held[mine[hashing.first_fit(library.size_bytes[None, mine], left_bytes[appliance : appliance + 1])]] = True
+    return held
 
 
 def release(held: Bools, ranks: Ints, loads: Floats, bounds: Floats) -> None:
@@ -186,7 +204,7 @@ def complete(library: Library, ranked: Ranked, room: Room, before: Held, rules: 
     led = held[library.lead]
     held &= led[library.title]
     holders &= led[:, None]
-    left_bytes = room.capacity_bytes - np.bincount(library.title[held], library.size_bytes[held], minlength=len(led)) @ holders
+    left_bytes = room.capacity_bytes - title_bytes(library, np.flatnonzero(held)) @ holders
     rest = ranked.order[~held[ranked.order]]
     for file in rest[library.size_bytes[rest] <= left_bytes.max(initial=0.0)]:
         title, size_bytes = library.title[file], library.size_bytes[file]
@@ -210,7 +228,7 @@ def complete(library: Library, ranked: Ranked, room: Room, before: Held, rules: 
 def repeat(library: Library, ranked: Ranked, room: Room, before: Bools, copies_max: int, holders: Bools, left_bytes: Floats) -> Bools:
     """More copies of whole titles, up to ``copies_max``, while there is room: those that were there, then of what is most in demand."""
     titles = np.argsort(-ranked.demand, kind="stable")
-    size_bytes = np.bincount(library.title, library.size_bytes)[None, titles]
+    size_bytes = title_bytes(library, np.arange(len(library.title)))[None, titles]
     preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
     held, kept = holders[titles], (before & ~holders)[titles]
     was_first = np.argsort(~np.take_along_axis(kept, preferred, axis=1), axis=1, kind="stable")
