@@ -70,14 +70,19 @@ def unseal(text: str, kind: type[S], key: bytes, now_s: float) -> S:
     return content
 
 
-def edge_key(root: bytes, appliance: str) -> str:
-    """The secret of one appliance as it stands in its nginx configuration: 64 hex digits."""
-    return derive(root, edge_purpose(appliance)).hex()
+def edge_key(root: bytes, appliance: str, generation: int = 0) -> str:
+    """The secret of one appliance as it stands in its nginx configuration: 64 hex digits. ``generation`` counts its rotations."""
+    return derive(root, edge_purpose(appliance, generation)).hex()
 
 
-def edge_purpose(appliance: str) -> str:
+def edge_purpose(appliance: str, generation: int = 0) -> str:
     """The purpose under which one appliance's key is derived."""
-    return f"edge-mac/{appliance}"
+    return f"edge-mac/{appliance}/{generation}" if generation else f"edge-mac/{appliance}"
+
+
+def fill_token(first_key: str) -> str:
+    """What an appliance takes as bearer token from others that copy from it. ``first_key``: its ``edge_key`` of generation 0."""
+    return derive(bytes.fromhex(first_key), "fill").hex()
 
 
 def edge_mac(key: str, title_id: str, expires_at: int) -> str:
@@ -86,9 +91,13 @@ def edge_mac(key: str, title_id: str, expires_at: int) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def edge_path(key: str, title_id: str, expires_at: int) -> str:
-    """The path below an appliance's address under which a session may fetch the files of one title, ending in ``/``."""
-    return f"{EDGE_PATH}/{edge_mac(key, title_id, expires_at)}/{expires_at}/{title_id}/"
+def edge_path(key: str, title_id: str, expires_at: int, generation: int = 0) -> str:
+    """The path below an appliance's address under which a session may fetch the files of one title, ending in ``/``.
+
+    ``key``: the appliance's ``edge_key`` of ``generation``, which stands in the path, too (``/v1/…`` for 0, ``/v1k3/…`` for 3).
+    """
+    prefix = f"{EDGE_PATH}k{generation}" if generation else EDGE_PATH
+    return f"{prefix}/{edge_mac(key, title_id, expires_at)}/{expires_at}/{title_id}/"
 
 
 def edge_expiry_s(now_s: float, runtime_s: float) -> int:

@@ -1,7 +1,7 @@
-"""The configuration of an edge's nginx: what it serves, to whom, and what it asks its parent for.
+"""The configuration of an edge's nginx: what it serves, to whom, and what it asks its parents for.
 
 nginx alone checks the MAC in the path (ngx_http_secure_link_module, as policy.capability computes it), so that films play on
-with every Python process dead. What is not held comes from the parent in slices of 1 MiB (ngx_http_slice_module), each fetched
+with every Python process dead. What is not held comes from the parents in slices of 1 MiB (ngx_http_slice_module), each fetched
 once for all who wait (proxy_cache_lock). Pure: settings in, text out.
 """
 
@@ -13,14 +13,22 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from nearcast.base import ports
-from nearcast.delivery.edge.template import TEMPLATE
+from nearcast.delivery.edge.keys import EdgeKeys
+from nearcast.delivery.edge.load import RETRY_AFTER_S, SHARES
+from nearcast.delivery.edge.template import DOOR, HOP, TEMPLATE, TOKEN_RATE, TOKENS
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES
 
-FILES_PER_CONNECTION = 3
-"""A connection that is served from the parent holds a socket to each side and a cache file."""
+FILES_PER_CONNECTION = 4
+"""One that is served from the disk holds two; one from a parent holds sockets to the viewer, inside, to the parent, and a cache file."""
+SOCKETS_PER_CONNECTION = 2
 FILES_RESERVED = 64
+LETTERS = "abcdefghijklmnop"
+"""Names of the sixteenths by which playbacks are refused."""
+TIER_S, ORIGIN_S = (1, 4), (2, 6)
+"""Seconds to connect, and between bytes, that a parent may take. After a tier there is still another to ask."""
 CACHE_ZONE_BYTES_MIN = 8 << 20
+LANDING_ZONE_BYTES_MIN = 1 << 20
 CACHE_NAME_BYTES = 128
 """What nginx keeps in shared memory for each name in its cache."""
 
@@ -33,15 +41,19 @@ class Build(Struct, frozen=True, kw_only=True):
 
 
 class Parent(Struct, frozen=True, kw_only=True):
-    """Where absent files come from: addresses that were resolved already, so that nginx starts whether or not a name resolves.
+    """One from whom absent files come: addresses that were resolved already, so that nginx starts whether or not a name resolves.
 
-    No ``addresses``: the name cannot be resolved now, and absent files get 502. ``host`` is the name for Host, ``name`` the one in
-    the parent's certificate; ``certificate`` and ``key`` are what the parent is shown, where it wants to see some.
+    No ``addresses``: the name cannot be resolved now, and the next parent is asked. ``host`` is the name for Host, ``name`` the one in
+    the parent's certificate; ``certificate`` and ``key`` are what the parent is shown, where it wants to see some. ``token`` is what it
+    takes as bearer. ``door``: ``titles``, or ``held`` where it is to be asked for what is placed there alone.
     """
 
     host: str
     port: int
+    id: str = "origin"
     path: str = ""
+    door: str = "titles"
+    token: str = ""
     tls: bool = False
     ca: str = ""
     name: str = ""
@@ -51,42 +63,88 @@ class Parent(Struct, frozen=True, kw_only=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """What the configuration must know of the machine that it is for."""
+    """What the configuration must know of the machine that it is for. ``landing`` is the memory window (memory.py)."""
 
     build: Build
     worker_user: str = ""
     """User and group of the workers (``www-data www-data``); empty: whoever starts nginx."""
     open_files_max: Annotated[int, Meta(ge=64)]
+    landing: str
+    landing_bytes: int
+    admitted: str
+    processors: int = 1
 
 
-def configuration(settings: EdgeSettings, folder: Path, key: str, origin_token: str, parent: Parent, machine: Machine) -> str:
-    """The whole nginx.conf of one appliance. It holds the MAC key and the origin's token: write it for its owner only.
+class Secrets(Struct, frozen=True, kw_only=True):
+    """``fill_token``: policy.capability.fill_token of the appliance, which the doors for other appliances take."""
 
-    ``key``: policy.capability.edge_key of the appliance. ``origin_token``: what the parent takes as bearer token.
-    """
-    connections = max(64, min(settings.connections_max, (machine.open_files_max - FILES_RESERVED) // FILES_PER_CONNECTION))
+    keys: EdgeKeys
+    fill_token: str
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """What changes while an edge runs. ``tiers`` are asked before the ``origin``, best first."""
+
+    secrets: Secrets
+    origin: Parent
+    tiers: tuple[Parent, ...] = ()
+    reactive_bytes: int = 16 << 20
+
+
+def configuration(settings: EdgeSettings, folder: Path, content: Content, machine: Machine) -> str:
+    """The whole nginx.conf of one appliance. It holds the MAC keys and the parents' tokens: write it for its owner only."""
+    connections = connections_max(settings, machine)
+    workers = settings.worker_processes or machine.processors
+    slices = 2 * content.reactive_bytes // BLOCK_BYTES
     values = {
+        "doors": _door("titles", "@miss") + _door("held", "=404"),
+        "tokens": TOKENS if settings.cat_keys else "",
+        "token_rate": TOKEN_RATE if settings.cat_keys else "",
         "user": f"user {machine.worker_user};" if machine.worker_user else "",
         "workers": str(settings.worker_processes) if settings.worker_processes else "auto",
         "open_files": str(connections * FILES_PER_CONNECTION + FILES_RESERVED),
-        "connections": str(connections),
+        "connections": str(connections * SOCKETS_PER_CONNECTION),
+        "crowd": str(workers * connections),
         "folder": str(folder),
         "aio": "aio threads;" if machine.build.threads else "",
+        # Connections that wait for their next request outlive an exchange of workers for a moment, so that none is cut under one.
+        "keepalive": "keepalive_min_timeout 5s;" if machine.build.version >= (1, 27, 4) else "",
         "appliance": settings.id,
-        "key": key,
+        "own_port": str(settings.own_port),
         "listen": _listen(settings, machine.build),
         "tls": _tls(settings, machine.build),
-        "upstream": _upstream(parent),
-        "parent": _parent(parent, origin_token),
+        "fill_token": content.secrets.fill_token,
+        "sixteenths": "\n    ".join(f'6.25% "{LETTERS[each]}";' for each in range(SHARES - 1)),
+        "retry_after_s": str(RETRY_AFTER_S),
         "slice_bytes": str(BLOCK_BYTES),
-        "cache_bytes": str(2 * settings.cache_bytes_max),
-        "cache_zone_bytes": str(max(CACHE_ZONE_BYTES_MIN, 4 * settings.cache_bytes_max // BLOCK_BYTES * CACHE_NAME_BYTES)),
+        "cache_bytes": str(2 * content.reactive_bytes),
+        "cache_zone_bytes": str(max(CACHE_ZONE_BYTES_MIN, 2 * slices * CACHE_NAME_BYTES)),
         "reserve_bytes": str(max(1 << 20, settings.disk_reserve_bytes)),
+        "landing": machine.landing,
+        "landing_bytes": str(machine.landing_bytes),
+        "landing_zone_bytes": str(LANDING_ZONE_BYTES_MIN + (2 * connections + 4 * machine.landing_bytes // BLOCK_BYTES) * CACHE_NAME_BYTES),
+        "admitted": machine.admitted,
+        **_keys(content.secrets.keys),
+        **_parents(content),
     }
     text = TEMPLATE
     for name, value in values.items():
         text = text.replace(f"<<{name}>>", value)
     return text
+
+
+def connections_max(settings: EdgeSettings, machine: Machine) -> int:
+    """Viewers' connections that one worker can serve on this machine."""
+    return max(64, min(settings.connections_max, (machine.open_files_max - FILES_RESERVED) // FILES_PER_CONNECTION))
+
+
+def notice(number: int, refused: int, closing: bool, figures: str) -> str:
+    """The name of a folder by which the agent tells nginx something while it runs (``run/notice`` leads to it).
+
+    ``refused`` of load.SHARES playbacks are sent elsewhere; ``closing``: connections end with their next answer; ``figures``: what
+    CMSD-Dynamic says.
+    """
+    return f"{number},{LETTERS[:refused]},{'last' if closing else ''},{figures}"
 
 
 def command(program: str, folder: Path, build: Build) -> list[str]:
@@ -97,7 +155,7 @@ def command(program: str, folder: Path, build: Build) -> list[str]:
 
 def folders(folder: Path) -> list[Path]:
     """Folders that must exist before nginx starts."""
-    return [folder / name for name in ("placed", "cache/slices", "cache/temporary", "conf", "logs", "run")]
+    return [folder / name for name in ("placed", "cache/slices", "cache/temporary", "conf", "logs", "run", "run/notices")]
 
 
 def _listen(settings: EdgeSettings, build: Build) -> str:
@@ -124,26 +182,62 @@ def _tls(settings: EdgeSettings, build: Build) -> str:
     return "\n    ".join(lines)
 
 
-def _upstream(parent: Parent) -> str:
+def _keys(keys: EdgeKeys) -> dict[str, str]:
+    """Which generations the paths may name, and their keys."""
+    later = "|".join(str(each.generation) for each in keys.all if each.generation)
+    generations = f"k(?<generation>{later})" if later else "(?<generation>)"
+    if later and any(not each.generation for each in keys.all):
+        generations = f"(?:{generations})?"
+    rows = [f'"{each.generation or ""}" "{each.key}";' for each in keys.all]
+    return {"generations": generations, "mac_keys": "\n    ".join(rows)}
+
+
+def _door(name: str, absent: str) -> str:
+    return DOOR.replace("<<door>>", name).replace("<<absent>>", absent)
+
+
+def _parents(content: Content) -> dict[str, str]:
+    """The tiers in their order, and the origin when none of them can."""
+    hops, upstreams, servers = [], [], []
+    for number, tier in enumerate(content.tiers):
+        # nginx knows no order of servers but for the last resort; by these weights the next one gets one fetch in a thousand.
+        weight = 1000 ** (len(content.tiers) - 1 - number)
+        servers.append(f"server unix:run/parent-{number}.sock weight={weight} max_fails=2 fail_timeout=5s;")
+        hops.append(_hop(tier, f"parent-{number}", TIER_S))
+        upstreams.append(_upstream(tier, f"parent-{number}"))
+    servers.append(f"server unix:run/origin.sock{' backup' if servers else ''} max_fails=0;")
+    hops.append(_hop(content.origin, "origin", ORIGIN_S))
+    upstreams.append(_upstream(content.origin, "origin"))
+    return {"parents": "\n    ".join(servers), "upstreams": "\n  ".join(filter(None, upstreams)), "hops": "".join(hops).strip()}
+
+
+def _upstream(parent: Parent, name: str) -> str:
     if not parent.addresses:
         return ""
-    # max_fails=0: a parent that failed once is asked again at once; there is no other to spare it for.
+    # max_fails=0: a parent that failed once is asked again at once by this door; whether it is spared is decided before the door.
     servers = "\n    ".join(f"server {ports.authority(each, parent.port)} max_fails=0;" for each in parent.addresses)
-    return f"upstream parent {{\n    {servers}\n    keepalive 16;\n  }}"
+    return f"upstream {name} {{\n    {servers}\n    keepalive 16;\n  }}"
 
 
-def _parent(parent: Parent, origin_token: str) -> str:
+def _hop(parent: Parent, name: str, patience_s: tuple[int, int]) -> str:
+    values = {"socket": name, "pass": _pass(parent, name), "id": parent.id, "connect_s": str(patience_s[0]), "read_s": str(patience_s[1])}
+    text = HOP
+    for key, value in values.items():
+        text = text.replace(f"<<{key}>>", value)
+    return text
+
+
+def _pass(parent: Parent, name: str) -> str:
     if not parent.addresses:
         return "return 502;"
     lines = [
-        f"proxy_pass {'https' if parent.tls else 'http'}://parent{parent.path}/titles/$title/$file;",
+        f"proxy_pass {'https' if parent.tls else 'http'}://{name}{parent.path}/{parent.door}/;",
         f'proxy_set_header Host "{ports.authority(parent.host, parent.port)}";',
-        f'proxy_set_header Authorization "Bearer {origin_token}";',
+        f'proxy_set_header Authorization "Bearer {parent.token}";',
     ]
     if parent.tls:
-        name = parent.name or parent.host
-        lines += ["proxy_ssl_server_name on;", f'proxy_ssl_name "{name}";', "proxy_ssl_verify on;", "proxy_ssl_verify_depth 4;"]
-        lines.append(f'proxy_ssl_trusted_certificate "{parent.ca}";')
+        lines += ["proxy_ssl_server_name on;", f'proxy_ssl_name "{parent.name or parent.host}";']
+        lines += ["proxy_ssl_verify on;", "proxy_ssl_verify_depth 4;", f'proxy_ssl_trusted_certificate "{parent.ca}";']
         if parent.certificate:
             lines += [f'proxy_ssl_certificate "{parent.certificate}";', f'proxy_ssl_certificate_key "{parent.key}";']
     return "\n      ".join(lines)

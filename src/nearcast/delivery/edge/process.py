@@ -20,7 +20,8 @@ from nearcast.delivery.edge.nginx import Build, command
 
 _PROC = Path("/proc")
 PATHS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/homebrew/bin")
-NEEDED = {"http_secure_link_module": "secure_link", "http_slice_module": "slice"}
+WORKER = "nginx: worker process"
+NEEDED = {"http_secure_link_module": "secure_link", "http_slice_module": "slice", "http_stub_status_module": "stub_status"}
 
 
 class NginxMissing(Unavailable):
@@ -35,7 +36,8 @@ class NginxUnfit(Unavailable):
 
     code = "NC2002"
     cure = (
-        "install Debian's or Ubuntu's: `apt-get install nginx`; an own build needs --with-http_secure_link_module --with-http_slice_module"
+        "install Debian's or Ubuntu's: `apt-get install nginx`; an own build needs --with-http_secure_link_module "
+        "--with-http_slice_module --with-http_stub_status_module"
     )
 
 
@@ -97,7 +99,8 @@ class Nginx:
 
     def check(self, path: Path) -> None:
         """Let nginx judge a configuration. Raises NginxRefused with its words."""
-        done = subprocess.run([*self._command[:-1], str(path), "-t", "-q"], capture_output=True, text=True, timeout=20, check=False)
+        command = [*self._command[:-1], str(path), "-t", "-q"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd=self.folder)
         if done.returncode:
             said = (
                 [line for line in done.stderr.splitlines() if "[emerg]" in line] or done.stderr.splitlines()[-1:] or ["it did not say why"]
@@ -161,6 +164,10 @@ class Nginx:
         if self._child is not None:
             self._child.returncode = 0
         self._pid, self._child = 0, None
+
+    def workers(self) -> list[int]:
+        """Processes that take connections; not those that only finish their answers."""
+        return [pid for pid in self.processes() if _command_line(pid).strip() == WORKER]
 
     def processes(self) -> list[int]:
         """Every nginx process that has this folder's logs open: master, workers, and orphans of a killed master."""

@@ -1,9 +1,15 @@
-"""Keeps one nginx serving: starts or adopts it, writes its configuration, sees whether it answers, starts it anew when it died."""
+"""Keeps one nginx serving: starts or adopts it, writes its configuration, sees whether it answers, starts it anew when it died.
+
+What changes often it is told without a new configuration, by names below ``run/`` that nginx looks for (signals.py). A new configuration
+(other keys, other parents) means other workers: for some seconds before, each answer is the last one of its connection, so that no
+connection is closed under a request. One that was idle all that time may be, and HTTP clients resend on their own then (RFC 9112,
+9.3.1); nginx 1.27.4 and later spare even that (keepalive_min_timeout).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import re
 import signal
 from pathlib import Path
@@ -16,10 +22,16 @@ from nearcast.base import ports
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, NearcastError
 from nearcast.delivery.edge import nginx
-from nearcast.delivery.edge.parent import read_parent, resolve
+from nearcast.delivery.edge.keys import EdgeKeys, KeyFile
+from nearcast.delivery.edge.load import NORMAL, LoadState
+from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window
+from nearcast.delivery.edge.parent import BadParent, read_parent, resolve
 from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program, open_files_max
+from nearcast.delivery.edge.signals import Signals, connections_of
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
-from nearcast.delivery.settings import EdgeSettings
+from nearcast.delivery.settings import REACTIVE_BYTES_MIN, EdgeSettings
+from nearcast.model.fill import FillSource
+from nearcast.policy import capability
 
 BACKOFF_S = (0.1, 5.0)
 STEADY_S = 10.0
@@ -27,6 +39,10 @@ STEADY_S = 10.0
 READY_S = 8.0
 MISSES = 2
 REFRESH_S = 30.0
+CLOSING_S = 2.5
+"""For so long before an exchange of workers each answer is the last of its connection. Players ask for more often than that."""
+EXCHANGE_S = 8.0
+TIERS_MAX = 3
 _SAFE = re.compile(r'[^"$\\{}\x00-\x1f\x7f]+')
 _log = structlog.get_logger("edge")
 
@@ -51,23 +67,40 @@ def _files(settings: EdgeSettings) -> tuple[str, ...]:
 class Server:
     """The nginx of one appliance. ``healthy`` says whether it answers; ``changed`` is set whenever that turns."""
 
-    def __init__(self, settings: EdgeSettings, folder: Path, key: str, origin_token: str, parent_url: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        folder: Path,
+        key: str,
+        origin_token: str,
+        parent_url: str,
+        clock: Clock,
+        reactive_bytes_max: int = REACTIVE_BYTES_MIN,
+    ) -> None:
+        """``key``: policy.capability.edge_key of generation 0. ``reactive_bytes_max``: the reactive partition (settings.partitions)."""
         self.settings = settings
         self.folder = folder.resolve()
-        self._full = self.folder / "run" / "full"
+        self.signals = Signals(self.folder / "run")
         self.healthy = False
         self.changed = asyncio.Event()
         self.restarts = 0
-        self._key = key
-        self._token = origin_token
-        self._parent = replace(
+        self.fill_token = capability.fill_token(key)
+        self._key_file = KeyFile(self.folder / "conf" / "keys.json", key)
+        self.keys = self._key_file.load()
+        self.load = NORMAL
+        self._reactive_bytes = reactive_bytes_max
+        self._origin = replace(
             read_parent(parent_url, settings.parent_ca),
+            token=origin_token,
             name=settings.parent_name,
             certificate=settings.parent_certificate,
             key=settings.parent_key,
         )
+        self._tiers: tuple[nginx.Parent, ...] = ()
+        self._changing = asyncio.Lock()
         self._clock = clock
         self._worker: Worker | None = None
+        self._window: Window | None = None
         self._misses = 0
         self._sick_since_s: float | None = None
         for each in (str(self.folder), *_files(settings)):
@@ -124,24 +157,89 @@ class Server:
             if now_s - refreshed_s > REFRESH_S:
                 refreshed_s = now_s
                 await self._refresh_quietly()
+            self.signals.narrow = self._window is None or narrow(self._window)
             await self._clock.sleep(self.settings.health_s if answered else 0.05)
 
     async def refresh(self) -> None:
         """Write the configuration anew where it has changed (a parent's address, a certificate) and have nginx take it."""
-        if await asyncio.to_thread(self._write, await self._text()):
+        async with self._changing:
+            if not await asyncio.to_thread(self._write, await self._text()):
+                return
+            if not self.nginx.running():
+                return  # whoever starts it takes the new one
+            self.signals.close_connections(True)
+            await self._clock.sleep(CLOSING_S)
+            before = set(await asyncio.to_thread(self.nginx.workers))
             self.nginx.reload()
+            await self._exchanged(before)
+            self.signals.close_connections(False)
             _log.info("nginx takes a changed configuration", pid=self.nginx.pid)
+
+    async def set_keys(self, keys: EdgeKeys) -> None:
+        """Take paths under these MAC keys, and no others. Returns when nginx does; no request is dropped on the way.
+
+        Raises BadFolder or NginxRefused, and the keys are as they were.
+        """
+        before = self.keys
+        if keys == before:
+            return
+        try:
+            await asyncio.to_thread(self._key_file.save, keys)
+            self.keys = keys
+            await self.refresh()
+        except OSError as error:
+            raise BadFolder(f"{self.folder}: {error.strerror}", hint="free or add space; see that the edge may write there") from error
+        except NearcastError:
+            self.keys = before
+            await asyncio.to_thread(self._key_file.save, before)
+            raise
+        _log.info("MAC key rotated", generation=keys.current.generation)
+
+    async def set_parents(self, parents: tuple[FillSource, ...]) -> None:
+        """Ask these for what is absent, best first, and then the origin of the edge's own settings, which need not be among them."""
+        tiers = []
+        for each in parents:
+            if not each.url:
+                break
+            try:
+                found = read_parent(each.url, self.settings.parent_ca)
+            except BadParent as error:
+                _log.warning("a parent cannot be asked", parent=each.id, error=error.message, code=error.code)
+                continue
+            tiers.append(replace(found, id=each.id, token=each.token, door="held" if each.held_only else "titles"))
+        if tuple(tiers[:TIERS_MAX]) != self._tiers:
+            self._tiers = tuple(tiers[:TIERS_MAX])
+            if self.nginx.running():
+                await self.refresh()
+
+    def set_load(self, load: LoadState) -> None:
+        """Have nginx tell players of this load, and refuse as it says, from the next request on."""
+        self.load = load
+        self.signals.tell(load)
+
+    async def connections(self) -> int | None:
+        """Connections that are open to nginx now, idle ones too; None where it does not tell."""
+        return await connections_of(self.folder / "run")
+
+    @property
+    def admitted(self) -> Path:
+        """The folder whose files name slices that nginx is to keep on the disk (reactive.py)."""
+        return self._opened().admitted
+
+    @property
+    def landing(self) -> Path:
+        """Where slices are before any was admitted."""
+        return self._opened().landing
 
     @property
     def passing_through(self) -> bool:
-        return self._full.exists()
+        return self.signals.full
 
     def pass_through(self, full: bool) -> None:
         """While the disk is ``full``, nginx passes on what it fetches without keeping it (a write that fails would end the answer)."""
-        if full != self.passing_through:
+        if full != self.signals.full:
             _log.warning("the disk is full: misses are passed through" if full else "misses are kept again", folder=str(self.folder))
-            with contextlib.suppress(OSError):  # no room even for a name: nothing more can be done
-                self._full.touch() if full else self._full.unlink(missing_ok=True)
+            self.signals.full = full
 
     async def stop(self) -> None:
         """End nginx: running answers get ``stop_grace_s``. Nothing of it is left afterwards."""
@@ -151,6 +249,9 @@ class Server:
             await self._clock.sleep(0.02)
         await asyncio.to_thread(self.nginx.kill)
         self._turn(False)
+        if self._window is not None:
+            await asyncio.to_thread(close_window, self._window)
+            self._window = None
         await self._client.aclose()
 
     async def leave(self) -> None:
@@ -162,6 +263,7 @@ class Server:
         await self._end_orphans()
         for host in self.settings.listen:
             ports.check_free(host, self.settings.port)
+        await asyncio.to_thread(self.signals.clear_sockets)
         await asyncio.to_thread(self._write, await self._text())
         self.nginx.start()
 
@@ -187,15 +289,40 @@ class Server:
         while any(alive(pid) for pid in found):
             await self._clock.sleep(0.01)
 
+    async def _exchanged(self, before: set[int]) -> None:
+        """Wait until none of the workers of ``before`` takes connections any more."""
+        deadline_s = self._clock.monotonic_s() + EXCHANGE_S
+        while self._clock.monotonic_s() < deadline_s:
+            now = set(await asyncio.to_thread(self.nginx.workers))
+            if now and not now & before:
+                return
+            await self._clock.sleep(0.05)
+        _log.warning("nginx still runs old workers", pid=self.nginx.pid)
+
     async def _text(self) -> str:
-        parent = replace(self._parent, addresses=await resolve(self._parent.host, self._parent.port))
-        if not parent.addresses:
-            _log.warning("the parent's name cannot be resolved; absent files get 502", host=parent.host)
+        origin, *tiers = [replace(each, addresses=await resolve(each.host, each.port)) for each in (self._origin, *self._tiers)]
+        if not origin.addresses:
+            _log.warning("the origin's name cannot be resolved; absent files get 502", host=origin.host)
+        window = self._opened()
         wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
-        user = f"{self._worker.user} {self._worker.group}" if self._worker else ""
-        machine = nginx.Machine(build=self._build, worker_user=user, open_files_max=open_files_max(wanted))
-        text = nginx.configuration(self.settings, self.folder, self._key, self._token, parent, machine)
+        machine = nginx.Machine(
+            build=self._build,
+            worker_user=f"{self._worker.user} {self._worker.group}" if self._worker else "",
+            open_files_max=open_files_max(wanted),
+            landing=str(window.landing),
+            landing_bytes=window.size_bytes,
+            admitted=str(window.admitted),
+            processors=os.cpu_count() or 1,
+        )
+        secrets = nginx.Secrets(keys=self.keys, fill_token=self.fill_token)
+        content = nginx.Content(secrets=secrets, origin=origin, tiers=tuple(tiers), reactive_bytes=self._reactive_bytes)
+        text = nginx.configuration(self.settings, self.folder, content, machine)
         return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
+
+    def _opened(self) -> Window:
+        if self._window is None:
+            self._window = open_window(self.folder)
+        return self._window
 
     def _certificate_stamps(self) -> list[str]:
         """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
@@ -208,11 +335,13 @@ class Server:
                 each.mkdir(parents=True, exist_ok=True)
             for name in ("conf", "logs", "run"):
                 (self.folder / name).chmod(0o700)
+            window = self._opened()
+            self.signals.tell(self.load)
             self._worker = choose(self.folder, self.settings.user)
             if self._worker and self._worker.uid:
                 for each in (self.folder, self.folder / "placed"):
                     each.chmod(0o755)
-                hand_over(self._worker, kept=[self.folder / "cache"], passed=[self.folder / "logs", self.folder / "run"])
+                hand_over(self._worker, kept=[self.folder / "cache", window.landing], passed=[self.folder / "logs", self.folder / "run"])
             for name in ("access.log", "error.log"):  # before nginx makes them readable for everyone
                 (self.folder / "logs" / name).touch(mode=0o600)
         except OSError as error:

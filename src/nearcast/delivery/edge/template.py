@@ -1,4 +1,10 @@
-"""The text of an edge's nginx.conf; ``<<name>>`` is filled in by ``nginx.configuration``."""
+"""The text of an edge's nginx.conf; ``<<name>>`` is filled in by ``nginx.configuration``.
+
+How an absent file comes: a slice that was not admitted to the disk goes through the memory window (zone ``landing``), which fetches it once
+for all who ask within seconds; one that was admitted is kept by the zone ``slices``, which takes it from that window in turn. Whichever
+fetches asks ``parents``: an internal door for each parent, which knows its address, its certificate and its token. So one parent takes
+over from another within the same request, slice by slice.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +32,8 @@ http {
     text/vtt vtt;
     image/jpeg jpg;
   }
+  map_hash_bucket_size 256;
+  uninitialized_variable_warn off;
 
   client_body_temp_path "<<folder>>/cache/temporary/body";
   proxy_temp_path "<<folder>>/cache/temporary/proxy";
@@ -39,6 +47,7 @@ http {
   <<aio>>
   keepalive_timeout 75s;
   keepalive_requests 100000;
+  <<keepalive>>
   reset_timedout_connection on;
   send_timeout 60s;
   client_header_timeout 15s;
@@ -49,6 +58,14 @@ http {
   etag off;
   if_modified_since off;
   max_ranges 1;
+
+  map $generation $mac_key {
+    <<mac_keys>>
+  }
+  map $http_authorization $authorized {
+    "Bearer <<fill_token>>" "1";
+    default "";
+  }
 
   # A player may name its next request by an absolute address (CMCD `nor`), which carries the MAC: such data is not logged.
   map "$mac|$arg_CMCD" $cmcd_query {
@@ -63,6 +80,26 @@ http {
     "~sid(?:=|%3D)(?:\"|%22)(?<sid>[A-Za-z0-9_.-]{1,256})" $sid;
     default "";
   }
+
+  # What the agent has to tell: run/notice leads to a folder named `<number>,<refused>,<closing>,<figures>`.
+  map $notice $cmsd {
+    "" "";
+    "~,(?<figures>[a-z0-9=;]+)$" "\"<<appliance>>\";$figures";
+    default "";
+  }
+  map $notice $closing {
+    "~,last,[^,/]*$" "1";
+    default "";
+  }
+  split_clients $mac $sixteenth {
+    <<sixteenths>>
+    * "p";
+  }
+  map "$sixteenth|$notice" $refused {
+    "~^([a-p])\|.*,[a-p]*\1[a-p]*,[^,/]*,[^,/]*$" "1";
+    default "";
+  }
+
   # A range past the end turns a 200 into a 416 after the headers were added, and they would be added again. A 416 from the parent
   # comes but once. (Volatile: to be looked at anew each time.)
   map "$status $upstream_status" $again {
@@ -95,41 +132,99 @@ http {
     "" "<<appliance>>";
     default "";
   }
+  map $door $reach {
+    "" "public";
+    default "private";
+  }
   map "$again$status" $cache_control {
     volatile;
-    "~^(200|206|304|416)$" "public, max-age=31536000, immutable";
+    "~^(200|206|304|416)$" "$reach, max-age=31536000, immutable";
     "~^1" "";
     default "no-store";
   }
   # Names are content: the tag is the same on every edge, so that If-Range holds across a change of edge.
   map "$again$status" $content_tag {
     volatile;
-    "~^(200|206|304|416)$" "\"$root\"";
+    "~^(200|206|304|416)$" "\"$tag\"";
     default "";
   }
   # Only the slice that was asked for, of the file that was asked for, of known length, is kept.
-  map "$slice_range $upstream_http_content_range $root $upstream_http_etag" $wrong_slice {
-    "~^bytes=(\d+)-\d+ bytes \1-\d+/\d+ ([0-9a-f]{64}) \"\2\"$" "0";
+  map "$slice_range $upstream_http_content_range $tag $upstream_http_etag" $wrong_slice {
+    volatile;
+    "~^bytes=(\d+)-\d+ bytes \1-\d+/\d+ ([0-9a-f]{64}(?:\.blocks)?) \"\2\"$" "0";
+    default "1";
+  }
+  map "$http_range $upstream_http_content_range $tag $upstream_http_etag" $wrong_range {
+    "~^bytes=(\d+)-\d+ bytes \1-\d+/\d+ ([0-9a-f]{64}(?:\.blocks)?) \"\2\"$" "0";
     default "1";
   }
   map $upstream_http_content_length $unknown_length {
+    volatile;
     "" "1";
     default "0";
   }
+  # Appliances that a request came by, so that none asks itself.
+  map "$door|$http_nearcast_via" $went {
+    "~^titles\|(?<before>[a-z0-9,-]{1,500})$" "$before,<<appliance>>";
+    default "<<appliance>>";
+  }
+  map ",$http_nearcast_via," $looped {
+    "~,<<appliance>>," "1";
+    default "";
+  }
+  map $upstream_cache_status $fetched_from {
+    "HIT" "memory";
+    default $upstream_http_x_nearcast_parent;
+  }
 
-  log_format edge escape=json '{"at":$msec,"session":"$session","client":"$remote_addr","protocol":"$server_protocol",'
+  log_format edge escape=json '{"at":$msec,"door":"$door","session":"$session","client":"$remote_addr","protocol":"$server_protocol",'
     '"method":"$request_method","title":"$title","file":"$file","range":"$http_range","status":$status,"bytes":$body_bytes_sent,'
-    '"request_time_s":$request_time,"completion":"$request_completion","cache":"$upstream_cache_status",'
-    '"parent_status":"$upstream_status","parent_bytes":"$upstream_bytes_received","parent_time_s":"$upstream_response_time",'
-    '"cmcd":"$cmcd_query","cmcd_object":"$http_cmcd_object","cmcd_request":"$cmcd_request",'
-    '"cmcd_session":"$http_cmcd_session","cmcd_status":"$http_cmcd_status","user_agent":"$http_user_agent"}';
+    '"request_time_s":$request_time,"completion":"$request_completion","zone":"$zone","cache":"$upstream_cache_status",'
+    '"parent":"$upstream_http_x_nearcast_parent","parent_status":"$upstream_status","parent_bytes":"$upstream_bytes_received",'
+    '"parent_time_s":"$upstream_response_time","cmcd":"$cmcd_query","cmcd_object":"$http_cmcd_object",'
+    '"cmcd_request":"$cmcd_request","cmcd_session":"$http_cmcd_session","cmcd_status":"$http_cmcd_status",'
+    '"user_agent":"$http_user_agent"}';
   access_log "<<folder>>/logs/access.log" edge buffer=64k flush=500ms;
 
   # The agent keeps this at half of its largest size; nginx tidies up by itself only past that, and while the agent is dead.
   proxy_cache_path "<<folder>>/cache/slices" levels=1:2 keys_zone=slices:<<cache_zone_bytes>> max_size=<<cache_bytes>> min_free=<<reserve_bytes>>
     inactive=30d use_temp_path=off;
+  proxy_cache_path "<<landing>>" levels=1:2 keys_zone=landing:<<landing_zone_bytes>> max_size=<<landing_bytes>>
+    inactive=10s use_temp_path=off;
 
-  <<upstream>>
+  # A bound that holds with the agent dead, too: past it connections would be cut off without a word.
+  limit_conn_zone $server_name zone=crowd:64k;
+  limit_conn_status 503;
+  <<token_rate>>
+
+  proxy_http_version 1.1;
+  proxy_pass_request_headers off;
+  proxy_pass_request_body off;
+  proxy_send_timeout 10s;
+  proxy_buffer_size 16k;
+  proxy_buffers 16 32k;
+  proxy_busy_buffers_size 64k;
+  proxy_max_temp_file_size 0;
+  proxy_cache_valid 200 206 365d;
+  proxy_cache_lock on;
+  proxy_cache_lock_age 12s;
+  proxy_cache_lock_timeout 15s;
+  proxy_cache_revalidate off;
+  proxy_cache_use_stale off;
+  proxy_ignore_client_abort off;
+  proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering
+    X-Accel-Charset;
+  proxy_intercept_errors on;
+
+  upstream parents {
+    <<parents>>
+    keepalive 32;
+  }
+  upstream landing {
+    server unix:run/landing.sock max_fails=0;
+    keepalive 8;
+  }
+  <<upstreams>>
 
   server {
     <<listen>>
@@ -144,6 +239,7 @@ http {
     add_header X-Nearcast-Appliance $appliance always;
     add_header Cache-Control $cache_control always;
     add_header ETag $content_tag always;
+    add_header CMSD-Dynamic $cmsd always;
     add_header Last-Modified "";
 
     location = /healthz {
@@ -154,7 +250,7 @@ http {
     }
 
     # 128 bits in base64 leave four bits of the last letter unused, so only four letters may stand there: one MAC, one spelling.
-    location ~ "^/v1/(?<mac>[A-Za-z0-9_-]{21}[AQgw])/(?<expires>[1-9][0-9]{0,11})/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<root>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
+    location ~ "^/v1<<generations>>/(?<mac>[A-Za-z0-9_-]{21}[AQgw])/(?<expires>[1-9][0-9]{0,11})/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
       if ($request_method = OPTIONS) {
         add_header Access-Control-Allow-Origin "*";
         add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";
@@ -167,68 +263,104 @@ http {
         return 405;
       }
       secure_link $mac,$expires;
-      secure_link_md5 "<<key>> $expires $title <<key>>";
+      secure_link_md5 "$mac_key $expires $title $mac_key";
       if ($secure_link != "1") {
         return 403;
       }
-      if ($http_if_none_match = "\"$root\"") {
+      if ($http_if_none_match = "\"$tag\"") {
         return 304;
       }
+      if (-e "<<folder>>/run/notice") {
+        rewrite ^ /.notice last;
+      }
+      limit_conn crowd <<crowd>>;
       root "<<folder>>/placed";
-      try_files /$title/$file @parent;
+      try_files /$title/$file @miss;
     }
 
-    location @parent {
-      slice <<slice_bytes>>;
-      # The agent puts this file here while the disk is full: what cannot be kept is passed through.
-      set $zone slices;
-      if (-f "<<folder>>/run/full") {
-        set $zone off;
+    location = /.notice {
+      internal;
+      root "<<folder>>/run/notice";
+      set $notice $realpath_root;
+      if ($refused) {
+        add_header Access-Control-Allow-Origin "*" always;
+        add_header Access-Control-Expose-Headers "CMSD-Dynamic, Retry-After, X-Nearcast-Appliance" always;
+        add_header Timing-Allow-Origin "*" always;
+        add_header X-Nearcast-Appliance "<<appliance>>" always;
+        add_header Cache-Control "no-store" always;
+        add_header CMSD-Dynamic $cmsd always;
+        add_header Retry-After "<<retry_after_s>>" always;
+        return 503;
       }
-      <<parent>>
-      proxy_http_version 1.1;
-      proxy_pass_request_headers off;
-      proxy_pass_request_body off;
+      if ($closing) {
+        rewrite ^ /.last last;
+      }
+      rewrite ^ /.next last;
+    }
+
+    location = /.next {
+      internal;
+      limit_conn crowd <<crowd>>;
+      root "<<folder>>/placed";
+      try_files /$title/$file @miss;
+    }
+
+    # Before workers are exchanged: each connection ends with an answer, so that none is closed under a request.
+    location = /.last {
+      internal;
+      keepalive_timeout 0;
+      limit_conn crowd <<crowd>>;
+      root "<<folder>>/placed";
+      try_files /$title/$file @miss;
+    }
+
+    <<doors>>
+
+    location @miss {
+      slice <<slice_bytes>>;
+      set $zone landing;
+      set $from parents;
+      # The agent puts such a file for each slice that is worth the disk (admission.py).
+      if (-f "<<admitted>>/$title.$file.$slice_range") {
+        set $zone slices;
+        set $from landing;
+      }
+      # And these while the disk, or the memory, is full: what cannot be kept is passed through.
+      if (-f "<<folder>>/run/full") {
+        set $zone landing;
+        set $from parents;
+      }
+      if (-f "<<folder>>/run/narrow") {
+        set $zone off;
+        set $from parents;
+      }
+      proxy_pass http://$from/titles/$title/$file;
+      proxy_set_header Host $from;
       proxy_set_header Connection "";
       proxy_set_header Range $slice_range;
+      proxy_set_header Nearcast-Via $went;
       proxy_connect_timeout 2s;
-      proxy_send_timeout 10s;
-      proxy_read_timeout 6s;
-      proxy_next_upstream error timeout;
-      proxy_next_upstream_tries 2;
-      proxy_next_upstream_timeout 5s;
-      proxy_buffer_size 16k;
-      proxy_buffers 16 32k;
-      proxy_busy_buffers_size 64k;
-      proxy_max_temp_file_size 0;
+      proxy_read_timeout 16s;
+      proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429;
 
       proxy_cache $zone;
       proxy_cache_key "$title/$file/$slice_range";
-      proxy_cache_valid 200 206 365d;
       proxy_no_cache $wrong_slice $unknown_length;
-      proxy_cache_lock on;
-      proxy_cache_lock_age 10s;
-      proxy_cache_lock_timeout 15s;
-      proxy_cache_revalidate off;
-      proxy_cache_use_stale off;
-      proxy_ignore_client_abort off;
-      proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering
-        X-Accel-Charset;
       proxy_hide_header ETag;
       proxy_hide_header Last-Modified;
       proxy_hide_header Cache-Control;
       proxy_hide_header Server;
+      proxy_hide_header X-Nearcast-Parent;
 
       # Whatever else the parent says is between it and us: the player only needs to know that this edge cannot serve now.
-      proxy_intercept_errors on;
-      error_page 301 302 303 307 308 400 401 403 405 407 408 409 410 429 500 501 503 505 507 =502 @failed;
+      error_page 301 302 303 307 308 400 401 403 405 407 408 409 410 429 500 501 503 504 505 507 508 =502 @failed;
     }
 
     location @failed {
       return 502;
     }
-
-    location /v1/ {
+<<tokens>>
+    location /v1 {
       return 403;
     }
 
@@ -236,5 +368,116 @@ http {
       return 404;
     }
   }
+
+  # From here on doors inside this nginx alone: sockets in a folder that nobody else may enter.
+  server {
+    listen unix:run/landing.sock;
+    access_log off;
+    location ~ "^/titles/(?<title>[^/]+)/(?<file>(?<tag>[0-9a-f]{64}(?:\.blocks)?)[^/]*)$" {
+      proxy_pass http://parents;
+      proxy_set_header Host parents;
+      proxy_set_header Connection "";
+      proxy_set_header Range $http_range;
+      proxy_set_header Nearcast-Via $http_nearcast_via;
+      proxy_connect_timeout 2s;
+      proxy_read_timeout 8s;
+      proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429;
+      proxy_cache landing;
+      proxy_cache_key "$title/$file/$http_range";
+      proxy_no_cache $wrong_range $unknown_length;
+      proxy_hide_header X-Nearcast-Parent;
+      add_header X-Nearcast-Parent $fetched_from;
+    }
+  }
+
+  server {
+    listen unix:run/status.sock;
+    access_log off;
+    location = /status {
+      stub_status;
+    }
+    location / {
+      return 404;
+    }
+  }
+
+  <<hops>>
 }
 """  # noqa: E501  (nginx takes no line break inside a pattern)
+
+DOOR = r"""
+    location ~ "^/(?<door><<door>>)/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64}(?:\.blocks)?)(?:(?<!s)\.(?:mp4|m3u8|vtt|jpg)|(?<=s)))$" {
+      if ($authorized = "") {
+        add_header WWW-Authenticate "Bearer" always;
+        return 401;
+      }
+      if ($request_method !~ "^(GET|HEAD)$") {
+        return 405;
+      }
+      if ($looped) {
+        return 508;
+      }
+      root "<<folder>>/placed";
+      try_files /$title/$file <<absent>>;
+    }"""  # noqa: E501  (nginx takes no line break inside a pattern)
+"""For other appliances and the fill: ``titles`` fetches what is absent, ``held`` has only what is placed."""
+
+HOP = r"""
+  server {
+    listen unix:run/<<socket>>.sock;
+    access_log off;
+    location /titles/ {
+      <<pass>>
+      proxy_set_header Connection "";
+      proxy_set_header Range $http_range;
+      proxy_set_header Nearcast-Via $http_nearcast_via;
+      proxy_connect_timeout <<connect_s>>s;
+      proxy_read_timeout <<read_s>>s;
+      proxy_next_upstream error timeout;
+      proxy_next_upstream_tries 2;
+      proxy_next_upstream_timeout 5s;
+      add_header X-Nearcast-Parent "<<id>>";
+      error_page 300 301 302 303 304 307 308 400 401 403 405 406 407 408 409 410 411 412 413 414 415 421 426 428 429 431 451
+        500 501 502 503 504 505 507 508 =502 @failed;
+    }
+    location @failed {
+      return 502;
+    }
+  }"""
+"""One parent, as the rest of the configuration asks for it."""
+
+TOKENS = r"""
+    # A Common Access Token is verified once, by the agent, which answers with a path of the kind above.
+    location ~ "^/cat/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
+      if ($request_method = OPTIONS) {
+        add_header Access-Control-Allow-Origin "*";
+        add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";
+        add_header Access-Control-Allow-Headers "Range, If-Range, If-None-Match, Cache-Control, CTA-Common-Access-Token";
+        add_header Access-Control-Max-Age "86400";
+        return 204;
+      }
+      limit_req zone=tokens_of_one burst=40 nodelay;
+      limit_req zone=tokens_of_all burst=200 nodelay;
+      limit_req_status 429;
+      proxy_pass http://127.0.0.1:<<own_port>>$uri?CAT=$arg_CAT;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header CTA-Common-Access-Token $access_token;
+      proxy_connect_timeout 1s;
+      proxy_read_timeout 3s;
+      proxy_cache off;
+      proxy_intercept_errors off;
+      error_page 504 =502 @failed;
+    }
+"""
+
+TOKEN_RATE = r"""
+  map "$http_cta_common_access_token|$http_cookie" $access_token {
+    "~^(?<in_header>[^|]+)\|" $in_header;
+    "~^\|(?:.*;\s*)?CTA-Common-Access-Token=\"?(?<in_cookie>[^;\"]+)" $in_cookie;
+    default "";
+  }
+  limit_req_zone $binary_remote_addr zone=tokens_of_one:1m rate=20r/s;
+  limit_req_zone $server_name zone=tokens_of_all:64k rate=200r/s;"""

@@ -1,0 +1,81 @@
+"""Where an edge's nginx keeps slices for the seconds after they came: in memory, so that what is asked for but once writes no disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (ours is a folder in it that is looked at before it is used)
+MEMORY_BYTES_MIN = 512 << 20
+"""A smaller memory file system (a container's) could be full between two looks at it."""
+WINDOW_BYTES = (64 << 20, 1 << 30)
+_log = structlog.get_logger("edge")
+
+
+class Window(Struct, frozen=True):
+    """``landing`` is nginx's; files in ``admitted`` name slices that are to be kept on the disk. ``floor_bytes``: below it there is no room."""
+
+    base: Path
+    landing: Path
+    admitted: Path
+    size_bytes: int
+    floor_bytes: int
+
+
+def window_bytes(free_bytes: int) -> int:
+    """How much of a memory file system the window may take: a quarter of what is free, within bounds."""
+    return max(WINDOW_BYTES[0], min(WINDOW_BYTES[1], free_bytes // 4))
+
+
+def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
+    """The window of the edge in ``folder``: made, or found as an earlier agent left it. On the edge's disk where memory has no room."""
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    base = shared / f"nearcast-{os.geteuid()}-{digest}"
+    try:
+        found = os.statvfs(shared)
+        total_bytes, free_bytes = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        if total_bytes >= MEMORY_BYTES_MIN and _own(base):
+            return _made(base, window_bytes(free_bytes), min(total_bytes // 8, 1 << 30))
+    except OSError as error:
+        _log.info("there is no memory file system", path=str(shared), error=error.strerror)
+    base = folder / "cache" / "window"
+    base.mkdir(parents=True, exist_ok=True)
+    return _made(base, WINDOW_BYTES[0], 0)
+
+
+def close_window(window: Window) -> None:
+    """Leave nothing of it behind."""
+    shutil.rmtree(window.base, ignore_errors=True)
+
+
+def narrow(window: Window) -> bool:
+    """Is there too little memory left for nginx to let slices land in it?"""
+    try:
+        found = os.statvfs(window.landing)
+    except OSError:
+        return True
+    return found.f_bavail * found.f_frsize < window.floor_bytes
+
+
+def _own(base: Path) -> bool:
+    """Make the folder, or see that it is our own: anyone may make folders there, under any name."""
+    try:
+        base.mkdir(mode=0o711)
+    except FileExistsError:
+        found = base.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    base.chmod(0o711)
+    return True
+
+
+def _made(base: Path, size_bytes: int, floor_bytes: int) -> Window:
+    for name in ("landing", "admitted"):
+        (base / name).mkdir(exist_ok=True)
+    (base / "admitted").chmod(0o711)
+    return Window(base, base / "landing", base / "admitted", size_bytes, floor_bytes)
