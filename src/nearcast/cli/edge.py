@@ -10,6 +10,8 @@ import click
 
 from nearcast.base.errors import NotFound
 from nearcast.cli import reach, talk
+from nearcast.model.services import Discovery, OrderQuestion
+from nearcast.model.site import Order
 
 
 class UnknownAppliance(NotFound):
@@ -93,3 +95,24 @@ def join(token: str, port: int, listen: tuple[str, ...]) -> None:
     joined = joiner.join(home, token, joiner.Place(port=port, listen=listen))
     talk.say(f"{home.root} is now the edge {joined.id} at {joined.site}; `nearcast edge` runs it")
     talk.answer(joined.id)
+
+
+@command.command("drain")
+@click.argument("appliance", metavar="ID")
+@click.option("--undo", is_flag=True, help="Let it have new viewers again.")
+def drain(appliance: str, undo: bool) -> None:
+    """Send no new viewers to the edge ID; who watches goes on. To be undone with --undo, however long it takes."""
+    _order(OrderQuestion(appliance=appliance, draining=not undo))
+    talk.say(f"{appliance} takes new viewers again" if undo else f"{appliance} drains: no new viewers, and who watches goes on")
+
+
+@command.command("rotate-key")
+@click.argument("appliance", metavar="ID")
+def rotate_key(appliance: str) -> None:
+    """Give the edge ID a new key for the paths it serves. Films in course go on: the key before stays good beside it."""
+    order = _order(OrderQuestion(appliance=appliance, rotate_key=True))
+    talk.say(f"{appliance} goes over to its key of generation {order.key_generation}; rotate again to shut out paths under the one before")
+
+
+def _order(question: OrderQuestion) -> Order:
+    return reach.converse(lambda system: system.client(Discovery).order(question))

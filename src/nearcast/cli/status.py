@@ -15,7 +15,7 @@ from nearcast.base.processes import family, memory_bytes
 from nearcast.base.supervise import ProcessStatus
 from nearcast.base.units import bytes_text, duration_text
 from nearcast.cli import reach, talk
-from nearcast.model.services import Discovery, Nothing
+from nearcast.model.services import AppliancesQuestion, Discovery, Nothing
 from nearcast.model.site import Appliance, Instance
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _known() -> tuple[tuple[Appliance, ...], tuple[Instance, ...]]:
 
     async def ask(system: System) -> tuple[tuple[Appliance, ...], tuple[Instance, ...]]:
         discovery = system.client(Discovery, timeout_s=1.0)
-        return (await discovery.appliances(Nothing())).appliances, (await discovery.instances(Nothing())).instances
+        return (await discovery.appliances(AppliancesQuestion())).appliances, (await discovery.instances(Nothing())).instances
 
     try:
         return reach.converse(ask)

@@ -1,0 +1,57 @@
+"""``nearcast edges``: what each appliance sends, holds and fetches."""
+
+from __future__ import annotations
+
+import click
+
+from nearcast.base.units import bytes_text
+from nearcast.cli import reach, talk
+from nearcast.model.services import AppliancesQuestion, Discovery
+from nearcast.model.site import Appliance, ApplianceReport
+
+
+@click.command("edges")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """List the appliances: state, load against the limit, connections, hit ratio, holdings, disk and fill."""
+    found = reach.converse(lambda system: system.client(Discovery).appliances(AppliancesQuestion())).appliances
+    if as_json:
+        talk.answer_json(found)
+        return
+    if not found:
+        talk.say("no edge reports; `nearcast status` shows which were started")
+        return
+    head = ["edge", "site", "state", "sends>", "of limit>", "conns>", "hits>", "titles>", "held>", "disk>", "reactive>", "missing>"]
+    talk.table(head, [_row(each) for each in found])
+    for each in found:
+        if each.report.problem:
+            talk.say(f"{each.report.id}: {each.report.problem}")
+
+
+def hit_ratio(report: ApplianceReport) -> float | None:
+    """Share of the bytes sent that did not have to be fetched for it, since the agent started; None where nothing was sent."""
+    sent = report.placed_bytes_total + report.reactive_bytes_total + report.missed_bytes_total
+    return (sent - report.missed_bytes_total) / sent if sent else None
+
+
+def state_text(report: ApplianceReport) -> str:
+    """``up``, or what is to be known beside: ``up, full``."""
+    return report.state if report.load == "normal" else f"{report.state}, {report.load}"
+
+
+def _row(each: Appliance) -> list[str]:
+    report, hits = each.report, hit_ratio(each.report)
+    return [
+        report.id,
+        report.site,
+        state_text(report),
+        f"{report.sent_bps / 1e6:.1f} Mb/s",
+        f"{100 * report.sent_bps / report.limit_bps:.0f} %" if report.limit_bps else "-",
+        f"{report.connections}/{report.connections_max}",
+        "-" if hits is None else f"{100 * hits:.1f} %",
+        str(len(report.holdings)),
+        bytes_text(report.held_bytes),
+        f"{100 * report.held_bytes / report.capacity_bytes:.0f} %" if report.capacity_bytes else "-",
+        bytes_text(report.reactive_bytes),
+        bytes_text(report.missing_bytes) if report.missing_bytes else "-",
+    ]
