@@ -18,8 +18,8 @@ from nearcast.base.web import Application, Tls, WebServer, serve_asgi
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.origin import application
 from nearcast.delivery.settings import EdgeSettings
-from nearcast.model.rendition import BLOCK_BYTES, File
 from nearcast.model.fill import Assignment, FillItem
+from nearcast.model.rendition import BLOCK_BYTES, File
 from nearcast.model.services import (
     ApplianceList,
     DropQuestion,

@@ -75,7 +75,7 @@ class EdgeAgent:
         parent = source.HttpSource(self._client, parent_url, origin_token, settings.parent_name)
         self.transfers = Transfers(
             self._disk,
-            parent,
+            source.Opener(self._client, parent),
             parallel=settings.transfers_max,
             linger_s=settings.linger_s,
             clock=self._clock,
@@ -151,8 +151,8 @@ class EdgeAgent:
             address=self.settings.public_address,
             health_url=f"{self.settings.public_address}/healthz",
             state=self._state(),
-            holdings=self.transfers.holdings(),
-            held_bytes=self.transfers.held_bytes(),
+            holdings=self.transfers.stock.holdings,
+            held_bytes=self.transfers.stock.held_bytes,
             missing_bytes=self.transfers.missing_bytes(),
             disk_free_bytes=self._disk.free_bytes(),
             requests_total=counts.requests,
@@ -196,9 +196,9 @@ class EdgeAgent:
                 delay_s = min(RETRY_S[1], delay_s * 2)
                 continue
             delay_s, failed = RETRY_S[0], False
-            if answer.items is not None:
+            if answer.version != version:
                 version = answer.version
-                self.transfers.assign(answer.items)
+                self.transfers.assign(answer)
 
     async def _read_log(self) -> None:
         adopt_at_s = self._clock.monotonic_s()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nearcast.base.errors import NearcastError
 from nearcast.model.rendition import BLOCK_BYTES, File
@@ -39,11 +39,22 @@ def is_block(data: bytes, digest: bytes) -> bool:
     return hashlib.sha256(data).digest() == digest
 
 
-def verified_blocks(digests: tuple[bytes, ...], size_bytes: int, read: Callable[[int, int], bytes]) -> int:
-    """How many blocks from the start on are whole and right; ``read(start, end)`` gives what is there of them."""
+def missing_blocks(digests: tuple[bytes, ...], size_bytes: int, read: Callable[[int, int], bytes]) -> tuple[int, ...]:
+    """The blocks that are not there whole and right; ``read(start, end)`` gives what is there of them."""
+    found = []
     for index, digest in enumerate(digests):
         start, end = block_span(index, size_bytes)
         data = read(start, end)
         if len(data) != end - start or not is_block(data, digest):
-            return index
-    return len(digests)
+            found.append(index)
+    return tuple(found)
+
+
+def first_run(missing: Sequence[int]) -> range:
+    """The first of the missing blocks and those that follow it without a gap: what one request fetches."""
+    end = missing[0]
+    for index in missing:
+        if index != end:
+            break
+        end += 1
+    return range(missing[0], end)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from nearcast.base.errors import NearcastError
-from nearcast.delivery.fill.blocks import read_digests, verified_blocks
+from nearcast.delivery.fill.blocks import missing_blocks, read_digests
 from nearcast.model.fill import FillItem
-from nearcast.model.rendition import BLOCK_BYTES, File
+from nearcast.model.rendition import File
 
 Held = dict[tuple[str, str], int]
 """Size in bytes by title id and file name."""
@@ -40,15 +41,40 @@ def mapped(error: OSError, path: Path) -> NearcastError:
     return DiskBroken(f"{path}: {os.strerror(error.errno or 0)}")
 
 
-class Disk:
-    """The folder of one appliance. All methods block; call them in a thread where they touch file contents."""
+class PartitionFull(DiskFull):
+    """More is assigned to an appliance than its placed partition takes."""
 
-    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+    code = "NC2043"
+    cure = "raise the edge's disk_bytes_max, or lower its reactive_share; the next placement goes by what it reports"
+
+
+class Disk:
+    """The folder of one appliance, of whose file system placed and unfinished files together take up to ``capacity_bytes`` (0: all).
+
+    All methods block; call them in a thread where they touch file contents.
+    """
+
+    def __init__(self, folder: Path, reserve_bytes: int = 0, capacity_bytes: int = 0) -> None:
         self.placed = folder / "placed"
         self.filling = folder / "filling"
+        self.capacity_bytes = capacity_bytes
         self._reserve_bytes = reserve_bytes
         for each in (self.placed, self.filling):
             each.mkdir(parents=True, exist_ok=True)
+
+    def check_room(self, item: FillItem, held_bytes: int, others: Sequence[FillItem] = ()) -> None:
+        """Is there room for all of ``item`` beside the ``held_bytes`` that are placed, and ``others`` that are on their way?
+
+        Raises PartitionFull or DiskFull.
+        """
+        parts = {each.name: each.stat().st_size for each in os.scandir(self.filling)}
+        here_bytes, size_bytes = parts.pop(self.part(item).name, 0), item.file.size_bytes
+        coming_bytes = sum(each.file.size_bytes - parts.pop(self.part(each).name, 0) for each in others)
+        taken_bytes = held_bytes + sum(each.file.size_bytes for each in others) + sum(parts.values())
+        if self.capacity_bytes and taken_bytes + size_bytes > self.capacity_bytes:
+            raise PartitionFull(f"{item.file.name} of {item.title_id} ({size_bytes} bytes) is more than the placed partition takes")
+        if size_bytes - here_bytes + max(0, coming_bytes) > self.free_bytes():
+            raise DiskFull(f"no space left for {item.file.name} of {item.title_id} ({size_bytes} bytes)")
 
     def free_bytes(self) -> int:
         """Space that may be used: what the file system gives to us, less the reserve."""
@@ -93,21 +119,19 @@ class Disk:
             fresh.unlink(missing_ok=True)
             raise mapped(error, path) from error
 
-    def verified(self, item: FillItem, digests: tuple[bytes, ...]) -> int:
-        """How many blocks of the unfinished file can be kept; the rest is cut off."""
+    def missing(self, item: FillItem, digests: tuple[bytes, ...]) -> tuple[int, ...]:
+        """Which blocks of the unfinished file are still to be fetched, after what is there was read and verified."""
         path = self.part(item)
         try:
-            with path.open("r+b") as part:
+            with path.open("rb") as part:
 
                 def read(start: int, end: int) -> bytes:
                     part.seek(start)
                     return part.read(end - start)
 
-                count = verified_blocks(digests, item.file.size_bytes, read)
-                part.truncate(min(item.file.size_bytes, count * BLOCK_BYTES))
-                return count
+                return missing_blocks(digests, item.file.size_bytes, read)
         except FileNotFoundError:
-            return 0
+            return tuple(range(len(digests)))
         except OSError as error:
             raise mapped(error, path) from error
 
@@ -136,6 +160,16 @@ class Disk:
                 os.fsync(whole.fileno())
             part.replace(path)
             _sync_folder(path.parent)
+        except OSError as error:
+            raise mapped(error, path) from error
+
+    def unplace(self, item: FillItem) -> None:
+        """Take a placed file out of what is served, and keep it as an unfinished one, so that what is right of it need not come again."""
+        path = self.placed / item.title_id / item.file.name
+        try:
+            path.replace(self.part(item))
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise mapped(error, path) from error
 

@@ -1,18 +1,21 @@
-"""Where an appliance copies files from: its parent, over HTTP byte ranges. Foreign errors of httpx end here."""
+"""Where an appliance copies files from: peers, the tier above, the origin, all by HTTP byte ranges. Foreign errors of httpx end here."""
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
+from nearcast.base import ports
 from nearcast.base.errors import BadInput, NearcastError, Unavailable
+from nearcast.model.fill import FillSource
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -45,26 +48,58 @@ class OtherLength(SourceWrong):
     cure = "the origin's copy is damaged: publish the title again (`nearcast ingest`)"
 
 
+class NotYet(SourceLacks):
+    """A peer or the tier above does not hold a file that it is to hold as well; it may come to have it."""
+
+    code = "NC2044"
+    cure = "the fill asks again by itself, and further away after peer_wait_s and tier_wait_s of [fill]"
+
+
+class SourceSlow(SourceDown):
+    """The source of a fill gives next to nothing."""
+
+    code = "NC2046"
+    cure = "see the load of the appliance that is named (`nearcast edges`) and the link to it; the fill goes on from another"
+
+
+class CorruptSource(NearcastError):
+    """A block of a file stays wrong at its source however often it is fetched."""
+
+    code = "NC2015"
+    status = 502
+    cure = "the source's copy is damaged: an edge heals by itself; at the origin, publish the title again (`nearcast ingest`)"
+
+
+class UnsafeSource(BadInput):
+    """A source of a fill would be told its secret in the clear."""
+
+    code = "NC2045"
+    cure = "give the appliance that is named a certificate (tls_certificate, or `nearcast up --public`), so that its address is https"
+
+
 class Source(Protocol):
     """Gives bytes of published files."""
 
-    def read(self, title_id: str, name: str, start: int, size_bytes: int) -> AsyncIterator[bytes]:
-        """Bytes from ``start`` to the end of a file of ``size_bytes``, in chunks. Raises SourceDown or SourceWrong."""
+    def read(self, title_id: str, name: str, start: int, size_bytes: int, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Bytes from ``start`` up to ``end`` (None: all that follow) of a file of ``size_bytes``, in chunks. Raises SourceDown or
+        SourceWrong."""
         ...
 
 
 class HttpSource:
-    """A parent at ``url``: this system's origin, or what speaks like it. ``name``: the one in its certificate, if not the host's."""
+    """What speaks like this system's origin at ``url``. ``name``: the one in its certificate, if not the host's. ``held_only``: of an
+    appliance, what is placed there."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, token: str, name: str = "") -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, token: str, name: str = "", *, held_only: bool = False) -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._token = token
+        self._door, self._lacks = ("held", NotYet) if held_only else ("titles", SourceLacks)
         self._extensions = {"sni_hostname": name} if name else {}
 
-    async def read(self, title_id: str, name: str, start: int, size_bytes: int) -> AsyncIterator[bytes]:
-        left = size_bytes - start
-        async with self._open(f"/titles/{title_id}/{name}", start, size_bytes) as response:
+    async def read(self, title_id: str, name: str, start: int, size_bytes: int, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        left = (size_bytes if end is None else end) - start
+        async with self._open(f"/{self._door}/{title_id}/{name}", start, size_bytes, end) as response:
             async for chunk in response.aiter_raw(CHUNK_BYTES):
                 left -= len(chunk)
                 if left < 0:
@@ -74,30 +109,49 @@ class HttpSource:
             raise SourceDown(f"{self._url} broke off in {name}")
 
     @asynccontextmanager
-    async def _open(self, path: str, start: int, size_bytes: int) -> AsyncIterator[httpx.Response]:
+    async def _open(self, path: str, start: int, size_bytes: int, end: int | None) -> AsyncIterator[httpx.Response]:
         headers = {"authorization": f"Bearer {self._token}", "accept-encoding": "identity"}
-        if start:
-            headers["range"] = f"bytes={start}-"
+        ranged = start > 0 or (end is not None and end < size_bytes)
+        if ranged:
+            headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
         try:
             async with self._client.stream("GET", self._url + path, headers=headers, extensions=self._extensions) as response:
-                self._judge(response, path, start, size_bytes)
+                self._judge(response, path, size_bytes, (start, (end or size_bytes) - 1) if ranged else None)
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:  # TLS 1.3 refuses our certificate only on reading
             raise SourceDown(f"{self._url} does not answer ({type(error).__name__})") from error
 
-    def _judge(self, response: httpx.Response, path: str, start: int, size_bytes: int) -> None:
+    def _judge(self, response: httpx.Response, path: str, size_bytes: int, span: tuple[int, int] | None) -> None:
+        """``span``: first and last byte that were asked for; None: all."""
         status = response.status_code
         if status in (502, 503, 504, 429):
             raise SourceDown(f"{self._url} answers {status}")
-        if status != (206 if start else 200):
-            raise (SourceLacks if status == 404 else SourceWrong)(f"{self._url} answers {status} to {path}")
-        if start:
+        if status != (206 if span else 200):
+            raise (self._lacks if status == 404 else SourceWrong)(f"{self._url} answers {status} to {path}")
+        if span:
             match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-            right = match is not None and (int(match[1]), int(match[3])) == (start, size_bytes)
+            right = match is not None and (int(match[1]), int(match[2]), int(match[3])) == (*span, size_bytes)
         else:
             right = response.headers.get("content-length") == str(size_bytes)
         if not right:
             raise OtherLength(f"{self._url} has another length for {path} than was published")
+
+
+class Opener:
+    """Opens the sources that an assignment names. ``origin`` is the one of the edge's own configuration."""
+
+    def __init__(self, client: httpx.AsyncClient, origin: Source) -> None:
+        self._client = client
+        self._origin = origin
+
+    def __call__(self, source: FillSource) -> Source:
+        """Raises UnsafeSource."""
+        if not source.url:
+            return self._origin
+        parts = urlsplit(source.url)
+        if parts.scheme != "https" and not ports.on_loopback(parts.hostname or ""):
+            raise UnsafeSource(f"{source.id} at {source.url} would be told its secret in the clear")
+        return HttpSource(self._client, source.url, source.token, held_only=source.held_only)
 
 
 class BadSourceCertificate(BadInput):

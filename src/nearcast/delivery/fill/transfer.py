@@ -1,145 +1,116 @@
-"""Copies what an appliance is to hold from its source, and removes what it is no longer to hold.
+"""Keeps an appliance's disk as assigned: what is copied now (fill/copying), and what is removed because it is no longer to be held.
 
-Each block of 1 MiB is verified before it is written. Killed at any point, a transfer goes on after the last whole block. A block
-that is wrong is fetched again; when it stays wrong the file is left out and tried later. A full disk pauses everything.
+All transfers together keep to one pace, and outside the window only urgent files come. A full disk pauses everything.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import structlog
-from msgspec import Struct
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
-from nearcast.delivery.fill.blocks import DIGEST_BYTES, block_count, block_span, is_block, read_digests
-from nearcast.delivery.fill.disk import Disk, DiskFull, Held, is_held
-from nearcast.delivery.fill.source import Source, SourceDown
-from nearcast.model.fill import FillItem
-from nearcast.model.rendition import BLOCK_BYTES
+from nearcast.delivery.fill.copying import Copier, Ended, Running
+from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull
+from nearcast.delivery.fill.rate import Limiter
+from nearcast.delivery.fill.source import Source
+from nearcast.delivery.fill.sources import NEVER, Book
+from nearcast.delivery.fill.stock import Name, Stock, name_of
+from nearcast.model.fill import Assignment, FillItem, FillSource
 
-BLOCK_TRIES = 3
 DISK_RETRY_S = 3.0
-WRONG_RETRY_S = 20.0
-SOURCE_RETRY_S = (0.5, 8.0)
+IDLE_S = 60.0
+REPAIR_GENERATION = 0
+"""Under which bytes are counted that replace damaged ones: no placement asked for them."""
 _log = structlog.get_logger("transfer")
 
-
-class CorruptSource(NearcastError):
-    """A block of a file stays wrong at its source however often it is fetched."""
-
-    code = "NC2015"
-    status = 502
-    cure = "the origin's copy is damaged: publish the title again (`nearcast ingest`)"
+Fetched = Callable[[int, FillItem, FillSource, int], None]
+"""Told of each verified block: the generation that asked for it, its file, who gave it, its size in bytes."""
 
 
-class Difference(Struct, frozen=True):
-    """``fetch`` in the order of the assignment; ``remove`` by title and name."""
-
-    fetch: tuple[FillItem, ...]
-    remove: tuple[tuple[str, str], ...]
-
-
-def difference(assigned: Iterable[FillItem], held: Held) -> Difference:
-    """What is to be done so that exactly the assigned files are held."""
-    wanted = {(each.title_id, each.file.name): each for each in assigned}
-    fetch = tuple(each for each in wanted.values() if not is_held(held, each.title_id, each.file))
-    return Difference(fetch, tuple(sorted(key for key in held if key not in wanted)))
-
-
-async def fetch_file(item: FillItem, disk: Disk, source: Source, progress: dict[str, int]) -> None:
-    """Bring one file in. ``progress`` shows verified bytes by the name of the part. Raises what ``Source`` and ``Disk`` raise,
-    CorruptBlocks, or CorruptSource."""
-    name = disk.part(item).name
-    digests = await asyncio.to_thread(disk.load_digests, item)
-    if digests is None:
-        raw = await _read_blocks(item, source)
-        digests = read_digests(raw, item.file)
-        await asyncio.to_thread(disk.save_digests, item, raw)
-    done = await asyncio.to_thread(disk.verified, item, digests)
-    progress[name] = min(item.file.size_bytes, done * BLOCK_BYTES)
-    tries = 0
-    while done < len(digests):
-        before = done
-        done = await _fetch_blocks(item, digests, done, disk, source, progress)
-        if done < len(digests):
-            tries = 1 if done > before else tries + 1
-            if tries >= BLOCK_TRIES:
-                raise CorruptSource(f"block {done} of {item.file.name} of {item.title_id} is wrong at its source")
-    await asyncio.to_thread(disk.place, item)
-
-
-async def _read_blocks(item: FillItem, source: Source) -> bytes:
-    size_bytes = DIGEST_BYTES * block_count(item.file.size_bytes)
-    if not size_bytes:
-        return b""
-    return b"".join([chunk async for chunk in source.read(item.title_id, item.file.blocks_name, 0, size_bytes)])
-
-
-async def _fetch_blocks(
-    item: FillItem, digests: tuple[bytes, ...], index: int, disk: Disk, source: Source, progress: dict[str, int]
-) -> int:
-    """Fetch from block ``index`` on; returns the index of the first block that was wrong, or the number of blocks."""
-    size_bytes, buffer = item.file.size_bytes, bytearray()
-    start, end = block_span(index, size_bytes)
-    async for chunk in source.read(item.title_id, item.file.name, start, size_bytes):
-        buffer += chunk
-        while len(buffer) >= end - start and index < len(digests):
-            data = bytes(buffer[: end - start])
-            del buffer[: end - start]
-            if not await asyncio.to_thread(_keep, disk, item, start, data, digests[index]):
-                return index
-            index += 1
-            progress[disk.part(item).name] = end
-            start, end = block_span(index, size_bytes)
-    return index
-
-
-def _keep(disk: Disk, item: FillItem, start: int, data: bytes, digest: bytes) -> bool:
-    if not is_block(data, digest):
-        return False
-    disk.write(item, start, data)
-    return True
+def is_window_open(assignment: Assignment, turns_at_s: float, now_s: float) -> bool:
+    """Files that are not urgent may be fetched: as was said, and the other way round once the time that was named has come."""
+    return assignment.window_open != (now_s >= turns_at_s)
 
 
 class Transfers:
-    """Keeps one appliance's disk as assigned. ``run`` works until it is cancelled; ``assign`` may be called at any time."""
+    """``run`` works until it is cancelled; ``assign`` and ``repair`` may be called at any time.
 
-    def __init__(self, disk: Disk, source: Source, *, parallel: int = 2, linger_s: float = 60.0, clock: Clock | None = None) -> None:
+    ``rate_max_bps`` bounds the pace whatever an assignment says (0: nothing does).
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        opener: Callable[[FillSource], Source],
+        *,
+        parallel: int = 2,
+        linger_s: float = 60.0,
+        rate_max_bps: float = 0.0,
+        clock: Clock | None = None,
+        fetched: Fetched | None = None,
+    ) -> None:
         self._disk = disk
-        self._source = source
         self._parallel = parallel
         self._linger_s = linger_s
+        self._rate_max_bps = rate_max_bps
         self._clock = clock or SystemClock()
-        self._held = disk.scan()
-        self._assigned: tuple[FillItem, ...] | None = None
-        self._running: dict[FillItem, asyncio.Task[None]] = {}
-        self._progress: dict[str, int] = {}
-        self._not_before: dict[FillItem, float] = {}
-        self._unassigned_at: dict[tuple[str, str], float] = {}
-        self._paused_until = 0.0
-        self._source_delay_s = SOURCE_RETRY_S[0]
+        self._fetched = fetched
+        self._limiter = Limiter(self._clock, rate_max_bps)
+        self._book = Book(self._clock)
+        self._copier = Copier(disk, opener, self._book, self._limiter, self._clock, self._wrote)
+        self._turns_at_s = NEVER
+        self._was_open = True
+        self._running: dict[Name, tuple[Running, asyncio.Task[None]]] = {}
+        self._repairs: set[Name] = set()
+        self._due_s: dict[Name, float] = {}
+        self._part_bytes: dict[Name, int] = {}
+        self._unassigned_at: dict[Name, float] = {}
+        self._paused_until_s = 0.0
+        self._problems: dict[Name, NearcastError] = {}
         self._changed = asyncio.Event()
-        self.fetched_bytes_total = 0
-        self._problems: dict[FillItem, NearcastError] = {}
+        self.assignment = Assignment(version=-1, items=None)
+        self.stock = Stock(disk.scan())
+        self.fetched_bytes_total = self.repaired_total = 0
 
-    def assign(self, items: tuple[FillItem, ...]) -> None:
-        self._assigned = items
-        self._not_before.clear()
+    # --- what others tell and ask -------------------------------------------------------------------------------------
+
+    def assign(self, assignment: Assignment) -> None:
+        """Act on this from now on. Where ``items`` is None, what is to be held stays as it was."""
+        self.assignment = assignment
+        self._turns_at_s = self._clock.monotonic_s() + assignment.window_turns_s
+        self._limiter.rate_bps = min((each for each in (assignment.rate_bps, self._rate_max_bps) if each), default=0.0)
+        self._book.take(assignment)
+        self._due_s.clear()
+        if assignment.items is not None:
+            self.stock.assign(assignment.items)
+            for known in (self._part_bytes, self._problems):
+                for name in [each for each in known if each not in self.stock.missing]:
+                    self._settle(name)
         self._changed.set()
+
+    def repair(self, name: Name) -> None:
+        """A held file is damaged or gone: nobody is served it any more, and what is wrong of it is fetched again, whatever the hour."""
+        if name in self.stock.held:
+            self.stock.gone(name)
+            if name in self.stock.missing:
+                self._repairs.add(name)
+            self._changed.set()
 
     @property
     def assigned(self) -> tuple[FillItem, ...]:
-        return self._assigned or ()
+        return self.stock.assigned or ()
 
-    def holdings(self) -> dict[str, int]:
-        """Bytes held by title."""
-        found: dict[str, int] = {}
-        for (title_id, _), size_bytes in self._held.items():
-            found[title_id] = found.get(title_id, 0) + size_bytes
-        return found
+    @property
+    def window_open(self) -> bool:
+        return is_window_open(self.assignment, self._turns_at_s, self._clock.monotonic_s())
+
+    @property
+    def rate_bps(self) -> float:
+        """The pace that it keeps to; 0: none."""
+        return self._limiter.rate_bps
 
     @property
     def problem(self) -> NearcastError | None:
@@ -147,99 +118,150 @@ class Transfers:
         return next(iter(self._problems.values()), None)
 
     @property
-    def running(self) -> int:
+    def running(self) -> tuple[Running, ...]:
         """Files that are being copied now."""
-        return len(self._running)
-
-    def held_bytes(self) -> int:
-        return sum(self._held.values())
+        return tuple(running for running, _ in self._running.values())
 
     def missing_bytes(self) -> int:
         """What is assigned and not here yet; a file counts until it is placed, if only with its last byte."""
-        missing = difference(self.assigned, self._held).fetch
-        return sum(max(1, each.file.size_bytes - self._progress.get(self._disk.part(each).name, 0)) for each in missing)
+        return max(self.stock.missing_bytes - sum(self._part_bytes.values()), len(self.stock.missing))
+
+    # --- the work -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         try:
             while True:
                 self._changed.clear()
-                delay_s = 60.0 if self._assigned is None else await self._step(difference(self._assigned, self._held))
+                delay_s = await self._step()
                 waiting = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait([waiting, *self._running.values()], timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+                tasks = [task for _, task in self._running.values()]
+                await asyncio.wait([waiting, *tasks], timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
                 self._reap()
         finally:
-            for task in self._running.values():
+            tasks = [task for _, task in self._running.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _step(self, todo: Difference) -> float:
+    async def _step(self) -> float:
         """Start and end what there is to start and end; returns the seconds until something may be due."""
-        now_s = self._clock.monotonic_s()
-        delay_s = self._remove(todo.remove, now_s)
-        wanted = set(todo.fetch)
-        for item, task in self._running.items():
-            if item not in wanted:
+        now_s, is_open = self._clock.monotonic_s(), self.window_open
+        if is_open and not self._was_open:
+            self._book.begin_anew()
+            self._due_s.clear()
+        self._was_open = is_open
+        for name, (running, task) in self._running.items():
+            if not self._may_fetch(name, is_open) or not self.stock.wants(running.item):
                 task.cancel()
-        if not self._running:
-            self._disk.discard_parts(keep={self._disk.part(each).name for each in wanted})
-        self._problems = {item: error for item, error in self._problems.items() if item in wanted}
-        for item in todo.fetch:
+        if not self._running and self.stock.assigned is not None:
+            self._disk.discard_parts(keep={self._disk.part(each).name for each in self.stock.missing.values()})
+        turns_s = self._turns_at_s - now_s if self._turns_at_s > now_s else IDLE_S
+        removal_s = self._remove(now_s)
+        return max(0.05, min(IDLE_S, turns_s, removal_s, self._start(now_s, is_open)))
+
+    def _may_fetch(self, name: Name, is_open: bool) -> bool:
+        item = self.stock.missing.get(name)
+        return item is not None and (is_open or item.urgent or name in self._repairs)
+
+    def _start(self, now_s: float, is_open: bool) -> float:
+        """Start what may be fetched, in order; returns the seconds until something else may."""
+        if now_s < self._paused_until_s:
+            return self._paused_until_s - now_s
+        due_s = NEVER
+        for name, item in self.stock.missing.items():
             if len(self._running) >= self._parallel:
                 break
-            due_s = max(self._paused_until, self._not_before.get(item, 0.0))
-            if due_s > now_s:
-                delay_s = min(delay_s, due_s - now_s)
-            elif item not in self._running:
-                self._running[item] = asyncio.create_task(self._fetch(item), name=f"fill {item.title_id}/{item.file.name[:8]}")
-        return max(0.05, delay_s)
+            if name in self._running or not self._may_fetch(name, is_open):
+                continue
+            if self._due_s.get(name, 0.0) <= now_s:
+                choice = self._book.choose(item)
+                if choice.source is not None:
+                    if not self._has_room(item, now_s):
+                        due_s = min(due_s, self._due_s[name])
+                        continue
+                    running = Running(item)
+                    task = asyncio.create_task(self._fetch(running), name=f"fill {item.title_id}/{item.file.name[:8]}")
+                    self._running[name] = running, task
+                    continue
+                self._due_s[name] = choice.due_s
+            due_s = min(due_s, self._due_s[name])
+        return due_s - now_s
 
-    def _remove(self, names: tuple[tuple[str, str], ...], now_s: float) -> float:
-        self._unassigned_at = {name: self._unassigned_at.get(name, now_s) for name in names}
-        delay_s = 60.0
+    def _has_room(self, item: FillItem, now_s: float) -> bool:
+        try:
+            self._disk.check_room(item, self.stock.held_bytes, [each.item for each in self.running])
+        except DiskFull as error:
+            self._due_s[name_of(item)] = now_s + DISK_RETRY_S
+            if not (isinstance(error, PartitionFull) and self.stock.surplus()):  # else there is room once that has gone
+                self._complain(item, error)
+            return False
+        return True
+
+    def _remove(self, now_s: float) -> float:
+        """Remove what was no longer assigned for long enough; returns the seconds until more is."""
+        self._unassigned_at = {name: self._unassigned_at.get(name, now_s) for name in self.stock.surplus()}
+        delay_s = IDLE_S
         for name, since_s in self._unassigned_at.items():
             if now_s - since_s < self._linger_s:
                 delay_s = min(delay_s, since_s + self._linger_s - now_s)
                 continue
             self._disk.remove(*name)
-            self._held.pop(name, None)
+            self.stock.gone(name)
             _log.info("no longer assigned, removed", title_id=name[0], file=name[1])
         return delay_s
 
-    async def _fetch(self, item: FillItem) -> None:
-        if item.file.size_bytes > self._disk.free_bytes() + self._progress.get(self._disk.part(item).name, 0):
-            raise DiskFull(f"no space left for {item.file.name} of {item.title_id} ({item.file.size_bytes} bytes)")
-        await fetch_file(item, self._disk, self._source, self._progress)
-        self._held[item.title_id, item.file.name] = item.file.size_bytes
-        self._progress.pop(self._disk.part(item).name, None)
-        self.fetched_bytes_total += item.file.size_bytes
+    async def _fetch(self, running: Running) -> None:
+        """Bring one file in, or as much of it as can be had now."""
+        item, name = running.item, name_of(running.item)
+        try:
+            ended = await self._copier.copy(running)
+            self._part_bytes[name] = running.done_bytes
+            if ended.whole:
+                await asyncio.to_thread(self._disk.place, item)
+                self._placed(item)
+            else:
+                self._wait(item, ended)
+        except (DiskFull, DiskBroken) as error:
+            self._paused_until_s = self._clock.monotonic_s() + DISK_RETRY_S
+            self._complain(item, error)
+
+    def _placed(self, item: FillItem) -> None:
+        name = name_of(item)
+        self.stock.placed(item)
+        self.repaired_total += name in self._repairs
+        self._repairs.discard(name)
+        self._settle(name)
+
+    def _wait(self, item: FillItem, ended: Ended) -> None:
+        self._due_s[name_of(item)] = ended.due_s
+        if ended.error is not None:
+            self._complain(item, ended.error)
+
+    def _wrote(self, running: Running, source: FillSource, size_bytes: int) -> None:
+        name = name_of(running.item)
+        self._part_bytes[name] = running.done_bytes
+        self._problems.pop(name, None)
+        self.fetched_bytes_total += size_bytes
+        if self._fetched is not None:
+            generation = REPAIR_GENERATION if name in self._repairs else self.assignment.generation
+            self._fetched(generation, running.item, source, size_bytes)
+
+    def _settle(self, name: Name) -> None:
+        """Nothing more is to be known of a file that is here, or no longer wanted."""
+        self._book.forget(name)
+        for known in (self._part_bytes, self._problems, self._due_s):
+            known.pop(name, None)
 
     def _reap(self) -> None:
-        now_s = self._clock.monotonic_s()
-        for item, task in list(self._running.items()):
-            if not task.done():
-                continue
-            del self._running[item]
-            if task.cancelled():
-                continue
-            error = task.exception()
-            if error is None:
-                self._problems.pop(item, None)
-                self._source_delay_s = SOURCE_RETRY_S[0]
-            elif isinstance(error, NearcastError):
-                self._postpone(item, error, now_s)
-            else:
-                raise error
+        for name, (_, task) in list(self._running.items()):
+            if task.done():
+                del self._running[name]
+                if not task.cancelled():
+                    task.result()
 
-    def _postpone(self, item: FillItem, error: NearcastError, now_s: float) -> None:
-        if isinstance(error, DiskFull):
-            self._paused_until = now_s + DISK_RETRY_S
-        elif isinstance(error, SourceDown):
-            self._paused_until = now_s + self._source_delay_s
-            self._source_delay_s = min(SOURCE_RETRY_S[1], self._source_delay_s * 2)
-        else:
-            self._not_before[item] = now_s + WRONG_RETRY_S
-        known = self._problems.get(item) or self.problem
+    def _complain(self, item: FillItem, error: NearcastError) -> None:
+        known = self._problems.get(name_of(item)) or self.problem
         if known is None or known.code != error.code:
             _log.warning("fill waits", title_id=item.title_id, file=item.file.name, error=error.message, code=error.code, hint=error.hint)
-        self._problems[item] = error
+        self._problems[name_of(item)] = error

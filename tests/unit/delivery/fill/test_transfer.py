@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.delivery.fill import source, transfer
-from nearcast.delivery.fill.blocks import CorruptBlocks, block_count, read_digests, verified_blocks
-from nearcast.delivery.fill.disk import Disk, DiskFull, mapped
-from nearcast.delivery.fill.source import HttpSource, SourceDown, SourceWrong
-from nearcast.delivery.fill.transfer import CorruptSource, Transfers, difference
-from nearcast.model.fill import FillItem
+from nearcast.delivery.fill import source, sources, transfer
+from nearcast.delivery.fill.blocks import CorruptBlocks, block_count, first_run, missing_blocks, read_digests
+from nearcast.delivery.fill.disk import Disk, DiskFull, PartitionFull, mapped
+from nearcast.delivery.fill.source import CorruptSource, HttpSource, Opener, SourceDown, SourceWrong
+from nearcast.delivery.fill.transfer import Transfers
+from nearcast.model.fill import Assignment, FillItem
 from nearcast.model.rendition import BLOCK_BYTES
 
-from ..making import TOKEN, Origin, describe, digests, film, item, publish, running_origin, until
+from ..making import TOKEN, Origin, describe, digests, film, publish, running_origin, until
 
 BIG = film(5 * BLOCK_BYTES + 4321)
 
@@ -32,15 +32,23 @@ BIG = film(5 * BLOCK_BYTES + 4321)
 
 
 @given(st.integers(0, 4 * BLOCK_BYTES), st.integers(0, 4 * BLOCK_BYTES))
-def test_verified_prefix(size_bytes: int, broken_at: int) -> None:
+def test_what_is_missing_of_a_damaged_file(size_bytes: int, broken_at: int) -> None:
     data = film(size_bytes)
     listed = read_digests(digests(data), describe(data))
-    assert verified_blocks(listed, size_bytes, lambda start, end: data[start:end]) == block_count(size_bytes)
+    count = block_count(size_bytes)
+    assert missing_blocks(listed, size_bytes, lambda start, end: data[start:end]) == ()
+    assert missing_blocks(listed, size_bytes, lambda start, end: b"") == tuple(range(count))
     if size_bytes:
         at = broken_at % size_bytes
         broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-        assert verified_blocks(listed, size_bytes, lambda start, end: broken[start:end]) == at // BLOCK_BYTES
-        assert verified_blocks(listed, size_bytes, lambda start, end: data[:at][start:end]) == at // BLOCK_BYTES
+        assert missing_blocks(listed, size_bytes, lambda start, end: broken[start:end]) == (at // BLOCK_BYTES,)
+        assert missing_blocks(listed, size_bytes, lambda start, end: data[:at][start:end]) == tuple(range(at // BLOCK_BYTES, count))
+
+
+def test_one_request_fetches_what_is_missing_in_a_row() -> None:
+    assert first_run((3,)) == range(3, 4)
+    assert first_run((0, 1, 2)) == range(3)
+    assert first_run((2, 3, 5, 6)) == range(2, 4)
 
 
 def test_damaged_digests_are_refused() -> None:
@@ -50,32 +58,30 @@ def test_damaged_digests_are_refused() -> None:
             read_digests(wrong, file)
 
 
-def test_difference() -> None:
-    one, two, three = (item(film(10, seed), title) for seed, title in ((1, "t_1"), (2, "t_1"), (3, "t_2")))
-    held = {("t_1", two.file.name): 10, ("t_1", one.file.name): 9, ("t_9", "old.mp4"): 5}
-    found = difference([three, one, two, three], held)
-    assert found.fetch == (three, one), "in order, once each; a file of another length is not held"
-    assert found.remove == (("t_9", "old.mp4"),)
-
-
 # --- against the real origin ---------------------------------------------------------------------------------------------
 
 
 class Bench:
     """Transfers over a folder, from the real origin."""
 
-    def __init__(self, origin: Origin, folder: Path) -> None:
+    def __init__(self, origin: Origin, folder: Path, disk: Disk | None = None) -> None:
         self.origin = origin
         self.client = source.client()
-        self.disk = Disk(folder)
-        self.transfers = Transfers(self.disk, HttpSource(self.client, origin.url, TOKEN), linger_s=0.0)
+        self.disk = disk or Disk(folder)
+        self.transfers = self.make()
         self.task: asyncio.Task[None] | None = None
+
+    def make(self) -> Transfers:
+        return Transfers(self.disk, Opener(self.client, HttpSource(self.client, self.origin.url, TOKEN)), linger_s=0.0)
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.transfers.run())
 
+    def assign(self, *items: FillItem) -> None:
+        self.transfers.assign(Assignment(version=1, items=items))
+
     async def done(self, *items: FillItem) -> None:
-        self.transfers.assign(items)
+        self.assign(*items)
         await until(lambda: self.transfers.missing_bytes() == 0)
 
     def placed(self, each: FillItem) -> Path:
@@ -109,31 +115,30 @@ async def test_files_come_whole_with_their_digests(tmp_path: Path) -> None:
         for each in items:
             assert bench.placed(each).stat().st_size == each.file.size_bytes
         assert list(bench.disk.filling.iterdir()) == []
-        assert bench.transfers.holdings()["t_film"] == len(BIG)
+        assert bench.transfers.stock.holdings["t_film"] == len(BIG)
         await until(lambda: bench.transfers.problem is None)
-        again = Transfers(bench.disk, HttpSource(bench.client, bench.origin.url, TOKEN))
-        assert again.held_bytes() == bench.transfers.held_bytes(), "a restart finds what is there"
+        assert bench.make().stock.held == bench.transfers.stock.held, "a restart finds what is there"
 
 
 async def test_what_is_no_longer_assigned_goes(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         one, two = await publish(bench.origin.store, film(10)), await publish(bench.origin.store, film(11), "t_two")
         await bench.done(one, two)
-        bench.transfers.assign((two,))
+        bench.assign(two)
         await until(lambda: not (bench.disk.placed / "t_film").exists())
         assert bench.placed(two).exists()
-        assert bench.transfers.holdings() == {"t_two": 11}
+        assert bench.transfers.stock.holdings == {"t_two": 11}
 
 
 async def test_a_flipped_byte_is_refused_and_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "WRONG_RETRY_S", 0.1)
+    monkeypatch.setattr(sources, "WRONG_S", 0.1)
     async with running_bench(tmp_path) as bench:
         good = await publish(bench.origin.store, BIG)
         path = f"titles/t_film/{good.file.name}"
         flipped = bytearray(BIG)
         flipped[3 * BLOCK_BYTES + 7] ^= 1
         await bench.origin.store.put_async(path, bytes(flipped))
-        bench.transfers.assign((good,))
+        bench.assign(good)
         await until(lambda: isinstance(bench.transfers.problem, CorruptSource))
         assert "block 3" in str(bench.transfers.problem)
         assert not bench.placed(good).exists()
@@ -149,8 +154,8 @@ async def test_a_flipped_byte_does_not_hold_up_others(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         bad, good = await publish(bench.origin.store, film(100)), await publish(bench.origin.store, film(200, 2), "t_good")
         await bench.origin.store.put_async(f"titles/t_film/{bad.file.name}", film(100, 3))
-        bench.transfers.assign((bad, good))
-        await until(lambda: bench.transfers.holdings() == {"t_good": 200})
+        bench.assign(bad, good)
+        await until(lambda: bench.transfers.stock.holdings == {"t_good": 200})
         await until(lambda: isinstance(bench.transfers.problem, CorruptSource))
 
 
@@ -158,16 +163,16 @@ async def test_damaged_digests_at_the_source(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         bad = await publish(bench.origin.store, film(100))
         await bench.origin.store.put_async(f"titles/t_film/{bad.file.blocks_name}", b"x" * 32)
-        bench.transfers.assign((bad,))
+        bench.assign(bad)
         await until(lambda: isinstance(bench.transfers.problem, CorruptBlocks))
-        assert bench.transfers.holdings() == {}
+        assert bench.transfers.stock.holdings == {}
 
 
 async def test_a_dead_source_is_waited_for(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         wanted = await publish(bench.origin.store, BIG)
         await bench.origin.stop()
-        bench.transfers.assign((wanted,))
+        bench.assign(wanted)
         await until(lambda: isinstance(bench.transfers.problem, SourceDown))
         assert bench.transfers.missing_bytes() == len(BIG)
         await bench.origin.start()
@@ -187,9 +192,9 @@ async def test_a_source_that_talks_nonsense(tmp_path: Path, answer: tuple[int, d
     async with running_bench(tmp_path) as bench:
         wanted = await publish(bench.origin.store, film(100))
         bench.origin.answer = answer
-        bench.transfers.assign((wanted,))
+        bench.assign(wanted)
         await until(lambda: isinstance(bench.transfers.problem, SourceWrong))
-        assert bench.transfers.holdings() == {}
+        assert bench.transfers.stock.holdings == {}
 
 
 async def test_a_full_disk_pauses_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +210,7 @@ async def test_a_full_disk_pauses_and_goes_on(tmp_path: Path, monkeypatch: pytes
             write(each, start, data)
 
         bench.disk.write = limited  # type: ignore[method-assign, assignment]  # a disk of 2 MiB
-        bench.transfers.assign((wanted,))
+        bench.assign(wanted)
         await until(lambda: isinstance(bench.transfers.problem, DiskFull))
         assert not bench.placed(wanted).exists()
         assert bench.transfers.missing_bytes() == len(BIG) - room
@@ -216,18 +221,29 @@ async def test_a_full_disk_pauses_and_goes_on(tmp_path: Path, monkeypatch: pytes
         assert ranges[-1] == f"bytes={2 * BLOCK_BYTES}-", "what was verified is kept"
 
 
+async def test_the_placed_partition_is_never_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DISK_RETRY_S", 0.05)
+    async with running_origin() as origin:
+        bench = Bench(origin, tmp_path, Disk(tmp_path, capacity_bytes=2500))
+        bench.start()
+        one, two, three = [await publish(origin.store, film(1000, seed), f"t_{seed}") for seed in (1, 2, 3)]
+        bench.assign(one, two, three)
+        await until(lambda: isinstance(bench.transfers.problem, PartitionFull))
+        await until(lambda: bench.transfers.stock.holdings == {"t_1": 1000, "t_2": 1000})
+        bench.assign(three, two)
+        await until(lambda: bench.transfers.stock.holdings == {"t_2": 1000, "t_3": 1000})
+        await until(lambda: bench.transfers.problem is None)
+        await bench.stop()
+
+
 async def test_too_little_room_is_seen_beforehand(tmp_path: Path) -> None:
     async with running_origin() as origin:
-        disk = Disk(tmp_path, reserve_bytes=1 << 60)
-        client = source.client()
-        transfers = Transfers(disk, HttpSource(client, origin.url, TOKEN))
-        running = asyncio.create_task(transfers.run())
-        transfers.assign((await publish(origin.store, film(10)),))
-        await until(lambda: isinstance(transfers.problem, DiskFull))
+        bench = Bench(origin, tmp_path, Disk(tmp_path, reserve_bytes=1 << 60))
+        bench.start()
+        bench.assign(await publish(origin.store, film(10)))
+        await until(lambda: isinstance(bench.transfers.problem, DiskFull))
         assert origin.requests == []
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await client.aclose()
+        await bench.stop()
 
 
 CHILD = """
@@ -237,13 +253,13 @@ import msgspec
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.fill.transfer import Transfers
-from nearcast.model.fill import FillItem
+from nearcast.model.fill import Assignment, FillItem
 
 async def main():
     folder, url, token, raw = sys.argv[1:]
     client = source.client()
-    transfers = Transfers(Disk(Path(folder)), source.HttpSource(client, url, token))
-    transfers.assign((msgspec.json.decode(raw, type=FillItem),))
+    transfers = Transfers(Disk(Path(folder)), source.Opener(client, source.HttpSource(client, url, token)))
+    transfers.assign(Assignment(version=1, items=(msgspec.json.decode(raw, type=FillItem),)))
     await transfers.run()
 
 asyncio.run(main())
@@ -290,11 +306,11 @@ async def test_no_more_than_two_at_once(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         items = [await publish(bench.origin.store, film(100, seed), f"t_{seed}") for seed in range(6)]
         bench.origin.delay_s = 0.05
-        bench.transfers.assign(tuple(items))
+        bench.assign(*items)
         most = 0
         deadline_s = time.monotonic() + 10
         while bench.transfers.missing_bytes() and time.monotonic() < deadline_s:
-            most = max(most, bench.transfers.running)
+            most = max(most, len(bench.transfers.running))
             await asyncio.sleep(0.005)
         assert most == 2
-        assert len(bench.transfers.holdings()) == 6
+        assert len(bench.transfers.stock.holdings) == 6

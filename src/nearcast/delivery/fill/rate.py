@@ -1,0 +1,34 @@
+"""One pace for everything that an appliance's fill fetches: a token bucket in its virtual-scheduling form (GCRA, ITU-T I.371).
+
+``paced`` is the whole decision; ``Limiter`` sleeps as it says. Whoever reads no faster than it may makes TCP slow the sender down.
+"""
+
+from __future__ import annotations
+
+from nearcast.base.clock import Clock
+
+BURST_S = 0.25
+"""So much time may be made up for at once, after a sleep that took too long or a source that faltered."""
+
+
+def paced(free_at_s: float, size_bytes: int, now_s: float, rate_bps: float) -> tuple[float, float]:
+    """Somebody took ``size_bytes`` when the next was due at ``free_at_s``: when the next is due then, and how long to wait for it."""
+    if not rate_bps:
+        return now_s, 0.0
+    due_s = max(free_at_s, now_s - BURST_S) + 8 * size_bytes / rate_bps
+    return due_s, max(0.0, due_s - now_s)
+
+
+class Limiter:
+    """Shared by all transfers of an appliance. ``rate_bps`` may be changed at any time; 0: no bound."""
+
+    def __init__(self, clock: Clock, rate_bps: float = 0.0) -> None:
+        self.rate_bps = rate_bps
+        self._clock = clock
+        self._free_at_s = 0.0
+
+    async def took(self, size_bytes: int) -> None:
+        """Return when more may be taken."""
+        self._free_at_s, wait_s = paced(self._free_at_s, size_bytes, self._clock.monotonic_s(), self.rate_bps)
+        if wait_s:
+            await self._clock.sleep(wait_s)
