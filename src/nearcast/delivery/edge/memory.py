@@ -19,7 +19,7 @@ _log = structlog.get_logger("edge")
 
 
 class Window(Struct, frozen=True):
-    """``landing`` is nginx's; files in ``admitted`` name slices that are to be kept on the disk. ``floor_bytes``: below it there is no room."""
+    """``landing`` is nginx's; files in ``admitted`` name slices that are to be kept on the disk. Below ``floor_bytes`` there is no room."""
 
     base: Path
     landing: Path
@@ -44,7 +44,7 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
             return _made(base, window_bytes(free_bytes), min(total_bytes // 8, 1 << 30))
     except OSError as error:
         _log.info("there is no memory file system", path=str(shared), error=error.strerror)
-    base = folder / "cache" / "window"
+    base = folder / "run" / "window"  # not below what belongs to the workers
     base.mkdir(parents=True, exist_ok=True)
     return _made(base, WINDOW_BYTES[0], 0)
 

@@ -19,7 +19,12 @@ class EdgeMetrics:
             "nearcast_edge_requests", "Answers of nginx by source of the bytes and status", [*label, "source", "status"], registry=registry
         )
         self._sent = Counter("nearcast_edge_sent_bytes", "Bytes sent to players", label, registry=registry)
-        self._parent = Counter("nearcast_edge_parent_bytes", "Bytes fetched from the parent on misses", label, registry=registry)
+        self._parent = Counter(
+            "nearcast_edge_parent_bytes", "Bytes fetched on misses, by who gave them", [*label, "parent"], registry=registry
+        )
+        self._doors = Counter("nearcast_edge_doors_bytes", "Bytes sent to other appliances", label, registry=registry)
+        self._refused = Counter("nearcast_edge_refused", "Requests that were refused for load", label, registry=registry)
+        self._written = Counter("nearcast_edge_reactive_written_bytes", "Bytes of misses written to the disk", label, registry=registry)
         self._fetched = Counter("nearcast_edge_filled_bytes", "Bytes copied by the fill", label, registry=registry)
         self._restarts = Counter("nearcast_edge_nginx_restarts", "Times that nginx was started anew", label, registry=registry)
         self._evicted = Counter("nearcast_edge_evicted_bytes", "Bytes that the reactive partition let go", label, registry=registry)
@@ -41,7 +46,11 @@ class EdgeMetrics:
         for (source, status), total in counts.by_outcome.items():
             self._grow("requests", self._requests, total, source, str(status))
         self._grow("sent", self._sent, counts.sent_bytes)
-        self._grow("parent", self._parent, counts.parent_bytes)
+        for parent, total in counts.parent_bytes_by.items():
+            self._grow("parent", self._parent, total, parent)
+        self._grow("doors", self._doors, counts.doors_bytes)
+        self._grow("refused", self._refused, counts.refused)
+        self._grow("written", self._written, reactive.written_bytes_total)
         self._grow("filled", self._fetched, fetched_bytes)
         self._grow("restarts", self._restarts, restarts)
         self._grow("evicted", self._evicted, reactive.removed_bytes_total)

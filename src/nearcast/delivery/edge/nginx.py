@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from nearcast.base import ports
 from nearcast.delivery.edge.keys import EdgeKeys
 from nearcast.delivery.edge.load import RETRY_AFTER_S, SHARES
-from nearcast.delivery.edge.template import DOOR, HOP, TEMPLATE, TOKEN_RATE, TOKENS
+from nearcast.delivery.edge.template import CAT, CAT_RATE, DOOR, HOP, TEMPLATE
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES
 
@@ -98,8 +98,8 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
     slices = 2 * content.reactive_bytes // BLOCK_BYTES
     values = {
         "doors": _door("titles", "@miss") + _door("held", "=404"),
-        "tokens": TOKENS if settings.cat_keys else "",
-        "token_rate": TOKEN_RATE if settings.cat_keys else "",
+        "cat": CAT if settings.cat_keys else "",
+        "cat_rate": CAT_RATE if settings.cat_keys else "",
         "user": f"user {machine.worker_user};" if machine.worker_user else "",
         "workers": str(settings.worker_processes) if settings.worker_processes else "auto",
         "open_files": str(connections * FILES_PER_CONNECTION + FILES_RESERVED),

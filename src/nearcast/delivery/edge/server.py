@@ -222,14 +222,11 @@ class Server:
         return await connections_of(self.folder / "run")
 
     @property
-    def admitted(self) -> Path:
-        """The folder whose files name slices that nginx is to keep on the disk (reactive.py)."""
-        return self._opened().admitted
-
-    @property
-    def landing(self) -> Path:
-        """Where slices are before any was admitted."""
-        return self._opened().landing
+    def window(self) -> Window:
+        """Where slices land, and where those are named that nginx is to keep on the disk (reactive.py)."""
+        if self._window is None:
+            self._window = open_window(self.folder)
+        return self._window
 
     @property
     def passing_through(self) -> bool:
@@ -303,7 +300,7 @@ class Server:
         origin, *tiers = [replace(each, addresses=await resolve(each.host, each.port)) for each in (self._origin, *self._tiers)]
         if not origin.addresses:
             _log.warning("the origin's name cannot be resolved; absent files get 502", host=origin.host)
-        window = self._opened()
+        window = self.window
         wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         machine = nginx.Machine(
             build=self._build,
@@ -319,11 +316,6 @@ class Server:
         text = nginx.configuration(self.settings, self.folder, content, machine)
         return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
 
-    def _opened(self) -> Window:
-        if self._window is None:
-            self._window = open_window(self.folder)
-        return self._window
-
     def _certificate_stamps(self) -> list[str]:
         """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
         paths = [Path(each) for each in _files(self.settings) if each]
@@ -335,7 +327,7 @@ class Server:
                 each.mkdir(parents=True, exist_ok=True)
             for name in ("conf", "logs", "run"):
                 (self.folder / name).chmod(0o700)
-            window = self._opened()
+            window = self.window
             self.signals.tell(self.load)
             self._worker = choose(self.folder, self.settings.user)
             if self._worker and self._worker.uid:

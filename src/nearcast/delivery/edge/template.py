@@ -195,7 +195,7 @@ http {
   # A bound that holds with the agent dead, too: past it connections would be cut off without a word.
   limit_conn_zone $server_name zone=crowd:64k;
   limit_conn_status 503;
-  <<token_rate>>
+  <<cat_rate>>
 
   proxy_http_version 1.1;
   proxy_pass_request_headers off;
@@ -359,7 +359,7 @@ http {
     location @failed {
       return 502;
     }
-<<tokens>>
+<<cat>>
     location /v1 {
       return 403;
     }
@@ -446,7 +446,7 @@ HOP = r"""
   }"""
 """One parent, as the rest of the configuration asks for it."""
 
-TOKENS = r"""
+CAT = r"""
     # A Common Access Token is verified once, by the agent, which answers with a path of the kind above.
     location ~ "^/cat/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
       if ($request_method = OPTIONS) {
@@ -473,7 +473,7 @@ TOKENS = r"""
     }
 """
 
-TOKEN_RATE = r"""
+CAT_RATE = r"""
   map "$http_cta_common_access_token|$http_cookie" $access_token {
     "~^(?<in_header>[^|]+)\|" $in_header;
     "~^\|(?:.*;\s*)?CTA-Common-Access-Token=\"?(?<in_cookie>[^;\"]+)" $in_cookie;

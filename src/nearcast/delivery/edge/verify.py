@@ -7,6 +7,7 @@ taken away. What cannot be verified now, because the parent is silent, is tried 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import struct
 from collections import OrderedDict
@@ -21,8 +22,8 @@ from nearcast.delivery.fill.source import OtherLength, Source, SourceDown, Sourc
 from nearcast.model.rendition import BLOCK_BYTES, File
 
 ROUND_S = 0.5
-SLICES_MAX = 16
-"""Verified in one round: hashing must leave the machine to its viewers."""
+SLICES_MAX = 64
+"""Verified in one round, a gigabit a second: hashing must leave the machine to its viewers."""
 FILES_MAX = 64
 """Files whose digests are remembered."""
 DIGESTS_TIMEOUT_S = 3.0
@@ -83,6 +84,8 @@ class Verifier:
             return "gone"
         title_id, file_name, _ = name.split("/")
         root, _, extension = file_name.partition(".")
+        if extension == "blocks":  # digests alone: their own digest is the name
+            return "right" if hashlib.sha256(found.body).hexdigest() == root else "wrong"
         file = File(root=root, extension=extension, size_bytes=found.size_bytes)
         try:
             async with asyncio.timeout(DIGESTS_TIMEOUT_S):
