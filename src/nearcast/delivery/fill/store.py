@@ -1,0 +1,162 @@
+"""Where placement generations and pins are kept: a SQLite file that several planners may share.
+
+A generation is committed by compare-and-set: it must be the one after the latest, so of two planners at once one loses, reads what the
+other committed, and plans anew from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from nearcast.base.errors import Unavailable
+from nearcast.model.fill import Pin, Placement
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+KEPT = 3
+"""Generations that are kept, for who wants to compare."""
+BUSY_S = 5.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS placements (generation INTEGER PRIMARY KEY, made_at REAL NOT NULL, holdings BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pins (title_id TEXT PRIMARY KEY, release_at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+class PlanStoreBroken(Unavailable):
+    """The file with the placement generations cannot be read or written."""
+
+    code = "NC2042"
+    cure = "see that the disk of the home folder has room and is healthy; what is placed stays placed"
+
+
+class PlacementStore(Protocol):
+    """``commit`` answers whether the generation was the next one, and is durable when it did."""
+
+    async def latest(self) -> Placement | None: ...
+    async def commit(self, placement: Placement) -> bool: ...
+    async def pins(self) -> tuple[Pin, ...]: ...
+    async def pin(self, pin: Pin) -> None: ...
+    async def unpin(self, title_id: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Packed(Struct, array_like=True):
+    """A placement with each name once. ``held``: appliance id → pairs of a title's index and the indices of its files."""
+
+    titles: list[str]
+    files: list[list[str]]
+    held: dict[str, list[tuple[int, list[int]]]]
+
+
+def pack(placement: Placement) -> bytes:
+    titles: dict[str, dict[str, int]] = {}
+    held: dict[str, list[tuple[int, list[int]]]] = {}
+    at: dict[str, int] = {}
+    for appliance, holdings in placement.holdings.items():
+        rows = held[appliance] = []
+        for title_id, names in holdings.items():
+            files = titles.setdefault(title_id, {})
+            rows.append((at.setdefault(title_id, len(at)), [files.setdefault(name, len(files)) for name in names]))
+    return zlib.compress(msgspec.msgpack.encode(Packed(list(titles), [list(each) for each in titles.values()], held)), 1)
+
+
+def unpack(generation: int, made_at: float, raw: bytes) -> Placement:
+    packed = msgspec.msgpack.decode(zlib.decompress(raw), type=Packed)
+    holdings = {
+        appliance: {packed.titles[title]: tuple(packed.files[title][file] for file in files) for title, files in rows}
+        for appliance, rows in packed.held.items()
+    }
+    return Placement(generation=generation, made_at=made_at, holdings=holdings)
+
+
+class SqlitePlacements:
+    """Fits PlacementStore. Raises PlanStoreBroken."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = asyncio.Lock()
+        with _seam():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            path.chmod(0o600)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if found > SCHEMA_VERSION:
+                raise PlanStoreBroken(f"{path.name} is of a newer version of Nearcast", hint="run that version, or restore a backup")
+            for statement in filter(str.strip, _TABLES.split(";")):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    async def latest(self) -> Placement | None:
+        return await self._on(self._latest)
+
+    def _latest(self) -> Placement | None:
+        query = "SELECT generation, made_at, holdings FROM placements ORDER BY generation DESC LIMIT 1"
+        row = self._connection.execute(query).fetchone()
+        return unpack(*row) if row else None
+
+    async def commit(self, placement: Placement) -> bool:
+        return await self._on(lambda: self._commit(placement, pack(placement)))
+
+    def _commit(self, placement: Placement, raw: bytes) -> bool:
+        with _written(self._connection):
+            (latest,) = self._connection.execute("SELECT coalesce(max(generation), 0) FROM placements").fetchone()
+            if placement.generation != latest + 1:
+                return False
+            row = (placement.generation, placement.made_at, raw)
+            self._connection.execute("INSERT INTO placements (generation, made_at, holdings) VALUES (?, ?, ?)", row)
+            self._connection.execute("DELETE FROM placements WHERE generation <= ?", (placement.generation - KEPT,))
+        return True
+
+    async def pins(self) -> tuple[Pin, ...]:
+        query = "SELECT title_id, release_at FROM pins ORDER BY release_at, title_id"
+        return await self._on(lambda: tuple(Pin(title_id=title, release_at=at) for title, at in self._connection.execute(query)))
+
+    async def pin(self, pin: Pin) -> None:
+        query = "INSERT INTO pins VALUES (?, ?) ON CONFLICT (title_id) DO UPDATE SET release_at = excluded.release_at"
+        await self._on(lambda: self._connection.execute(query, (pin.title_id, pin.release_at)))
+
+    async def unpin(self, title_id: str) -> None:
+        await self._on(lambda: self._connection.execute("DELETE FROM pins WHERE title_id = ?", (title_id,)))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def _on(self, work: Callable[[], T]) -> T:
+        def run() -> T:
+            with _seam():
+                return work()
+
+        async with self._lock:  # one connection, one thread at a time
+            return await asyncio.to_thread(run)
+
+
+@contextmanager
+def _written(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that takes the write lock at once, so that what is read in it is still so when it is written."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _seam() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, zlib.error, msgspec.MsgspecError) as error:
+        raise PlanStoreBroken(f"the placement generations cannot be kept: {error}") from error
