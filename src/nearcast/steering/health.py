@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
-from nearcast.model.services import Discovery, Nothing
+from nearcast.model.services import AppliancesQuestion, Discovery
 from nearcast.model.site import Appliance
+from nearcast.policy import holdings
 
 FAILED_POLLS = 2
 """One answer that fails to come is not yet an outage."""
@@ -78,7 +79,8 @@ class HealthView:
         """Ask discovery once. An empty answer right after one with appliances is a discovery that has just begun to learn."""
         try:
             async with asyncio.timeout(max(1.0, 2 * self._poll_s)):
-                found = (await self._discovery.appliances(Nothing())).appliances
+                question = AppliancesQuestion(known=holdings.digests(self._appliances))
+                found = holdings.completed((await self._discovery.appliances(question)).appliances, self._appliances)
         except (NearcastError, TimeoutError) as error:
             self._failures += 1
             if self._failures == FAILED_POLLS:

@@ -1,8 +1,9 @@
 """From ranked sites and the appliances' health to the few that a session is given. Pure and deterministic.
 
 Three classes, best first: healthy holders of the title; healthy others (they fetch from their parent); and only when nothing
-at all is healthy, the last known. Within a class the route's order of sites decides, within a site the title does, by
-rendezvous hashing (Thaler and Ravishankar 1996) which keeps one title's viewers on the same appliance, whose page cache then has it.
+at all is healthy, the last known: who drains or is full before who fell silent. Within a class the route's order of sites
+decides, within a site the title does, by rendezvous hashing (Thaler and Ravishankar 1996) which keeps one title's viewers on the
+same appliance, whose page cache then has it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import NamedTuple
 from nearcast.model.site import Appliance
 
 HOLDER_SHARE = 0.5
-_SICKNESS = {"up": 0, "draining": 1, "down": 2}
+_SICKNESS = {"up": 0, "draining": 1, "down": 4}
+_FULL = 2
+_SILENT = 3
 
 
 class Ranking(NamedTuple):
@@ -26,7 +29,13 @@ class Ranking(NamedTuple):
 
 def is_healthy(appliance: Appliance, stale_s: float) -> bool:
     """Fit for new sessions: it says so itself, and did so lately."""
-    return appliance.report.state == "up" and appliance.age_s <= stale_s
+    return _sickness(appliance, stale_s) == 0
+
+
+def _sickness(appliance: Appliance, stale_s: float) -> int:
+    """0: healthy. The more, the less is to be hoped for: who drains serves, who is full refuses, who is silent may do neither."""
+    report = appliance.report
+    return max(_SICKNESS[report.state], _FULL * (report.load == "full"), _SILENT * (appliance.age_s > stale_s))
 
 
 def holders(appliances: Iterable[Appliance], title_id: str) -> frozenset[str]:
@@ -49,7 +58,7 @@ def rank(sites: Sequence[str], appliances: Iterable[Appliance], title_id: str, *
 
     def worth(appliance: Appliance) -> tuple[int, bool, int, str, str, str]:
         report = appliance.report
-        sick = 0 if healthy else _SICKNESS[report.state]
+        sick = _sickness(appliance, stale_s)
         lacks = report.id not in holding
         return (sick, lacks, order.get(report.site, len(order)), report.site, rendezvous(title_id, report.id), report.id)
 

@@ -32,7 +32,7 @@ class SteeringService:
         self._settings = settings
         self._table = RouteTable(settings.routes, [each.name for each in settings.sites])
         self.health = HealthView(discovery, poll_s=settings.poll_s, clock=clock)
-        self._key = lru_cache(maxsize=65536)(lambda appliance: capability.edge_key(root, appliance))
+        self._key = lru_cache(maxsize=65536)(partial(capability.edge_key, root))
 
     async def start(self) -> None:
         await self.health.start()
@@ -56,5 +56,6 @@ class SteeringService:
 
     def _choice(self, appliance: Appliance, title_id: str, expires_at: int) -> EdgeChoice:
         report = appliance.report
-        path = capability.edge_path(self._key(report.id), title_id, expires_at)
+        key = self._key(report.id, report.key_generation)
+        path = capability.edge_path(key, title_id, expires_at, report.key_generation)
         return EdgeChoice(pathway=report.id, site=report.site, appliance=report.id, base_url=report.address.rstrip("/") + path)

@@ -17,15 +17,19 @@ from nearcast.base.errors import Denied
 from nearcast.model.fill import Assignment
 from nearcast.model.services import (
     ApplianceList,
+    AppliancesQuestion,
+    Causes,
+    CausesQuestion,
     Discovery,
     DropQuestion,
     Fill,
     FillQuestion,
     InstanceList,
     Nothing,
+    OrderQuestion,
     ReportAnswer,
 )
-from nearcast.model.site import ApplianceReport, Instance
+from nearcast.model.site import ApplianceReport, Instance, Order
 from nearcast.system import dismissal, issue, peers, tls
 from nearcast.system.table import EDGE_PREFIX
 
@@ -102,7 +106,10 @@ class EdgeDiscovery:
         _check_owned(caller(self._folder), question.id)
         return await self._discovery.drop(question)
 
-    async def appliances(self, question: Nothing, /) -> ApplianceList:
+    async def order(self, question: OrderQuestion, /) -> Order:
+        raise NotYours("an edge gives no orders")
+
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
         raise NotYours("an edge does not ask for the others")
 
     async def instances(self, question: Nothing, /) -> InstanceList:
@@ -119,6 +126,10 @@ class EdgeFill:
     async def assignment(self, question: FillQuestion, /) -> Assignment:
         _check_owned(caller(self._folder), question.appliance)
         return await self._fill.assignment(question)
+
+    async def causes(self, question: CausesQuestion, /) -> Causes:
+        _check_owned(caller(self._folder), question.appliance)
+        return await self._fill.causes(question)
 
 
 class EdgeRenewal:

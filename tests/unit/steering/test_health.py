@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec.structs import replace
+
 from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import Unavailable
-from nearcast.model.services import ApplianceList, DropQuestion, InstanceList, Nothing, ReportAnswer
-from nearcast.model.site import Appliance, ApplianceReport, Instance
+from nearcast.control.discovery.service import left_out
+from nearcast.model.services import ApplianceList, AppliancesQuestion, DropQuestion, InstanceList, Nothing, OrderQuestion, ReportAnswer
+from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
+from nearcast.policy.holdings import digest
 from nearcast.steering.health import FAILED_POLLS, KEPT_S, HealthView
 
 from .making import appliance
@@ -18,10 +22,13 @@ class Registry:
         self.now = appliances
         self.dead = False
 
-    async def appliances(self, question: Nothing, /) -> ApplianceList:
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
         if self.dead:
             raise Unavailable("dead")
         return ApplianceList(appliances=self.now)
+
+    async def order(self, question: OrderQuestion, /) -> Order:
+        return Order(appliance=question.appliance)
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
         return ReportAnswer(lease_s=3)
@@ -116,3 +123,20 @@ async def test_it_asks_at_its_interval() -> None:
     await asyncio.sleep(0.01)
     assert [each.report.id for each in view.appliances()] == ["b"]
     await view.stop()
+
+
+async def test_holdings_are_asked_for_once_and_kept() -> None:
+    asked: list[dict[str, str]] = []
+
+    class Sparing(Registry):
+        async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
+            asked.append(question.known)
+            return ApplianceList(appliances=left_out(self.now, question.known))
+
+    first = appliance("a", holds={"t": 5})
+    first = replace(first, report=replace(first.report, holdings_digest=digest({"t": 5})))
+    view = HealthView(Sparing(first), poll_s=0.5, clock=VirtualClock())
+    await view.poll()
+    await view.poll()
+    assert asked == [{}, {"a": digest({"t": 5})}]
+    assert [each.report.holdings for each in view.appliances()] == [{"t": 5}]

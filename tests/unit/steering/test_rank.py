@@ -4,6 +4,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nearcast.model.site import Appliance
 from nearcast.steering.rank import holders, is_healthy, rank
@@ -60,7 +61,7 @@ def test_when_nothing_is_healthy_the_last_known_are_given() -> None:
         ROUTE, [appliance("a", state="down"), appliance("b", age_s=60), appliance("c", state="draining")], "t", count=3, stale_s=2.5
     )
     assert not found.healthy
-    assert [each.report.id for each in found.appliances] == ["b", "c", "a"]
+    assert [each.report.id for each in found.appliances] == ["c", "b", "a"]
 
 
 def test_sites_outside_the_route_come_last() -> None:
@@ -94,3 +95,11 @@ def test_properties(fleet: list[Appliance], count: int, seed: int) -> None:
     mixed = list(fleet)
     random.Random(seed).shuffle(mixed)
     assert rank(ROUTE, mixed, "t", count=count, stale_s=2.5) == found
+
+
+def test_who_drains_or_is_full_is_asked_only_when_nobody_else_is_there() -> None:
+    full, high = appliance("a", holds=FILM), appliance("c")
+    full, high = (replace(each, report=replace(each.report, load=load)) for each, load in ((full, "full"), (high, "high")))
+    draining, silent = appliance("b", state="draining", holds=FILM), appliance("d", age_s=3.0)
+    assert names(full, draining, high, silent) == ["c"], "though it lacks the title and is busy"
+    assert names(full, draining, silent) == ["b", "a", "d"], "who drains still serves; who is full refuses"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast.base.clock import VirtualClock
 from nearcast.model.services import SteerQuestion
@@ -72,3 +73,12 @@ async def test_a_fleet_that_fell_silent_is_named_whole() -> None:
 async def test_no_edge_was_ever_heard_of() -> None:
     with pytest.raises(NoEdge):
         await (await service(Registry())).choose(question())
+
+
+async def test_paths_are_signed_by_the_key_that_the_edge_has() -> None:
+    rotated = appliance("fra-1", "frankfurt")
+    rotated = replace(rotated, report=replace(rotated.report, key_generation=3))
+    answer = await (await service(Registry(rotated))).choose(question(count=1))
+    key = capability.edge_key(ROOT, "fra-1", 3)
+    assert answer.edges[0].base_url == "http://fra-1.example:8101" + capability.edge_path(key, "t_film", 1_800_000_000, 3)
+    assert key != capability.edge_key(ROOT, "fra-1")

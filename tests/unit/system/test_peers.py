@@ -29,7 +29,7 @@ from nearcast.base.web import Receive, Scope, Send, serve_asgi
 from nearcast.control.discovery import DiscoveryService
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.service import FillService
-from nearcast.model.services import Discovery, DropQuestion, Fill, FillQuestion, Nothing
+from nearcast.model.services import AppliancesQuestion, Discovery, DropQuestion, Fill, FillQuestion, Nothing
 from nearcast.model.site import ApplianceReport, Instance
 from nearcast.system import admission, dismissal, edge, issue, peers, secrets, settings, start, tls
 
@@ -209,7 +209,7 @@ async def test_an_edge_speaks_for_itself_alone(home: Home) -> None:
         await discovery.report(report())
         mine = Instance(id="edge-lon-1/i_1", service="edge-lon-1", address="unix:x", host="h", started_at=0.0)
         await discovery.register(mine)
-        assert [each.report.id for each in (await registry.appliances(Nothing())).appliances] == ["lon-1"]
+        assert [each.report.id for each in (await registry.appliances(AppliancesQuestion())).appliances] == ["lon-1"]
         await fill.assignment(FillQuestion(appliance="lon-1"))
         foreign = Instance(id="edge-lon-10/i_1", service="edge-lon-10", address="unix:x", host="h", started_at=0.0)
         for refused in (
@@ -219,7 +219,7 @@ async def test_an_edge_speaks_for_itself_alone(home: Home) -> None:
             discovery.register(msgspec.structs.replace(mine, service="license", address="10.0.0.66:1")),
             discovery.drop(DropQuestion(id="fra-1")),
             discovery.drop(DropQuestion(id=foreign.id)),
-            discovery.appliances(Nothing()),
+            discovery.appliances(AppliancesQuestion()),
             discovery.instances(Nothing()),
             fill.assignment(FillQuestion(appliance="fra-1")),
         ):

@@ -46,6 +46,11 @@ class Registry(Generic[E]):
         self._leases[entry_id] = Lease(entry, now_s, lease_s)
         return old is None or old.over(now_s)
 
+    def get(self, entry_id: str) -> E | None:
+        """The entry as it was last told, its lease over or not; None once it was forgotten."""
+        lease = self._leases.get(entry_id)
+        return lease.entry if lease else None
+
     def drop(self, entry_id: str) -> bool:
         """True when it was there."""
         return self._leases.pop(entry_id, None) is not None

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
-from nearcast.base.errors import BadInput, Unavailable
+from nearcast.base.errors import BadInput, NotFound, Unavailable
+from nearcast.control.discovery.orders import OrderMemory, OrderStore, changed
 from nearcast.control.discovery.registry import Registry
 from nearcast.control.discovery.settings import DiscoverySettings
-from nearcast.model.services import ApplianceList, DropQuestion, InstanceList, Nothing, ReportAnswer
-from nearcast.model.site import Appliance, ApplianceReport, Instance
+from nearcast.model.services import (
+    ApplianceList,
+    AppliancesQuestion,
+    DropQuestion,
+    InstanceList,
+    Nothing,
+    OrderQuestion,
+    ReportAnswer,
+)
+from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
+from nearcast.policy import holdings
 
 E = TypeVar("E", ApplianceReport, Instance)
 
 NAME_MAX = 200
+HOLDINGS_MAX = 200_000
+"""Titles held that one answer tells of, all appliances together: about 8 MB. The rest is told to who asks again."""
 
 _log = structlog.get_logger("discovery")
 
@@ -35,23 +50,94 @@ class RegistryFull(Unavailable):
     cure = "drop what is not needed; look for a client that registers under ever new names"
 
 
+class UnknownAppliance(NotFound):
+    """An order names an appliance that is not in the configuration and was not heard of."""
+
+    code = "NC4507"
+    cure = "`nearcast edges` lists those that are there"
+
+
 def given_lease_s(asked_s: float, settings: DiscoverySettings) -> float:
     """Within the limits; what is no number gets the shortest."""
     return settings.lease_min_s if math.isnan(asked_s) else min(max(asked_s, settings.lease_min_s), settings.lease_max_s)
 
 
-class DiscoveryService:
-    """Fits ``model.services.Discovery``. Ages are counted on the monotonic clock: setting the wall clock drops nobody."""
+def taken_in(report: ApplianceReport, before: ApplianceReport | None) -> tuple[ApplianceReport, bool]:
+    """The report with its holdings in whole, and whether they could be told: what it builds on must be what was known.
 
-    def __init__(self, *, clock: Clock, settings: DiscoverySettings | None = None) -> None:
+    Where they could not, those known before stay until the appliance has told all of them.
+    """
+    known = before.holdings if before else {}
+    known_digest = before.holdings_digest if before else holdings.EMPTY
+    if report.holdings_base == holdings.EMPTY:
+        return replace(report, holdings_digest=holdings.digest(report.holdings)), True
+    if report.holdings_base == known_digest and not report.holdings and report.holdings_digest == known_digest:
+        return replace(report, holdings=known, holdings_base=holdings.EMPTY), True
+    if report.holdings_base == known_digest:
+        whole = holdings.merged(known, report.holdings)
+        if holdings.digest(whole) == report.holdings_digest:
+            return replace(report, holdings=whole, holdings_base=holdings.EMPTY), True
+    return replace(report, holdings=known, holdings_digest=known_digest, holdings_base=holdings.EMPTY), False
+
+
+def left_out(appliances: Iterable[Appliance], known: Mapping[str, str], titles_max: int = HOLDINGS_MAX) -> tuple[Appliance, ...]:
+    """The appliances without the holdings that the asker has, and without those that no longer fit into the answer."""
+    told, found = 0, []
+    for each in appliances:
+        report = each.report
+        fits = told == 0 or told + len(report.holdings) <= titles_max
+        if report.holdings and (known.get(report.id) == report.holdings_digest or not fits):
+            each = replace(each, report=replace(report, holdings={}, holdings_base=report.holdings_digest))
+        else:
+            told += len(report.holdings)
+        found.append(each)
+    return tuple(found)
+
+
+class DiscoveryService:
+    """Fits ``model.services.Discovery``. Ages are counted on the monotonic clock: setting the wall clock drops nobody.
+
+    ``configured``: appliances that may be given orders before they were heard of. Raises OrdersUnusable.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        settings: DiscoverySettings | None = None,
+        orders: OrderStore | None = None,
+        configured: Collection[str] = (),
+    ) -> None:
         self._clock = clock
         self._settings = settings or DiscoverySettings()
         self._appliances: Registry[ApplianceReport] = Registry()
         self._instances: Registry[Instance] = Registry()
+        self._store = orders or OrderMemory()
+        self._orders = self._store.load()
+        self._configured = frozenset(configured)
+        self._writing = asyncio.Lock()
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
         _check(id=question.id, site=question.site, address=question.address)
-        return self._renew(self._appliances, question.id, question, question.lease_s)
+        report, told = taken_in(question, self._appliances.get(question.id))
+        answer = self._renew(self._appliances, question.id, report, question.lease_s)
+        order = self._orders.get(question.id) or Order(appliance=question.id)
+        return replace(answer, holdings_wanted=not told, draining=order.draining, key_generation=order.key_generation)
+
+    async def order(self, question: OrderQuestion, /) -> Order:
+        """Keep what is wanted of the appliance, and answer with all of it. Raises UnknownAppliance, OrdersUnusable."""
+        name = question.appliance
+        if name not in self._configured and name not in self._orders and self._appliances.get(name) is None:
+            raise UnknownAppliance(f"there is no appliance {name[:NAME_MAX]!r}")
+        async with self._writing:
+            before = self._orders.get(name) or Order(appliance=name)
+            after = changed(before, question)
+            if after != before:
+                orders = {**self._orders, name: after}
+                await asyncio.to_thread(self._store.save, orders)
+                self._orders = orders
+                _log.info("ordered", id=name, draining=after.draining, key_generation=after.key_generation)
+        return after
 
     async def register(self, question: Instance, /) -> ReportAnswer:
         _check(id=question.id, service=question.service, address=question.address)
@@ -67,10 +153,11 @@ class DiscoveryService:
             _log.info("registered", id=entry_id, kind=type(entry).__name__)
         return ReportAnswer(lease_s=given_s)
 
-    async def appliances(self, question: Nothing, /) -> ApplianceList:
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
         self._expire()
         alive = self._appliances.alive(self._clock.monotonic_s())
-        return ApplianceList(appliances=tuple(Appliance(report=report, age_s=age_s) for report, age_s in alive))
+        found = (Appliance(report=report, age_s=age_s) for report, age_s in alive)
+        return ApplianceList(appliances=left_out(found, question.known))
 
     async def instances(self, question: Nothing, /) -> InstanceList:
         self._expire()

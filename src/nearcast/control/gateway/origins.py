@@ -11,7 +11,8 @@ import structlog
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
-from nearcast.model.services import Discovery, Nothing
+from nearcast.model.services import AppliancesQuestion, Discovery
+from nearcast.policy import holdings
 
 EDGES_MAX = 100
 POLL_S = 5.0
@@ -41,6 +42,8 @@ class Origins:
         self._own = tuple(own)
         self._edges = joined((), edges)
         self._allowed = allowed(self._own, self._edges)
+        self._known: dict[str, str] = {}
+        """Digests of holdings, which are of no interest here and need not come again."""
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self) -> tuple[str, ...]:
@@ -59,10 +62,11 @@ class Origins:
         """Ask discovery once. Without an answer the page keeps what it may."""
         try:
             async with asyncio.timeout(POLL_S):
-                found = (await self._discovery.appliances(Nothing())).appliances
+                found = (await self._discovery.appliances(AppliancesQuestion(known=self._known))).appliances
         except (NearcastError, TimeoutError) as error:
             _log.debug("discovery does not tell of edges", error=str(error))
             return
+        self._known = holdings.digests(found)
         if len(self._edges) <= EDGES_MAX:
             self._edges = joined(self._edges, (each.report.address for each in found))
             self._allowed = allowed(self._own, self._edges)

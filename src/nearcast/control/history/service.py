@@ -7,9 +7,9 @@ from collections import OrderedDict
 
 import structlog
 
+from nearcast.base.batch import GroupCommit
 from nearcast.base.clock import Clock
-from nearcast.base.errors import BadInput, Denied, NearcastError
-from nearcast.control.history.batch import GroupCommit
+from nearcast.base.errors import BadInput, Denied, NearcastError, Unavailable
 from nearcast.control.history.bookmarks import Mark, bookmark_of, newest
 from nearcast.control.history.settings import HistorySettings
 from nearcast.control.history.store import BookmarkStore
@@ -22,6 +22,13 @@ RUNTIMES_MAX = 10_000
 CATALOG_TIMEOUT_S = 1.0
 
 _log = structlog.get_logger("history")
+
+
+class HistoryOverloaded(Unavailable):
+    """More heartbeats are waiting to be written than the disk keeps up with."""
+
+    code = "NC4402"
+    cure = "the player reports again by itself; look at the disk of the history if this lasts"
 
 
 class ForeignSession(Denied):
@@ -84,6 +91,7 @@ class HistoryService:
             linger_s=self._settings.linger_s,
             batch_max=self._settings.batch_max,
             waiting_max=self._settings.waiting_max,
+            overloaded=lambda waiting: HistoryOverloaded(f"{waiting} heartbeats wait to be written"),
         )
 
     async def heartbeat(self, question: HeartbeatReport, /) -> Nothing:

@@ -8,8 +8,9 @@ import pytest
 from nearcast.base.clock import VirtualClock
 from nearcast.control.discovery import DiscoveryService
 from nearcast.control.discovery.service import BadReport
-from nearcast.model.services import DropQuestion, Nothing
+from nearcast.model.services import AppliancesQuestion, DropQuestion, Nothing
 from nearcast.model.site import ApplianceReport, Instance
+from nearcast.policy.holdings import digest
 
 REPORT = ApplianceReport(
     id="fra-1",
@@ -33,15 +34,15 @@ def discovery(clock: VirtualClock) -> DiscoveryService:
 
 
 async def test_an_appliance_is_there_with_its_age_until_its_lease_is_over(discovery: DiscoveryService, clock: VirtualClock) -> None:
-    assert (await discovery.report(REPORT)).lease_s == 3.0
-    await clock.advance(2.5)
-    (appliance,) = (await discovery.appliances(Nothing())).appliances
-    assert (appliance.report, appliance.age_s) == (REPORT, 2.5)
+    assert (await discovery.report(REPORT)).lease_s == 1.5
+    await clock.advance(1.2)
+    (appliance,) = (await discovery.appliances(AppliancesQuestion())).appliances
+    assert (appliance.report, appliance.age_s) == (msgspec.structs.replace(REPORT, holdings_digest=digest(REPORT.holdings)), 1.2)
     await discovery.report(msgspec.structs.replace(REPORT, state="draining"))
-    await clock.advance(2.5)
-    assert [each.report.state for each in (await discovery.appliances(Nothing())).appliances] == ["draining"]
-    await clock.advance(0.6)
-    assert (await discovery.appliances(Nothing())).appliances == ()
+    await clock.advance(1.2)
+    assert [each.report.state for each in (await discovery.appliances(AppliancesQuestion())).appliances] == ["draining"]
+    await clock.advance(0.4)
+    assert (await discovery.appliances(AppliancesQuestion())).appliances == ()
 
 
 async def test_instances_and_appliances_are_dropped_by_id(discovery: DiscoveryService) -> None:
@@ -51,7 +52,7 @@ async def test_instances_and_appliances_are_dropped_by_id(discovery: DiscoverySe
     for entry_id in ("fra-1", "play-1", "nobody"):
         await discovery.drop(DropQuestion(id=entry_id))
     assert (await discovery.instances(Nothing())).instances == ()
-    assert (await discovery.appliances(Nothing())).appliances == ()
+    assert (await discovery.appliances(AppliancesQuestion())).appliances == ()
 
 
 @pytest.mark.parametrize(
@@ -66,4 +67,4 @@ async def test_a_lease_is_bounded(discovery: DiscoveryService, asked_s: float, g
 async def test_a_report_without_its_names_is_refused(discovery: DiscoveryService, field: str, value: str) -> None:
     with pytest.raises(BadReport, match=field):
         await discovery.report(msgspec.structs.replace(REPORT, **{field: value}))
-    assert (await discovery.appliances(Nothing())).appliances == ()
+    assert (await discovery.appliances(AppliancesQuestion())).appliances == ()

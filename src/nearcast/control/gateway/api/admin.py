@@ -13,6 +13,7 @@ from nearcast.model.services import (
     AccountChange,
     AccountList,
     ApplianceList,
+    AppliancesQuestion,
     Events,
     EventsQuestion,
     JobList,
@@ -55,7 +56,7 @@ async def link(call: Call, body: LinkBody) -> LinkMade:
 
 
 async def edges(call: Call) -> ApplianceList:
-    return await call.clients.discovery.appliances(Nothing())
+    return await call.clients.discovery.appliances(AppliancesQuestion())
 
 
 async def upload(call: Call, body: UploadBody) -> UploadAnswer:

@@ -6,9 +6,17 @@ import asyncio
 
 import pytest
 
+from nearcast.base.batch import GroupCommit
 from nearcast.base.clock import SystemClock, VirtualClock
-from nearcast.control.history.batch import GroupCommit, HistoryOverloaded
-from nearcast.control.store.errors import StoreFull
+from nearcast.base.errors import TooLarge, Unavailable
+
+
+class Overloaded(Unavailable):
+    """Too much waits."""
+
+
+def overloaded(waiting: int) -> Overloaded:
+    return Overloaded(f"{waiting} wait")
 
 
 class Disk:
@@ -28,7 +36,9 @@ class Disk:
 
 
 def commit(disk: Disk, *, linger_s: float = 0.0, batch_max: int = 100, waiting_max: int = 1000) -> GroupCommit[int]:
-    return GroupCommit(disk.write, clock=SystemClock(), linger_s=linger_s, batch_max=batch_max, waiting_max=waiting_max)
+    return GroupCommit(
+        disk.write, clock=SystemClock(), linger_s=linger_s, batch_max=batch_max, waiting_max=waiting_max, overloaded=overloaded
+    )
 
 
 async def test_who_comes_during_a_write_is_written_with_the_next() -> None:
@@ -49,7 +59,7 @@ async def test_who_comes_during_a_write_is_written_with_the_next() -> None:
 async def test_a_linger_gathers_more_and_a_batch_has_its_most() -> None:
     disk = Disk()
     clock = VirtualClock()
-    batches: GroupCommit[int] = GroupCommit(disk.write, clock=clock, linger_s=0.5, batch_max=4, waiting_max=100)
+    batches: GroupCommit[int] = GroupCommit(disk.write, clock=clock, linger_s=0.5, batch_max=4, waiting_max=100, overloaded=overloaded)
     tasks = [asyncio.create_task(batches.put(number)) for number in range(3)]
     await asyncio.sleep(0)
     await clock.advance(0.4)
@@ -64,9 +74,9 @@ async def test_a_linger_gathers_more_and_a_batch_has_its_most() -> None:
 async def test_a_failed_write_fails_its_own_and_the_next_goes_on() -> None:
     disk = Disk()
     batches = commit(disk)
-    disk.error = StoreFull("full")
+    disk.error = TooLarge("full")
     answers = await asyncio.gather(batches.put(1), batches.put(2), return_exceptions=True)
-    assert [type(each) for each in answers] == [StoreFull, StoreFull]
+    assert [type(each) for each in answers] == [TooLarge, TooLarge]
     disk.error = None
     await batches.put(3)
     assert disk.batches == [[3]]
@@ -95,10 +105,10 @@ async def test_too_many_waiting_are_refused_and_closing_writes_the_rest() -> Non
     await asyncio.sleep(0.01)
     refused = [task for task in tasks if task.done()]
     assert refused
-    assert all(isinstance(task.exception(), HistoryOverloaded) for task in refused)
+    assert all(isinstance(task.exception(), Overloaded) for task in refused)
     disk.ready.set()
     await batches.close()
     written = [number for batch in disk.batches for number in batch]
     assert len(written) == len(tasks) - len(refused)
-    with pytest.raises(HistoryOverloaded):
+    with pytest.raises(Overloaded):
         refused[0].result()

@@ -10,36 +10,37 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from nearcast.base.clock import Clock
-from nearcast.base.errors import Unavailable
+from nearcast.base.errors import NearcastError
 
 T = TypeVar("T")
 
 
-class HistoryOverloaded(Unavailable):
-    """More heartbeats are waiting to be written than the disk keeps up with."""
-
-    code = "NC4402"
-    cure = "the player reports again by itself; look at the disk of the history if this lasts"
-
-
 class GroupCommit(Generic[T]):
-    """Writes what is put, in order, by as few calls of ``write`` as the arrivals allow."""
+    """Writes what is put, in order, by as few calls of ``write`` as the arrivals allow. ``overloaded``: what is raised for how many."""
 
     def __init__(
-        self, write: Callable[[list[T]], Awaitable[None]], *, clock: Clock, linger_s: float, batch_max: int, waiting_max: int
+        self,
+        write: Callable[[list[T]], Awaitable[None]],
+        *,
+        clock: Clock,
+        linger_s: float,
+        batch_max: int,
+        waiting_max: int,
+        overloaded: Callable[[int], NearcastError],
     ) -> None:
         self._write = write
         self._clock = clock
         self._linger_s = linger_s
         self._batch_max = batch_max
         self._waiting_max = waiting_max
+        self._overloaded = overloaded
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, item: T) -> None:
-        """Raises HistoryOverloaded when too many wait, and whatever ``write`` raised for the batch."""
+        """Raises what ``overloaded`` makes when too many wait, and whatever ``write`` raised for the batch."""
         if len(self._waiting) >= self._waiting_max:
-            raise HistoryOverloaded(f"{len(self._waiting)} heartbeats wait to be written")
+            raise self._overloaded(len(self._waiting))
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         if self._task is None:
