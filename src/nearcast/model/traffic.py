@@ -65,9 +65,10 @@ class DemandDay(Struct, frozen=True, array_like=True):
 
 
 class SiteOffload(Struct, frozen=True, kw_only=True):
-    """Where the bytes sent by one site came from. ``misses``: bytes by cause. ``saved_bytes`` did not come over the site's link.
+    """Where the bytes sent by one site came from. ``misses``: bytes that were not placed where they were asked for, by cause.
 
-    ``entered_bytes``: what came over the link on misses (``missed_bytes``) and by the fill (``filled_bytes``).
+    ``entered_bytes`` came over the site's link: on misses (``parent_bytes``, whole slices) and by the fill (``filled_bytes``);
+    ``saved_bytes`` did not.
     """
 
     site: str
@@ -77,11 +78,12 @@ class SiteOffload(Struct, frozen=True, kw_only=True):
     reactive_bytes: int
     missed_bytes: int
     filled_bytes: int
+    parent_bytes: int = 0
     misses: dict[str, int] = {}
 
     @property
     def entered_bytes(self) -> int:
-        return self.missed_bytes + self.filled_bytes
+        return self.parent_bytes + self.filled_bytes
 
     @property
     def saved_bytes(self) -> int:
