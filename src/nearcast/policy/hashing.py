@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
+BATCH = 64
+"""So many titles choose at once at first."""
+
 
 def keys(names: Iterable[str]) -> Keys:
     """64 bits for each name, the same everywhere."""
@@ -40,39 +43,47 @@ def first_fit(loads: Floats, rooms: Floats) -> Bools:
     """Which of ``loads`` (resources × things, in order) go into ``rooms`` (one for each resource) when each that fits is taken."""
     taken = np.zeros(loads.shape[1], dtype=np.bool_)
     left = rooms.astype(np.float64)
-    waiting = np.flatnonzero((loads <= left[:, None]).all(axis=0))
-    while len(waiting):
-        mine = loads[:, waiting]
-        over = (np.cumsum(mine, axis=1) > left[:, None]).any(axis=0)
-        count = int(over.argmax()) if over.any() else len(waiting)
+    waiting = np.arange(loads.shape[1])
+    while True:
+        fits = np.logical_and.reduce(loads[:, waiting] <= left[:, None])
+        waiting = waiting[fits]
+        if not len(waiting):
+            return taken
+        filled = np.cumsum(loads[:, waiting], axis=1)
+        count = min(int(np.searchsorted(row, room, side="right")) for row, room in zip(filled, left, strict=True))
         taken[waiting[:count]] = True
-        left = left - mine[:, :count].sum(axis=1)
-        rest = waiting[count:]
-        waiting = rest[(loads[:, rest] <= left[:, None]).all(axis=0)]
-    return taken
+        left -= filled[:, count - 1]
+        waiting = waiting[count:]
 
 
 def assign(preferred: Ints, copies: Ints, loads: Floats, rooms: Floats, held: Bools | None = None) -> Bools:
     """Titles × appliances: each title gets up to ``copies`` appliances, as far down its ``preferred`` ones as it must go for room.
 
     ``loads`` (resources × titles) is what one copy takes, ``rooms`` (resources × appliances) what is left beside those already ``held``.
-    All try their first choice, then those that still want copies their second, and so on; at each appliance the earlier title goes first.
+    Titles come in batches, each as large as all before it. All of a batch try their first choice, then those that still want copies
+    their second, and so on; at each appliance the earlier title goes first.
     """
-    count, appliances = preferred.shape
-    held = np.zeros((count, appliances), dtype=np.bool_) if held is None else held.copy()
+    held = np.zeros(preferred.shape, dtype=np.bool_) if held is None else held.copy()
     left = rooms.astype(np.float64)
-    wanted = np.minimum(copies, appliances) - held.sum(axis=1)
-    for turn in range(appliances):
-        asking = np.flatnonzero(wanted > 0)
-        choice = preferred[asking, turn]
-        new = ~held[asking, choice]
-        asking, choice = asking[new], choice[new]
-        for appliance in np.unique(choice):
-            mine = asking[choice == appliance]
-            taken = mine[first_fit(loads[:, mine], left[:, appliance])]
-            held[taken, appliance] = True
-            left[:, appliance] -= loads[:, taken].sum(axis=1)
-            wanted[taken] -= 1
+    wanted = np.minimum(copies, preferred.shape[1]) - held.sum(axis=1)
+    waiting = np.flatnonzero(wanted > 0)
+    first, size = 0, BATCH
+    while first < len(waiting):
+        batch = waiting[first : first + size]
+        for choices in preferred.T:
+            new = batch[~held[batch, choices[batch]]]
+            asked = choices[new]
+            for appliance in np.flatnonzero(np.bincount(asked, minlength=len(held.T))).tolist():
+                mine = new[asked == appliance]
+                taken = mine[first_fit(loads[:, mine], left[:, appliance])]
+                held[taken, appliance] = True
+                left[:, appliance] -= loads[:, taken].sum(axis=1)
+                wanted[taken] -= 1
+            batch = batch[wanted[batch] > 0]
+            if not len(batch):
+                break
+        first += size
+        size = first
     return held
 
 

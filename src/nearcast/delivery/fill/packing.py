@@ -11,6 +11,7 @@ T titles, F files (sorted by title, and within it by falling share of its bytes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,11 @@ TITLE_LOAD_MAX = 0.25
 """A title that wants more than this share of an appliance's limit gets another copy."""
 COPY_SLACK = 1.25
 """A copy goes only when this much more demand would not want it either."""
+HEAD = 0.8
+"""The titles that are asked for most, so much of all demand, are balanced by load; the many others by bytes alone, and load follows."""
 DAY_S = 86_400
-SURVEYED = 2.0
-"""Files are looked at until they would fill the site so many times over; an appliance's own share of titles is never that uneven."""
+SURVEYED = 1.2
+"""Files are shared out until they would fill the site so many times over: an appliance's titles are seldom that uneven."""
 
 
 class Library(NamedTuple):
@@ -50,6 +53,7 @@ class Ranked(NamedTuple):
     demand: Floats  # T, bytes a day
     worth: Floats  # F
     order: Ints  # F
+    filled_bytes: Floats  # F, what the files up to there take, in that order
 
 
 class Room(NamedTuple):
@@ -80,7 +84,8 @@ class Held(NamedTuple):
 def rank(library: Library, demand: Floats) -> Ranked:
     """``demand``: bytes of each title in the next day. Sites of one region share the answer."""
     worth = np.where(library.pinned[library.title], np.inf, demand[library.title] * library.yields)
-    return Ranked(demand, worth, np.argsort(-worth, kind="stable"))
+    order = np.argsort(-worth, kind="stable")
+    return Ranked(demand, worth, order, np.cumsum(library.size_bytes[order]))
 
 
 def nothing(library: Library, room: Room) -> Held:
@@ -90,14 +95,14 @@ def nothing(library: Library, room: Room) -> Held:
 def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules) -> Held:
     """What the site is to hold, given what it holds ``before``."""
     copies = copies_wanted(ranked.demand * room.demand_share, room.limit_bps, before.holders.sum(axis=1), rules.copies_max)
-    files = by_worth(ranked, room.demand_share, before.files, rules.churn)
-    filled_bytes = np.cumsum(library.size_bytes[files] * copies[library.title[files]])
     total_bytes = float(room.capacity_bytes.sum())
+    files = by_worth(ranked, room.demand_share, before.files, rules.churn, total_bytes * SURVEYED)
+    filled_bytes = np.cumsum(library.size_bytes[files] * copies[library.title[files]])
     surveyed, wanted = np.searchsorted(filled_bytes, (total_bytes * SURVEYED, total_bytes), side="right").tolist()
     files = files[:surveyed]
-    holders = settle(
-        library, ranked, room, before.holders, copies, title_bytes(library, files[:wanted]), library.title[files], rules.balance
-    )
+    titles = np.zeros(len(library.keys), dtype=np.bool_)
+    titles[library.title[files]] = True
+    holders = settle(library, ranked, room, before.holders, copies, title_bytes(library, files[:wanted]), titles, rules.balance)
     held = fill(library, ranked, room, files, wanted, holders)
     return complete(library, ranked, room, before, rules, held, holders)
 
@@ -119,43 +124,76 @@ def copies_wanted(demand_bytes: Floats, limit_bps: Floats, held: Ints, copies_ma
     return np.maximum(needed, np.minimum(held, kept))
 
 
-def by_worth(ranked: Ranked, demand_share: float, held: Bools, churn: float) -> Ints:
-    """F: the files, what is worth most to hold first. What is held already is worth ``churn`` more."""
+def by_worth(ranked: Ranked, demand_share: float, held: Bools, churn: float, enough_bytes: float) -> Ints:
+    """What is held and the best ``enough_bytes`` of all files, what is worth most to hold first. What is held is worth ``churn`` more."""
+    count = int(np.searchsorted(ranked.filled_bytes, enough_bytes, side="right"))
     is_held = held[ranked.order]
-    files = np.concatenate([ranked.order[is_held], ranked.order[~is_held]])
+    kept, others = ranked.order[is_held], ranked.order[:count][~is_held[:count]]
+    files = np.concatenate([kept, others])
     worth = ranked.worth[files] * demand_share
-    worth[: np.count_nonzero(is_held)] += churn
+    worth[: len(kept)] += churn
     return files[np.argsort(-worth, kind="stable")]  # two sorted runs, which a stable sort merges
 
 
 def settle(
-    library: Library, ranked: Ranked, room: Room, before: Bools, copies: Ints, wanted_bytes: Floats, titles: Ints, balance: float
+    library: Library, ranked: Ranked, room: Room, before: Bools, copies: Ints, wanted_bytes: Floats, titles: Bools, balance: float
 ) -> Bools:
-    """T × A: where each of ``titles`` (some come often) is to be held, for ``wanted_bytes``.
+    """T × A: where each of ``titles`` is to be held, for ``wanted_bytes``.
 
     They stay, unless an appliance has too much of the site's bytes or load.
     """
-    titles = np.unique(titles)
-    titles = titles[np.argsort(-ranked.demand[titles], kind="stable")]
-    preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
-    load = np.where(wanted_bytes > 0, ranked.demand / copies, 0.0)
-    loads = np.stack([wanted_bytes, load])[:, titles]
+    rows = np.flatnonzero(titles)
+    rows = rows[np.argsort(-ranked.demand[rows], kind="stable")]
+    copies = copies[rows]
+    asked = np.where(wanted_bytes[rows] > 0, ranked.demand[rows], 0.0)
+    asked[np.cumsum(asked) - asked >= HEAD * asked.sum()] = 0.0
     power = room.limit_bps if (room.limit_bps > 0).all() else room.capacity_bytes
-    fair = np.stack([room.capacity_bytes, (loads[1] * copies[titles]).sum() * power / power.sum()])
+    loads = np.stack([wanted_bytes[rows], asked / copies])
+    fair = np.stack([room.capacity_bytes, asked.sum() * power / power.sum()])
 
-    ranks = np.argsort(preferred, axis=1, kind="stable")
-    stays = np.take_along_axis(before[titles], preferred, axis=1)
-    stays &= np.cumsum(stays, axis=1) <= copies[titles, None]
-    held = np.take_along_axis(stays, ranks, axis=1)
-    release(held, ranks, loads, balance * fair)
-    rooms = fair * np.array([[1.0], [balance]]) - loads @ held
-    held = hashing.assign(preferred, copies[titles], loads, rooms, held)
+    def preferred(some: Ints) -> Ints:
+        return hashing.preference(library.keys[rows[some]], room.keys, room.capacity_bytes)
+
+    held = before[rows]
+    surplus = np.flatnonzero(held.sum(axis=1) > copies)
+    held[surplus] = best(held[surplus], preferred(surplus), copies[surplus])
+    release(held, loads, balance * fair, preferred)
+    open_ = np.flatnonzero(held.sum(axis=1) < copies)
+    choices = preferred(open_)
+    for slack in (1.0, balance):  # bytes beyond the disk are the least worth of their appliance, and little is lost with them
+        rooms = fair * np.array([[slack], [balance]]) - loads @ held
+        held[open_] = hashing.assign(choices, copies[open_], loads[:, open_], rooms, held[open_])
     homeless = np.flatnonzero(~held.any(axis=1))
-    fallback = np.where(stays[homeless].any(axis=1), stays[homeless].argmax(axis=1), 0)
-    held[homeless, preferred[homeless, fallback]] = True
+    last = best(before[rows[homeless]], preferred(homeless), np.ones_like(homeless))
+    first = preferred(homeless)[:, 0]
+    held[homeless, np.where(last.any(axis=1), last.argmax(axis=1), first)] = True
     holders = np.zeros_like(before)
-    holders[titles] = held
+    holders[rows] = held
     return holders
+
+
+def best(held: Bools, preferred: Ints, copies: Ints) -> Bools:
+    """``held`` without those beyond ``copies`` that hashing prefers least."""
+    in_order = np.take_along_axis(held, preferred, axis=1)
+    in_order &= np.cumsum(in_order, axis=1) <= copies[:, None]
+    return np.take_along_axis(in_order, np.argsort(preferred, axis=1, kind="stable"), axis=1)
+
+
+def release(held: Bools, loads: Floats, bounds: Floats, preferred: Callable[[Ints], Ints]) -> None:
+    """Take titles out of ``held`` (in place) where an appliance is above its ``bounds``: those first that hashing puts elsewhere, and of
+    these the ones that bring the most load for the bytes that must be moved."""
+    for appliance in range(held.shape[1]):
+        excess = loads @ held[:, appliance] - bounds[:, appliance]
+        if (excess <= 0).all():
+            continue
+        mine = np.flatnonzero(held[:, appliance] & (loads[0] > 0))
+        keenness = loads[1, mine] / loads[0, mine]
+        if excess[1] <= 0:  # bytes alone are too many: let what few ask for move
+            keenness = -keenness
+        mine = mine[np.lexsort((-keenness, preferred(mine)[:, 0] == appliance))]
+        enough = (np.cumsum(loads[:, mine], axis=1) >= excess[:, None]).all(axis=0)
+        count = int(enough.argmax()) + 1 if enough.any() else len(mine)
+        held[mine[:count], appliance] = False
 
 
 def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, holders: Bools) -> Bools:
@@ -182,44 +220,24 @@ def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int,
     return held
 
 
-def release(held: Bools, ranks: Ints, loads: Floats, bounds: Floats) -> None:
-    """Take titles out of ``held`` (in place) where an appliance is above its ``bounds``: those first that hashing puts elsewhere, and of
-    these the ones that bring the most load for the bytes that must be moved."""
-    for appliance in range(held.shape[1]):
-        excess = loads @ held[:, appliance] - bounds[:, appliance]
-        if (excess <= 0).all():
-            continue
-        mine = np.flatnonzero(held[:, appliance] & (loads > 0).any(axis=0))
-        keenness = loads[1, mine] / np.maximum(loads[0, mine], 1.0)
-        if excess[1] <= 0:  # bytes alone are too many: let what few ask for move
-            keenness = -keenness
-        mine = mine[np.lexsort((-keenness, ranks[mine, appliance] == 0))]
-        enough = (np.cumsum(loads[:, mine], axis=1) >= excess[:, None]).all(axis=0)
-        count = int(enough.argmax()) + 1 if enough.any() else len(mine)
-        held[mine[:count], appliance] = False
-
-
 def complete(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules, held: Bools, holders: Bools) -> Held:
     """What else there is room for: files left over, on whichever appliance has room; and when none is left over, more copies."""
-    led = held[library.lead]
+    lead = library.lead
+    led = held[lead]
     held &= led[library.title]
     holders &= led[:, None]
     left_bytes = room.capacity_bytes - title_bytes(library, np.flatnonzero(held)) @ holders
-    rest = ranked.order[~held[ranked.order]]
-    for file in rest[library.size_bytes[rest] <= left_bytes.max(initial=0.0)]:
-        title, size_bytes = library.title[file], library.size_bytes[file]
-        if not holders[title].any():
-            if file != library.lead[title]:
-                continue
-            preferred = hashing.preference(library.keys[title : title + 1], room.keys, room.capacity_bytes)[0]
-            roomy = preferred[left_bytes[preferred] >= size_bytes]
-            if not len(roomy):
-                continue
-            holders[title, roomy[0]] = True
-        elif (left_bytes[holders[title]] < size_bytes).any():
-            continue
-        held[file] = True
-        left_bytes[holders[title]] -= size_bytes
+    rest = np.flatnonzero(~held & (library.size_bytes <= left_bytes.max(initial=0.0)))
+    rest = rest[np.argsort(-ranked.worth[rest], kind="stable")]
+    preferred = hashing.preference(library.keys, room.keys, room.capacity_bytes) if len(rest) else np.empty(0)
+    for file, title, size_bytes in zip(rest.tolist(), library.title[rest].tolist(), library.size_bytes[rest].tolist(), strict=True):
+        roomy = left_bytes >= size_bytes
+        if file == lead[title] and not holders[title].any():
+            choices = preferred[title]
+            holders[title, choices[roomy[choices]][:1]] = True
+        if holders[title].any() and roomy[holders[title]].all():
+            held[file] = True
+            left_bytes[holders[title]] -= size_bytes
     if held.all():
         holders = repeat(library, ranked, room, before.holders, rules.copies_max, holders, left_bytes)
     return Held(held, holders)
