@@ -42,7 +42,7 @@ class Admission:
         self._uses: OrderedDict[str, int] = OrderedDict()
 
     def request(self, name: str, size_bytes: int, fetched: bool) -> bool:
-        """A slice that is not on the disk was asked for. True: keep it from now on. ``fetched``: a parent gave it, not the memory window."""
+        """A slice that is not on the disk was asked for. True: keep it from now on. ``fetched``: a parent gave it, not the window."""
         if fetched:
             self._credit_bytes = min(self._burst_bytes, self._credit_bytes + WRITE_SHARE * size_bytes)
         uses = self._uses.pop(name, 0) + 1

@@ -9,6 +9,7 @@ connection is closed under a request. One that was idle all that time may be, an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -43,6 +44,7 @@ CLOSING_S = 2.5
 """For so long before an exchange of workers each answer is the last of its connection. Players ask for more often than that."""
 EXCHANGE_S = 8.0
 TIERS_MAX = 3
+MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 _SAFE = re.compile(r'[^"$\\{}\x00-\x1f\x7f]+')
 _log = structlog.get_logger("edge")
 
@@ -62,6 +64,15 @@ def next_backoff(previous_s: float, ran_s: float) -> float:
 def _files(settings: EdgeSettings) -> tuple[str, ...]:
     """Certificates and keys that stand in the configuration; empty where there is none."""
     return (settings.tls_certificate, settings.tls_key, settings.parent_ca, settings.parent_certificate, settings.parent_key)
+
+
+def _stored_bytes(folder: Path) -> int:
+    """Bytes of the files in the folders of ``folder``."""
+    total = 0
+    for title in os.scandir(folder):
+        with contextlib.suppress(OSError):  # taken away meanwhile
+            total += sum(each.stat().st_size for each in os.scandir(title))
+    return total
 
 
 class Server:
@@ -97,6 +108,7 @@ class Server:
             key=settings.parent_key,
         )
         self._tiers: tuple[nginx.Parent, ...] = ()
+        self._threads = False
         self._changing = asyncio.Lock()
         self._clock = clock
         self._worker: Worker | None = None
@@ -301,6 +313,8 @@ class Server:
         if not origin.addresses:
             _log.warning("the origin's name cannot be resolved; absent files get 502", host=origin.host)
         window = self.window
+        stored_bytes = await asyncio.to_thread(_stored_bytes, self.folder / "placed")
+        self._threads = nginx.reads_block(stored_bytes + self._reactive_bytes, MEMORY_BYTES, self._threads)
         wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         machine = nginx.Machine(
             build=self._build,
@@ -310,6 +324,7 @@ class Server:
             landing_bytes=window.size_bytes,
             admitted=str(window.admitted),
             processors=os.cpu_count() or 1,
+            threads=self._threads,
         )
         secrets = nginx.Secrets(keys=self.keys, fill_token=self.fill_token)
         content = nginx.Content(secrets=secrets, origin=origin, tiers=tuple(tiers), reactive_bytes=self._reactive_bytes)
