@@ -66,21 +66,29 @@ def mentions(pid: int, text: str) -> bool:
 
 
 class System:
-    """One system on this machine. ``demo``: with its demo film, which ``up`` then fetches."""
+    """One system on this machine. ``demo``: with its demo film, which ``up`` then fetches.
 
-    def __init__(self, root: Path, *, demo: bool = False) -> None:
+    ``appliances`` with their sites, in place of the demo's; ``more``: further lines of its configuration.
+    """
+
+    def __init__(
+        self, root: Path, *, demo: bool = False, appliances: Sequence[tuple[str, str]] = APPLIANCES, more: Sequence[str] = ()
+    ) -> None:
         self.home = Home(root)
         self._token = ""
-        self.gateway_port, self.upload_port, self.origin_port, *edges = free_ports(3 + len(APPLIANCES))
-        self.edge_ports = {name: port for (name, _), port in zip(APPLIANCES, edges, strict=True)}
+        self.gateway_port, self.upload_port, self.origin_port, *edges = free_ports(3 + 2 * len(appliances))
+        self.edge_ports = {name: port for (name, _), port in zip(appliances, edges[::2], strict=True)}
+        self.admin_ports = {name: port for (name, _), port in zip(appliances, edges[1::2], strict=True)}
         self.url = f"http://127.0.0.1:{self.gateway_port}"
         self.environment = {**os.environ, "NEARCAST_HOME": str(root), "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
         lines = ["[network]", f"gateway_port = {self.gateway_port}", f"upload_port = {self.upload_port}"]
         lines += [f"origin_port = {self.origin_port}", "", "[demo]", f"film = {str(demo).lower()}", ""]
         # All tests sign in from one address; what they send wrongly on purpose must not shut the others out.
         lines += ["[accounts]", "attempts_per_address = 100000", ""]
-        for name, site in APPLIANCES:
-            lines += ["[[appliances]]", f'id = "{name}"', f'site = "{site}"', f"port = {self.edge_ports[name]}", ""]
+        lines += [*more, ""]
+        for name, site in appliances:
+            lines += ["[[appliances]]", f'id = "{name}"', f'site = "{site}"', f"port = {self.edge_ports[name]}"]
+            lines += [f"admin_port = {self.admin_ports[name]}", ""]
         self.home.config.write_text("\n".join(lines))
 
     # --- the command line ---------------------------------------------------------------------------------------------
@@ -277,11 +285,11 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_system(*, demo: bool = False) -> Iterator[System]:
+def new_system(*, demo: bool = False, appliances: Sequence[tuple[str, str]] = APPLIANCES, more: Sequence[str] = ()) -> Iterator[System]:
     """A system of its own, not yet started, destroyed at the end. The home's path is short: unix sockets lie in it."""
     root = Path(tempfile.mkdtemp(prefix="nc-"))
     root.chmod(0o755)  # as a home usually is: nginx's workers are another user where root runs the tests
-    system = System(root, demo=demo)
+    system = System(root, demo=demo, appliances=appliances, more=more)
     try:
         yield system
     finally:

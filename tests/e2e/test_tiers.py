@@ -1,0 +1,180 @@
+"""Two edge sites below an exchange: the origin is asked once, a site is entered once, and films play with origin and exchange dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from nearcast.policy import capability
+from tests.e2e import films
+from tests.e2e.harness import System, new_system, refused, wait_for
+
+APPLIANCES = (("ix-1", "ix"), ("north-1", "north"), ("north-2", "north"), ("south-1", "south"))
+CONFIG = """
+[steering]
+routes = [{ prefix = "0.0.0.0/0", sites = ["north", "south", "ix"] }, { prefix = "::/0", sites = ["south", "north", "ix"] }]
+
+[[steering.sites]]
+name = "ix"
+tier = "exchange"
+zone = "middle"
+
+[[steering.sites]]
+name = "north"
+zone = "up"
+region = "here"
+parents = ["ix"]
+
+[[steering.sites]]
+name = "south"
+zone = "down"
+region = "here"
+timezone = "Australia/Hobart"
+parents = ["ix"]
+""".splitlines()
+
+
+@pytest.fixture(scope="module")
+def tiers() -> Iterator[System]:
+    with new_system(appliances=APPLIANCES, more=CONFIG) as system:
+        system.sign_in(system.up())
+        yield system
+
+
+@pytest.fixture(scope="module")
+def title(tiers: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    film = films.generated(tmp_path_factory.mktemp("films") / "harbour.mp4", size="640x360")
+    found = tiers.ingest(film, "Open Harbour", "--clear")
+    wait_for("the fill", lambda: filled(tiers, found["id"]), timeout_s=40)
+    return found
+
+
+def asked(system: System, *arguments: str) -> Any:
+    return json.loads(system.run(*arguments, "--json"))
+
+
+def holders(system: System, title_id: str) -> dict[str, int]:
+    """Bytes of the title by the appliance that has some."""
+    reports = [each["report"] for each in asked(system, "edges")]
+    return {each["id"]: each["holdings"][title_id] for each in reports if each["holdings"].get(title_id)}
+
+
+def filled(system: System, title_id: str) -> bool:
+    status = asked(system, "fill", "status")
+    done = status["generation"] > 0 and not any(each["missing_bytes"] for each in status["appliances"])
+    return done and len({each.partition("-")[0] for each in holders(system, title_id)}) == 3
+
+
+def published_bytes(system: System, title_id: str) -> int:
+    folder = system.home.origin / "titles" / title_id
+    return sum(each.stat().st_size for each in folder.iterdir() if each.suffix != ".blocks")
+
+
+def test_each_byte_leaves_the_origin_once_and_enters_each_site_once(tiers: System, title: dict[str, Any]) -> None:
+    whole = published_bytes(tiers, title["id"])
+
+    def counted() -> dict[str, dict[str, Any]] | None:
+        sites: dict[str, dict[str, Any]] = {}
+        for flow in asked(tiers, "offload")["flows"]:
+            into = sites.setdefault(flow["site"], {"tier_bytes": 0, "origin_bytes": 0, "most_times": 0.0})
+            into["most_times"] = max(into["most_times"], flow["most_times"])
+            for kind in ("tier_bytes", "origin_bytes"):
+                into[kind] += flow[kind]
+        entered = [each["tier_bytes"] + each["origin_bytes"] for each in sites.values()]
+        return sites if len(sites) == 3 and min(entered) >= whole else None
+
+    sites = wait_for("the counts of the fill", counted, timeout_s=20)
+    assert sites["ix"]["origin_bytes"] == whole
+    assert (sites["north"]["origin_bytes"], sites["south"]["origin_bytes"]) == (0, 0)
+    assert (sites["north"]["tier_bytes"], sites["south"]["tier_bytes"]) == (whole, whole)
+    assert all(each["most_times"] == pytest.approx(1.0) for each in sites.values())
+
+
+def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: dict[str, Any]) -> None:
+    """kill -9 for both for as long as it takes, and every byte of a rendition is as it was published."""
+    with tiers.client() as client:
+        session = client.post("/api/v1/play", json={"title_id": title["id"], "device": {"id": "tv"}}).json()
+    edges = [each for each in session["edges"] if each["site"] != "ix"]
+    assert edges[0]["appliance"] in holders(tiers, title["id"])
+    rendition = max((tiers.home.origin / "titles" / title["id"]).glob("*.mp4"), key=lambda each: each.stat().st_size)
+    published = rendition.read_bytes()
+    for _ in range(5):
+        for pid in (tiers.identity("origin").pid, *tiers.edge_pids("ix-1")):
+            try_kill(pid)
+        with httpx.Client(timeout=5) as client:
+            for each in edges:
+                if each["appliance"] in holders(tiers, title["id"]):
+                    assert client.get(each["base_url"] + rendition.name).content == published
+    tiers.wait_ready()
+
+
+def test_an_appliance_without_the_title_takes_it_from_the_exchange(tiers: System, title: dict[str, Any]) -> None:
+    """What the exchange holds does not leave the origin again for a miss."""
+    tiers.wait_ready()
+    lacking = {name for name, _ in APPLIANCES} - set(holders(tiers, title["id"]))
+    if not lacking:
+        pytest.skip("every appliance holds the title")
+    name = lacking.pop()
+    root = (tiers.home.secrets / "root.key").read_bytes()
+    key = capability.edge_key(_root(root), name)
+    path = capability.edge_path(key, title["id"], 2_000_000_000)
+    rendition = max((tiers.home.origin / "titles" / title["id"]).glob("*.mp4"), key=lambda each: each.stat().st_size)
+    url = f"http://127.0.0.1:{tiers.edge_ports[name]}{path}{rendition.name}"
+    assert httpx.get(url, timeout=10).content == rendition.read_bytes()
+
+
+def test_a_pin_of_nothing_is_refused(tiers: System, title: dict[str, Any]) -> None:
+    refused(tiers.cli("fill", "pin", "t_nothing", "--by", "2126-01-01T00:00"))
+    refused(tiers.cli("fill", "pin", title["id"], "--by", "soon"), "NC0250")
+    refused(tiers.cli("edge", "drain", "nobody-1"))
+    tiers.run("fill", "pin", title["id"], "--by", "2126-01-01T00:00+00:00")
+    assert [each["title_id"] for each in asked(tiers, "fill", "unpin", title["id"])] == []
+
+
+def test_a_drained_edge_gets_nobody_new_until_it_is_let_in_again(tiers: System, title: dict[str, Any]) -> None:
+    def first() -> str:
+        with tiers.client() as client:
+            answer = client.post("/api/v1/play", json={"title_id": title["id"], "device": {"id": "tv"}}).json()
+        return str(answer["edges"][0]["appliance"])
+
+    before = first()
+    tiers.run("edge", "drain", before)
+    wait_for("others to be named", lambda: first() != before, timeout_s=10)
+    tiers.run("edge", "drain", before, "--undo")
+    wait_for("it to be named again", lambda: first() == before, timeout_s=10)
+
+
+def test_paths_go_on_when_the_key_is_rotated(tiers: System, title: dict[str, Any]) -> None:
+    with tiers.client() as client:
+        ask = {"title_id": title["id"], "device": {"id": "tv"}}
+        edge = client.post("/api/v1/play", json=ask).json()["edges"][0]
+        name = next(each.name for each in (tiers.home.origin / "titles" / title["id"]).glob("*.m3u8"))
+        tiers.run("edge", "rotate-key", edge["appliance"])
+
+        def anew() -> str | None:
+            assert httpx.get(edge["base_url"] + name, timeout=5).status_code == 200, "a path from before the rotation"
+            fresh = next(each for each in client.post("/api/v1/play", json=ask).json()["edges"] if each["appliance"] == edge["appliance"])
+            assert httpx.get(fresh["base_url"] + name, timeout=5).status_code == 200
+            return str(fresh["base_url"]) if "/v1k1/" in fresh["base_url"] else None
+
+        wait_for("paths under the new key", anew, timeout_s=15)
+        assert httpx.get(edge["base_url"] + name, timeout=5).status_code == 200
+        tiers.run("edge", "rotate-key", edge["appliance"])
+        wait_for("the first key to be refused", lambda: httpx.get(edge["base_url"] + name, timeout=5).status_code == 403, timeout_s=15)
+
+
+def try_kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _root(text: bytes) -> bytes:
+    return bytes.fromhex(text.decode().strip()) if len(text) > 32 else text
