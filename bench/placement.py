@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bench import catalogue
 from bench.catalogue import RUNGS, Floats
 from bench.report import Figure, show
-from nearcast.delivery.fill.packing import DAY_S, PEAK_TO_MEAN, Held, Library, Ranked, Room, Rules, nothing, pack, rank
+from nearcast.delivery.fill.packing import DAY_S, PEAK_TO_MEAN, Held, Library, Ranked, Room, Rules, nothing, pack, rank, shelve
 from nearcast.policy import hashing
 
 TITLES, SITES, REGIONS, CORES = 15_000, 1_000, 50, 2
@@ -93,7 +93,7 @@ def library(sizes: Floats, asked: Floats) -> Library:
     yields = (asked / asked.sum(axis=1)[:, None] / sizes).ravel()
     order = np.lexsort((-yields, title))
     keys = hashing.keys(f"title-{number}" for number in range(len(sizes)))
-    return Library(keys, np.zeros(len(sizes), dtype=np.bool_), title, sizes.ravel()[order], yields[order])
+    return shelve(keys, np.zeros(len(sizes), dtype=np.bool_), title, sizes.ravel()[order], yields[order])
 
 
 def held(plan: Plan | None, world: World, day: int, site: int) -> Held:
@@ -101,7 +101,7 @@ def held(plan: Plan | None, world: World, day: int, site: int) -> Held:
     found = nothing(world.libraries[day], world.rooms[site])
     if plan is not None:
         found.files[plan.files] = True
-        found.holders.reshape(-1)[plan.holders] = True
+        found.holders[np.divmod(plan.holders, found.holders.shape[1])] = True
     return found
 
 

@@ -42,17 +42,17 @@ def preference(titles: Keys, appliances: Keys, weights: Floats) -> Ints:
 def first_fit(loads: Floats, rooms: Floats) -> Bools:
     """Which of ``loads`` (resources × things, in order) go into ``rooms`` (one for each resource) when each that fits is taken."""
     taken = np.zeros(loads.shape[1], dtype=np.bool_)
-    left = rooms.astype(np.float64)
+    left = rooms.tolist()
     waiting = np.arange(loads.shape[1])
     while True:
-        fits = np.logical_and.reduce(loads[:, waiting] <= left[:, None])
-        waiting = waiting[fits]
+        for row, room in zip(loads, left, strict=True):
+            waiting = waiting[row[waiting] <= room]
         if not len(waiting):
             return taken
-        filled = np.cumsum(loads[:, waiting], axis=1)
+        filled = [np.cumsum(row[waiting]) for row in loads]
         count = min(int(np.searchsorted(row, room, side="right")) for row, room in zip(filled, left, strict=True))
         taken[waiting[:count]] = True
-        left -= filled[:, count - 1]
+        left = [room - float(row[count - 1]) for row, room in zip(filled, left, strict=True)]
         waiting = waiting[count:]
 
 

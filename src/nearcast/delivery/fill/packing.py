@@ -40,11 +40,7 @@ class Library(NamedTuple):
     title: Ints  # F, falls never
     size_bytes: Floats  # F
     yields: Floats  # F
-
-    @property
-    def lead(self) -> Ints:
-        """T: of each title the file without which none of the others is held."""
-        return np.searchsorted(self.title, np.arange(len(self.keys)))
+    lead: Ints  # T, of each title the file without which none of the others is held: its first
 
 
 class Ranked(NamedTuple):
@@ -81,6 +77,11 @@ class Held(NamedTuple):
     holders: Bools  # T × A
 
 
+def shelve(keys: Keys, pinned: Bools, title: Ints, size_bytes: Floats, yields: Floats) -> Library:
+    """A library of files that are sorted already, by title and falling yield. Every title has one."""
+    return Library(keys, pinned, title, size_bytes, yields, np.searchsorted(title, np.arange(len(keys))))
+
+
 def rank(library: Library, demand: Floats) -> Ranked:
     """``demand``: bytes of each title in the next day. Sites of one region share the answer."""
     worth = np.where(library.pinned[library.title], np.inf, demand[library.title] * library.yields)
@@ -89,7 +90,9 @@ def rank(library: Library, demand: Floats) -> Ranked:
 
 
 def nothing(library: Library, room: Room) -> Held:
-    return Held(np.zeros(len(library.title), dtype=np.bool_), np.zeros((len(library.keys), len(room.keys)), dtype=np.bool_))
+    # Columns lie together: what is asked of all holders of each title is then asked of whole columns, ten times as fast.
+    holders = np.zeros((len(library.keys), len(room.keys)), dtype=np.bool_, order="F")
+    return Held(np.zeros(len(library.title), dtype=np.bool_), holders)
 
 
 def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules) -> Held:
@@ -103,8 +106,8 @@ def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rule
     titles = np.zeros(len(library.keys), dtype=np.bool_)
     titles[library.title[files]] = True
     holders = settle(library, ranked, room, before.holders, copies, title_bytes(library, files[:wanted]), titles, rules.balance)
-    held = fill(library, ranked, room, files, wanted, holders)
-    return complete(library, ranked, room, before, rules, held, holders)
+    held, left_bytes = fill(library, ranked, room, files, wanted, holders)
+    return complete(library, ranked, room, before, rules, held, holders, left_bytes)
 
 
 def title_bytes(library: Library, files: Ints) -> Floats:
@@ -196,43 +199,54 @@ def release(held: Bools, loads: Floats, bounds: Floats, preferred: Callable[[Int
         held[mine[:count], appliance] = False
 
 
-def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, holders: Bools) -> Bools:
-    """F: what is held. Each appliance takes of ``files``, in order, those of its titles that it has room for.
+def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, holders: Bools) -> tuple[Bools, Floats]:
+    """F: what is held, and A: the bytes left. Each appliance takes of ``files``, in order, those of its titles that it has room for.
 
     A title with several holders is the same on all of them: it takes its files among the first ``wanted``, before all others do, and
-    loses a holder (in place) that has no room for it.
+    loses a holder that has no room for it. Titles that get nothing lose all holders (in place).
     """
     held = np.zeros(len(library.title), dtype=np.bool_)
     wanted_bytes = title_bytes(library, files[:wanted])
     left_bytes = room.capacity_bytes.copy()
     several: Bools = np.sum(holders, axis=1) > 1
+    home = np.where(several, -1, holders.argmax(axis=1))
     for appliance in range(len(left_bytes)):
         mine = np.flatnonzero(several & holders[:, appliance])
         mine = mine[np.argsort(-ranked.demand[mine], kind="stable")]
         fits = hashing.first_fit(wanted_bytes[None, mine], left_bytes[appliance : appliance + 1])
         holders[mine[~fits], appliance] = False
         left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
-    title = library.title[files]
-    held[files[:wanted]] = (several & np.any(holders, axis=1))[title[:wanted]]
+    home[several & ~np.any(holders, axis=1)] = -2
+    homes = home[library.title[files]]
+    held[files[:wanted]] = homes[:wanted] == -1
     for appliance in range(len(left_bytes)):
-        mine = files[~several[title] & holders[title, appliance]]
-        held[mine[hashing.first_fit(library.size_bytes[None, mine], left_bytes[appliance : appliance + 1])]] = True
-    return held
+        mine = files[homes == appliance]
+        mine = mine[hashing.first_fit(library.size_bytes[None, mine], left_bytes[appliance : appliance + 1])]
+        mine = without_headless(library, mine)
+        held[mine] = True
+        left_bytes[appliance] -= library.size_bytes[mine].sum()
+    holders &= held[library.lead][:, None]
+    return held, left_bytes
 
 
-def complete(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules, held: Bools, holders: Bools) -> Held:
+def without_headless(library: Library, files: Ints) -> Ints:
+    """Those of ``files`` whose title's first file is among them."""
+    leads = np.zeros(len(library.keys), dtype=np.bool_)
+    leads[library.title[files[library.lead[library.title[files]] == files]]] = True
+    return files[leads[library.title[files]]]
+
+
+def complete(
+    library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules, held: Bools, holders: Bools, left_bytes: Floats
+) -> Held:
     """What else there is room for: files left over, on whichever appliance has room; and when none is left over, more copies."""
-    lead = library.lead
-    led = held[lead]
-    held &= led[library.title]
-    holders &= led[:, None]
-    left_bytes = room.capacity_bytes - title_bytes(library, np.flatnonzero(held)) @ holders
-    rest = np.flatnonzero(~held & (library.size_bytes <= left_bytes.max(initial=0.0)))
+    rest = np.flatnonzero(library.size_bytes <= left_bytes.max(initial=0.0))
+    rest = rest[~held[rest]]
     rest = rest[np.argsort(-ranked.worth[rest], kind="stable")]
     preferred = hashing.preference(library.keys, room.keys, room.capacity_bytes) if len(rest) else np.empty(0)
     for file, title, size_bytes in zip(rest.tolist(), library.title[rest].tolist(), library.size_bytes[rest].tolist(), strict=True):
         roomy = left_bytes >= size_bytes
-        if file == lead[title] and not holders[title].any():
+        if file == library.lead[title] and not holders[title].any():
             choices = preferred[title]
             holders[title, choices[roomy[choices]][:1]] = True
         if holders[title].any() and roomy[holders[title]].all():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from msgspec import Struct
 
-from nearcast.delivery.fill.packing import Held, Library, Ranked, Room, Rules, nothing, pack, rank
+from nearcast.delivery.fill.packing import Held, Ranked, Room, Rules, nothing, pack, rank, shelve
 from nearcast.policy import hashing
 
 Holdings = Mapping[str, tuple[str, ...]]
@@ -67,7 +67,7 @@ def place(
     titles = sorted(world.titles, key=lambda title: title.title_id)
     groups = [group for title in titles for group in grouped(title)]
     at = {title.title_id: index for index, title in enumerate(titles)}
-    library = Library(
+    library = shelve(
         keys=hashing.keys(at),
         pinned=np.array([title.pinned for title in titles], dtype=np.bool_),
         title=np.array([at[group.title_id] for group in groups], dtype=np.intp),
