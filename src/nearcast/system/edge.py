@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nearcast.model.services import Discovery, Fill
+from nearcast.model.services import Discovery, Fill, Insight
 from nearcast.policy.capability import edge_purpose
 from nearcast.system import peers, places, renewal, tls
 from nearcast.system.origin import origin_token
@@ -73,6 +73,8 @@ async def build(system: System, process: str) -> Part:
         parent_url=settings.parent_url,
         discovery=system.client(Discovery),
         fill=system.client(Fill),
+        insight=system.client_at(Insight, "fleet"),  # where edges of other hosts have their door, too
+        peer_ca=str(authority) if (authority := system.home.secrets / tls.AUTHORITY).exists() else "",
         clock=system.clock,
         registry=REGISTRY,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 from obstore.store import MemoryStore, ObjectStore
 
+from nearcast.base.errors import NearcastError
 from nearcast.base.web import Application, Tls, WebServer, serve_asgi
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.origin import application
@@ -22,14 +23,22 @@ from nearcast.model.fill import Assignment, FillItem
 from nearcast.model.rendition import BLOCK_BYTES, File
 from nearcast.model.services import (
     ApplianceList,
+    AppliancesQuestion,
+    Causes,
+    CausesQuestion,
+    Demand,
+    DemandQuestion,
     DropQuestion,
     FillQuestion,
     InstanceList,
     Nothing,
+    OffloadQuestion,
+    OrderQuestion,
     ReportAnswer,
 )
-from nearcast.model.site import Appliance, ApplianceReport, Instance
-from nearcast.policy import capability
+from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
+from nearcast.model.traffic import MissCause, OffloadReport, TrafficReport
+from nearcast.policy import capability, holdings
 
 ROOT = b"s" * 32
 TOKEN = "0123abcd"
@@ -133,21 +142,28 @@ class Origin:
 
 
 class Registry:
-    """A discovery that remembers reports."""
+    """A discovery that remembers reports, and answers as the test says."""
 
     def __init__(self) -> None:
         self.reports: list[ApplianceReport] = []
         self.dropped: list[str] = []
+        self.answer = ReportAnswer(lease_s=3)
+        self.failing: NearcastError | None = None
 
     @property
     def state(self) -> str:
         return self.reports[-1].state if self.reports else ""
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
+        if self.failing is not None:
+            raise self.failing
         self.reports.append(question)
-        return ReportAnswer(lease_s=3)
+        return self.answer
 
-    async def appliances(self, question: Nothing, /) -> ApplianceList:
+    async def order(self, question: OrderQuestion, /) -> Order:
+        return Order(appliance=question.appliance)
+
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
         return ApplianceList(appliances=tuple(Appliance(report=each, age_s=0) for each in self.reports[-1:]))
 
     async def register(self, question: Instance, /) -> ReportAnswer:
@@ -162,21 +178,47 @@ class Registry:
 
 
 class Orders:
-    """A fill service whose assignment the test sets."""
+    """A fill service whose assignment and causes the test sets."""
 
     def __init__(self) -> None:
         self._now = Assignment(version=0, items=None)
         self._changed = asyncio.Event()
+        self.known: dict[str, MissCause] = {}
+        self.asked: list[CausesQuestion] = []
 
-    def set(self, *items: FillItem) -> None:
-        self._now = Assignment(version=self._now.version + 1, items=items)
+    def set(self, *items: FillItem, **more: object) -> None:
+        self._now = Assignment(version=self._now.version + 1, items=items, **more)  # type: ignore[arg-type]  # checked by the constructor
         self._changed.set()
         self._changed = asyncio.Event()
+
+    async def causes(self, question: CausesQuestion, /) -> Causes:
+        self.asked.append(question)
+        return Causes(causes={each: self.known[each] for each in question.title_ids if each in self.known})
 
     async def assignment(self, question: FillQuestion, /) -> Assignment:
         if self._now.items is None or self._now.version == question.after:
             await self._changed.wait()
         return self._now
+
+
+class Books:
+    """An insight that remembers traffic."""
+
+    def __init__(self) -> None:
+        self.reports: list[TrafficReport] = []
+        self.failing: NearcastError | None = None
+
+    async def record(self, question: TrafficReport, /) -> Nothing:
+        if self.failing is not None:
+            raise self.failing
+        self.reports.append(question)
+        return Nothing()
+
+    async def demand(self, question: DemandQuestion, /) -> Demand:
+        return Demand(days=(), today=0, today_share=0.0, rungs={})
+
+    async def offload(self, question: OffloadQuestion, /) -> OffloadReport:
+        return OffloadReport(days=question.days, sites=(), sent_bytes=0, origin_bytes=0)
 
 
 class Edge:
@@ -190,6 +232,7 @@ class Edge:
                 "id": "fra-1",
                 "site": "frankfurt",
                 "port": free_port(),
+                "admin_port": free_port(),
                 "report_s": 0.2,
                 "health_s": 0.1,
                 "health_timeout_s": 0.3,
@@ -199,7 +242,7 @@ class Edge:
             }
         )
         self.key = capability.edge_key(ROOT, self.settings.id)
-        self.registry, self.orders = Registry(), Orders()
+        self.registry, self.orders, self.books = Registry(), Orders(), Books()
         self.agent = self.make_agent()
         self.client = httpx.AsyncClient(trust_env=False, timeout=10.0, base_url=self.settings.public_address)
 
@@ -212,6 +255,7 @@ class Edge:
             parent_url=self.origin.url,
             discovery=self.registry,
             fill=self.orders,
+            insight=self.books,
         )
 
     def path(self, name: str, title_id: str = TITLE, *, key: str = "", ttl_s: float = 600.0) -> str:
@@ -221,6 +265,14 @@ class Edge:
         """Have these placed, and wait for it."""
         self.orders.set(*items)
         await until(lambda: self.agent.transfers.assigned == items and not self.agent.transfers.missing_bytes())
+
+    @property
+    def told(self) -> dict[str, int]:
+        """The holdings that discovery has put together from the reports."""
+        known: dict[str, int] = {}
+        for report in self.registry.reports:
+            known = holdings.merged(known if report.holdings_base else {}, report.holdings)
+        return known
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.client.get(path, headers={key.replace("_", "-"): value for key, value in headers.items()})

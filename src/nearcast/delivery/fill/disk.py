@@ -85,17 +85,27 @@ class Disk:
         state = os.statvfs(self.placed)
         return state.f_bavail * state.f_frsize
 
+    def file_system_bytes(self) -> int:
+        """How large the file system is that the folder lies in."""
+        state = os.statvfs(self.placed)
+        return state.f_blocks * state.f_frsize
+
     def scan(self) -> Held:
-        """Every file that is placed, with its list of blocks beside it."""
+        """Every file that is placed, with its list of blocks beside it. One without that cannot be verified: it is taken out of what is
+        served, to be verified by digests that are fetched anew."""
         found: Held = {}
         for title in self.placed.iterdir():
             if not title.is_dir():
                 continue
-            names = {each.name: each.stat().st_size for each in title.iterdir() if each.is_file()}
-            for name, size_bytes in names.items():
+            sizes = {each.name: each.stat().st_size for each in title.iterdir() if each.is_file()}
+            for name, size_bytes in sizes.items():
                 root, _, extension = name.partition(".")
-                if extension != "blocks" and f"{root}.blocks" in names:
+                if extension == "blocks":
+                    continue
+                if f"{root}.blocks" in sizes:
                     found[title.name, name] = size_bytes
+                else:
+                    (title / name).replace(self.filling / f"{title.name}.{name}")
         return found
 
     def part(self, item: FillItem) -> Path:

@@ -137,6 +137,12 @@ class HttpSource:
             raise OtherLength(f"{self._url} has another length for {path} than was published")
 
 
+def is_safe(source: FillSource) -> bool:
+    """Whether its token may be sent there: by https, or without leaving this machine."""
+    parts = urlsplit(source.url)
+    return parts.scheme == "https" or ports.on_loopback(parts.hostname or "")
+
+
 class Opener:
     """Opens the sources that an assignment names. ``origin`` is the one of the edge's own configuration."""
 
@@ -148,10 +154,29 @@ class Opener:
         """Raises UnsafeSource."""
         if not source.url:
             return self._origin
-        parts = urlsplit(source.url)
-        if parts.scheme != "https" and not ports.on_loopback(parts.hostname or ""):
+        if not is_safe(source):
             raise UnsafeSource(f"{source.id} at {source.url} would be told its secret in the clear")
         return HttpSource(self._client, source.url, source.token, held_only=source.held_only)
+
+
+class FirstOf:
+    """Sources of which the next is asked when one is down or lacks the file. For what is small: nobody takes over in the middle."""
+
+    def __init__(self, *sources: Source) -> None:
+        self.sources = sources
+
+    async def read(self, title_id: str, name: str, start: int, size_bytes: int, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        *others, last = self.sources
+        for source in others:
+            try:
+                found = [chunk async for chunk in source.read(title_id, name, start, size_bytes, end)]
+            except (SourceDown, SourceWrong, UnsafeSource):
+                continue
+            for chunk in found:
+                yield chunk
+            return
+        async for chunk in last.read(title_id, name, start, size_bytes, end):
+            yield chunk
 
 
 class BadSourceCertificate(BadInput):
@@ -169,6 +194,14 @@ def secured(authority: str = "", certificate: str = "", key: str = "") -> ssl.SS
         raise BadSourceCertificate(f"{authority} cannot be used: {error.strerror or error}") from error
     if certificate:
         show(context, certificate, key)
+    return context
+
+
+def trusting(authority: str = "") -> ssl.SSLContext:
+    """How other appliances are called: public authorities are believed, and ``authority`` (PEM) where there is one."""
+    context = secured(authority)
+    if authority:
+        context.load_default_certs()
     return context
 
 

@@ -18,7 +18,7 @@ from nearcast.delivery.fill.rate import Limiter
 from nearcast.delivery.fill.source import Source
 from nearcast.delivery.fill.sources import NEVER, Book
 from nearcast.delivery.fill.stock import Name, Stock, name_of
-from nearcast.model.fill import Assignment, FillItem, FillSource
+from nearcast.model.fill import Assignment, FillItem, FillSource, SourceKind
 
 DISK_RETRY_S = 3.0
 IDLE_S = 60.0
@@ -74,6 +74,7 @@ class Transfers:
         self.assignment = Assignment(version=-1, items=None)
         self.stock = Stock(disk.scan())
         self.fetched_bytes_total = self.repaired_total = 0
+        self.fetched_by_kind: dict[SourceKind, int] = {}
 
     # --- what others tell and ask -------------------------------------------------------------------------------------
 
@@ -86,18 +87,28 @@ class Transfers:
         self._due_s.clear()
         if assignment.items is not None:
             self.stock.assign(assignment.items)
+            for name in [each for each in self.stock.missing if each in self.stock.held]:
+                self._withdraw(name)
             for known in (self._part_bytes, self._problems):
                 for name in [each for each in known if each not in self.stock.missing]:
                     self._settle(name)
         self._changed.set()
 
     def repair(self, name: Name) -> None:
-        """A held file is damaged or gone: nobody is served it any more, and what is wrong of it is fetched again, whatever the hour."""
-        if name in self.stock.held:
-            self.stock.gone(name)
-            if name in self.stock.missing:
-                self._repairs.add(name)
-            self._changed.set()
+        """A held file is damaged or gone: nobody is served it any more, and what is wrong of it is fetched again, whatever the hour.
+
+        Raises DiskBroken and DiskFull."""
+        if name not in self.stock.held:
+            return
+        item = self.stock.item(name)
+        if item is None:
+            self._disk.remove(*name)
+        elif name not in self._running:  # else what is being copied takes its place
+            self._disk.unplace(item)
+        self.stock.gone(name)
+        if item is not None:
+            self._repairs.add(name)
+        self._changed.set()
 
     @property
     def assigned(self) -> tuple[FillItem, ...]:
@@ -106,6 +117,12 @@ class Transfers:
     @property
     def window_open(self) -> bool:
         return is_window_open(self.assignment, self._turns_at_s, self._clock.monotonic_s())
+
+    @property
+    def window_turns_s(self) -> float:
+        """Seconds until that is no longer so; infinite: until further word."""
+        left_s = self._turns_at_s - self._clock.monotonic_s()
+        return left_s if left_s > 0 else NEVER
 
     @property
     def rate_bps(self) -> float:
@@ -243,9 +260,17 @@ class Transfers:
         self._part_bytes[name] = running.done_bytes
         self._problems.pop(name, None)
         self.fetched_bytes_total += size_bytes
+        self.fetched_by_kind[source.kind] = self.fetched_by_kind.get(source.kind, 0) + size_bytes
         if self._fetched is not None:
             generation = REPAIR_GENERATION if name in self._repairs else self.assignment.generation
             self._fetched(generation, running.item, source, size_bytes)
+
+    def _withdraw(self, name: Name) -> None:
+        """What is held is of another length than what is assigned."""
+        try:
+            self.repair(name)
+        except (DiskFull, DiskBroken) as error:
+            self._complain(self.stock.missing[name], error)
 
     def _settle(self, name: Name) -> None:
         """Nothing more is to be known of a file that is here, or no longer wanted."""

@@ -82,7 +82,7 @@ async def test_reports_and_a_clean_stop(tmp_path: Path) -> None:
         report = edge.registry.reports[-1]
         assert (report.id, report.site, report.state) == ("fra-1", "frankfurt", "up")
         assert report.address == f"http://127.0.0.1:{edge.settings.port}"
-        assert report.holdings == {"t_film": 2_000_000}
+        assert edge.told == {"t_film": 2_000_000}
         assert (report.held_bytes, report.missing_bytes, report.requests_total) == (2_000_000, 0, 1)
         assert report.disk_free_bytes > 0
         nginx = edge.agent.server.nginx
@@ -135,11 +135,13 @@ from pathlib import Path
 import msgspec
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.settings import EdgeSettings
-from tests.unit.delivery.making import TOKEN, Orders, Registry
+from tests.unit.delivery.making import TOKEN, Books, Orders, Registry
 
 async def main():
     settings, folder, key, url = msgspec.json.decode(sys.argv[1], type=EdgeSettings), *sys.argv[2:]
-    agent = EdgeAgent(settings, Path(folder), key=key, origin_token=TOKEN, parent_url=url, discovery=Registry(), fill=Orders())
+    agent = EdgeAgent(
+        settings, Path(folder), key=key, origin_token=TOKEN, parent_url=url, discovery=Registry(), fill=Orders(), insight=Books()
+    )
     await agent.start()
     print("ready", flush=True)
     await agent.wait()
@@ -198,6 +200,7 @@ async def test_a_parent_that_cannot_be_resolved_does_not_hinder_the_start(tmp_pa
             parent_url=origin_url,
             discovery=edge.registry,
             fill=edge.orders,
+            insight=edge.books,
         )
         await edge.agent.start()
         assert (await edge.get(edge.path("0" * 64 + ".mp4"))).status_code == 502
@@ -306,7 +309,7 @@ async def test_a_disk_full_to_the_brim_still_serves(tmp_path: Path) -> None:
             edge.orders.set()
             await until(lambda: not edge.agent.server.passing_through)
             edge.orders.set(items[0])
-            await until(lambda: edge.agent.transfers.holdings() == {"t_film": 3_000_000})
+            await until(lambda: edge.agent.transfers.stock.holdings == {"t_film": 3_000_000})
     finally:
         await (await asyncio.create_subprocess_exec("umount", "-l", str(tmp_path))).wait()
 
@@ -326,7 +329,10 @@ def test_nginx_absent(tmp_path: Path) -> None:
 
 
 def test_nginx_unfit() -> None:
-    fit = "nginx version: nginx/1.22.1\nconfigure arguments: --with-threads --with-http_secure_link_module --with-http_slice_module"
+    fit = (
+        "nginx version: nginx/1.22.1\nconfigure arguments: --with-threads --with-http_secure_link_module --with-http_slice_module "
+        "--with-http_stub_status_module"
+    )
     assert read_build(fit).version == (1, 22, 1)
     assert read_build(fit.replace("--with-threads", "")).threads is False
     with pytest.raises(NginxUnfit, match="secure_link"):
@@ -338,7 +344,7 @@ def test_nginx_unfit() -> None:
 def test_folders_that_nginx_cannot_name_are_refused(tmp_path: Path) -> None:
     settings = EdgeSettings(id="a", site="b", port=20000)
     with pytest.raises(BadFolder):
-        Server(settings, tmp_path / 'a "b" $c', "k", "t", "http://127.0.0.1:1", SystemClock())
+        Server(settings, tmp_path / 'a "b" $c', "ab" * 32, "t", "http://127.0.0.1:1", SystemClock())
 
 
 def test_backoff() -> None:

@@ -1,0 +1,106 @@
+"""What an appliance tells discovery twice a second, and what it does with the answer.
+
+Holdings are told by what changed since the last report that was taken in (policy/holdings). A discovery that does not answer changes
+nothing for viewers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable
+
+import structlog
+
+from nearcast.base.errors import NearcastError
+from nearcast.delivery.fill.stock import Stock
+from nearcast.model.services import Discovery, ReportAnswer
+from nearcast.model.site import ApplianceReport
+from nearcast.policy import holdings
+
+SMOOTH_S = 3.0
+_log = structlog.get_logger("edge")
+
+
+class Rate:
+    """Bits a second from a total that only grows, averaged with a past that fades: after SMOOTH_S it counts for a third (1/e)."""
+
+    def __init__(self) -> None:
+        self.bps = 0.0
+        self._last: tuple[float, int] | None = None
+
+    def see(self, total_bytes: int, now_s: float) -> float:
+        """``now_s`` is monotonic."""
+        if self._last is None:
+            self._last = (now_s, total_bytes)
+        span_s = now_s - self._last[0]
+        if span_s > 0:
+            fresh = 8 * (total_bytes - self._last[1]) / span_s
+            self.bps = fresh + (self.bps - fresh) * math.exp(-span_s / SMOOTH_S)
+            self._last = (now_s, total_bytes)
+        return self.bps
+
+
+class Telling:
+    """What discovery is told of the holdings of ``stock``, and knows of them already."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._stock = stock
+        self._revision = -1
+        self._digest = holdings.EMPTY
+        self._known: dict[str, int] = {}
+        self._known_digest = holdings.EMPTY
+
+    def now(self) -> tuple[dict[str, int], str, str]:
+        """Holdings (what changed of them), digest and base, as ApplianceReport has them."""
+        if self._stock.revision != self._revision:
+            self._revision, self._digest = self._stock.revision, holdings.digest(self._stock.holdings)
+        if self._known_digest == self._digest:
+            return {}, self._digest, self._known_digest
+        changed = holdings.changes(self._known, self._stock.holdings) if self._known_digest else dict(self._stock.holdings)
+        return changed, self._digest, self._known_digest
+
+    def told(self, report: ApplianceReport, answer: ReportAnswer) -> None:
+        """``report`` was taken in, or the whole is wanted."""
+        if answer.holdings_wanted:
+            self._known, self._known_digest = {}, holdings.EMPTY
+        else:
+            self._known = holdings.merged(self._known if report.holdings_base else {}, report.holdings)
+            self._known_digest = report.holdings_digest
+
+
+class Reporter:
+    """``compose`` makes the report of now, ``obey`` is given each answer; ``changed`` set means: at once."""
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        compose: Callable[[], ApplianceReport],
+        told: Callable[[ApplianceReport, ReportAnswer], None],
+        interval_s: float,
+        changed: asyncio.Event,
+    ) -> None:
+        self._discovery = discovery
+        self._compose = compose
+        self._told = told
+        self._interval_s = interval_s
+        self._changed = changed
+        self.answered = True
+
+    async def run(self) -> None:
+        while True:
+            self._changed.clear()
+            report = self._compose()
+            try:
+                async with asyncio.timeout(2 * self._interval_s):
+                    answer = await self._discovery.report(report)
+                self._told(report, answer)
+                self.answered = True
+            except (NearcastError, TimeoutError) as error:
+                if self.answered:
+                    _log.warning("discovery does not answer; films are served all the same", error=str(error))
+                self.answered = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._changed.wait()
