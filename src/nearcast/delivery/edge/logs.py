@@ -17,12 +17,13 @@ READ_BYTES_MAX = 4 << 20
 READS_MAX = 64
 """In one poll: a busy edge writes some 10 MB a second."""
 MEMORY = "memory"
-ORIGIN = "origin"
+PARENT = "parent"
 Source = Literal["placed", "cache", "parent", "none"]
 
 
 class Line(Struct, frozen=True, kw_only=True, gc=False):
-    """One answer of nginx. ``door`` is empty for viewers, else the one that another appliance came by (``titles``, ``held``).
+    """One answer of nginx. ``door`` is empty for viewers, else the one that another appliance came by (``titles``, ``held``), or
+    ``parent`` for a fetch of this edge's own, a line for each slice and each parent that was tried.
 
     ``zone`` is empty for placed files, else where the slices were looked for: ``landing`` (memory), ``slices`` (disk), ``off``.
     ``cache`` is MISS, HIT, …, of the first slice; ``parent`` who gave it (``memory``: the window, not a parent), an appliance's id or
@@ -46,7 +47,6 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     client: str = ""
     protocol: str = ""
     parent_status: str = ""
-    parent_bytes: str = ""
     parent_time_s: str = ""
     cmcd: str = ""
     cmcd_object: str = ""
@@ -88,20 +88,13 @@ def read_lines(raw: bytes) -> tuple[list[Line], int]:
         return whole, len(found) - len(whole)
 
 
-def parent_bytes(line: Line) -> int:
-    """Bytes that came from a parent for this answer; nginx lists one figure for each slice and for each parent that it tried."""
-    if line.parent == MEMORY or not line.parent_bytes:
-        return 0
-    figures = line.parent_bytes.replace(" : ", ", ").split(", ")
-    return sum(int(each) for each in figures if each.isdigit())
-
-
 class Counts(Struct):
     """Totals since the agent started: of viewers, where nothing else is said.
 
     ``sent_bytes`` is the sum of ``placed_bytes``, ``reactive_bytes``, ``missed_bytes`` and of what refusals took. ``errors`` are answers of
-    500 and more but for those that were refused for load (``refused``). ``parent_bytes`` came on misses, by the id of who gave them,
-    those for other appliances included; ``doors_requests`` and ``doors_bytes`` are what other appliances were served.
+    500 and more but for those that were refused for load (``refused``). ``doors_requests`` and ``doors_bytes`` are what other appliances
+    were served. ``parent_bytes_by`` came on misses, of viewers and of other appliances, by the id of who gave them;
+    ``parent_errors_by`` counts fetches that failed.
     """
 
     requests: int = 0
@@ -115,6 +108,7 @@ class Counts(Struct):
     doors_bytes: int = 0
     damaged: int = 0
     parent_bytes_by: dict[str, int] = msgspec.field(default_factory=dict)
+    parent_errors_by: dict[str, int] = msgspec.field(default_factory=dict)
     by_outcome: dict[tuple[str, int], int] = msgspec.field(default_factory=dict)
     """Requests by source and status."""
 
@@ -128,16 +122,14 @@ class Counts(Struct):
             key = (line.door, line.zone, line.cache, line.parent, line.status)
             group = groups.get(key)
             if group is None:
-                group = groups[key] = [0, 0, 0]
+                group = groups[key] = [0, 0]
             group[0] += 1
             group[1] += line.bytes
-            if line.parent_bytes:
-                group[2] += parent_bytes(line)
-        for (door, zone, cache, parent, status), (requests, sent, fetched) in groups.items():
-            if fetched:
-                giver = parent or ORIGIN
-                self.parent_bytes_by[giver] = self.parent_bytes_by.get(giver, 0) + fetched
-            if door:
+        for (door, zone, cache, parent, status), (requests, sent) in groups.items():
+            if door == PARENT:
+                totals, more = (self.parent_bytes_by, sent) if status in (200, 206) else (self.parent_errors_by, requests)
+                totals[parent] = totals.get(parent, 0) + more
+            elif door:
                 self.doors_requests += requests
                 self.doors_bytes += sent
             else:

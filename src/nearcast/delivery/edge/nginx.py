@@ -99,6 +99,8 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
     workers = settings.worker_processes or machine.processors
     slices = 2 * content.reactive_bytes // BLOCK_BYTES
     values = {
+        **_keys(content.secrets.keys),
+        **_parents(content),
         "doors": _door("titles", "@miss") + _door("held", "=404"),
         "cat": CAT if settings.cat_keys else "",
         "cat_rate": CAT_RATE if settings.cat_keys else "",
@@ -126,8 +128,6 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
         "landing_bytes": str(machine.landing_bytes),
         "landing_zone_bytes": str(LANDING_ZONE_BYTES_MIN + (2 * connections + 4 * machine.landing_bytes // BLOCK_BYTES) * CACHE_NAME_BYTES),
         "admitted": machine.admitted,
-        **_keys(content.secrets.keys),
-        **_parents(content),
     }
     text = TEMPLATE
     for name, value in values.items():
@@ -242,7 +242,7 @@ def _pass(parent: Parent, name: str) -> str:
     if not parent.addresses:
         return "return 502;"
     lines = [
-        f"proxy_pass {'https' if parent.tls else 'http'}://{name}{parent.path}/{parent.door}/;",
+        f"proxy_pass {'https' if parent.tls else 'http'}://{name}{parent.path}/{parent.door}/$title/$file;",
         f'proxy_set_header Host "{ports.authority(parent.host, parent.port)}";',
         f'proxy_set_header Authorization "Bearer {parent.token}";',
     ]
