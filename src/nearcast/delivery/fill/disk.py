@@ -130,10 +130,13 @@ class Disk:
             raise mapped(error, path) from error
 
     def missing(self, item: FillItem, digests: tuple[bytes, ...]) -> tuple[int, ...]:
-        """Which blocks of the unfinished file are still to be fetched, after what is there was read and verified."""
+        """Which blocks of the unfinished file are still to be fetched, after what is there was read and verified. What is past its end is
+        cut off."""
         path = self.part(item)
         try:
-            with path.open("rb") as part:
+            with path.open("r+b") as part:
+                if path.stat().st_size > item.file.size_bytes:
+                    part.truncate(item.file.size_bytes)
 
                 def read(start: int, end: int) -> bytes:
                     part.seek(start)
