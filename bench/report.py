@@ -15,7 +15,8 @@ from rich.table import Table
 
 
 class Figure(Struct, frozen=True, kw_only=True):
-    """One measured figure. ``samples`` in ``unit``; ``quantile`` of them is held against ``reach`` (0.5: the median).
+    """One measured figure. ``samples`` in ``unit``; ``quantile`` of them is held against ``reach`` (0.5: the median), which it must not
+    exceed, or with ``at_least`` not fall short of.
 
     ``peer`` says what was measured beside it, and ``peer_samples`` are its samples; then the ratio of medians is held against ``reach``.
     """
@@ -24,6 +25,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     unit: str
     samples: tuple[float, ...]
     reach: float
+    at_least: bool = False
     quantile: float = 0.5
     peer: str = ""
     peer_samples: tuple[float, ...] = ()
@@ -37,7 +39,7 @@ class Figure(Struct, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> bool:
-        return self.value <= self.reach
+        return self.value >= self.reach if self.at_least else self.value <= self.reach
 
 
 def quantile(samples: Sequence[float], q: float) -> float:
@@ -63,7 +65,12 @@ def show(title: str, figures: Sequence[Figure], *, as_json: bool) -> int:
         unit = "×" if each.peer_samples else f" {each.unit}"
         peer = f"{each.peer}: {statistics.median(each.peer_samples):.2f} {each.unit}" if each.peer_samples else each.note or "limit"
         table.add_row(
-            each.name, f"≤ {each.reach:g}{unit}", f"{each.value:.2f}{unit}", spread, peer, "reached" if each.reached else "MISSED"
+            each.name,
+            f"{'≥' if each.at_least else '≤'} {each.reach:g}{unit}",
+            f"{each.value:.2f}{unit}",
+            spread,
+            peer,
+            "reached" if each.reached else "MISSED",
         )
     Console(width=170).print(table)
     return 0 if all(each.reached for each in figures) else 1
