@@ -103,6 +103,8 @@ class EdgeAgent:
         self._sent, self._filled = Rate(), Rate()
         self._obeyed = asyncio.Event()
         self._key: tuple[int, str] | None = None
+        self._key_generation = self.server.keys.current.generation
+        """What nginx takes already: told before, paths would be made that it refuses."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
 
@@ -240,7 +242,7 @@ class EdgeAgent:
             connections_max=self.connections_max,
             fill_bps=self._filled.bps,
             generation=self.transfers.assignment.generation,
-            key_generation=self.server.keys.current.generation,
+            key_generation=self._key_generation,
             problem=f"{problem.code}: {problem.message}" if problem else "",
             requests_total=counts.requests,
             errors_total=counts.errors,
@@ -287,7 +289,7 @@ class EdgeAgent:
             _log.warning("draining: nobody new is sent here, films play on" if answer.draining else "no longer draining")
             self._draining = answer.draining
             self.server.changed.set()
-        if answer.key and answer.key_generation > self.server.keys.current.generation:
+        if answer.key and answer.key_generation > self._key_generation and self._key is None:
             self._key = (answer.key_generation, answer.key)
             self._obeyed.set()
 
@@ -320,6 +322,7 @@ class EdgeAgent:
             try:
                 if self._key is not None:
                     await self.server.set_keys(self.server.keys.rotated(*self._key))
+                    self._key, self._key_generation = None, self.server.keys.current.generation
                 await self.server.set_parents(self.transfers.assignment.parents)
             except NearcastError as error:
                 _log.error("nginx does not take the change; it is tried again", error=error.message, code=error.code, hint=error.hint)
@@ -361,7 +364,7 @@ class EdgeAgent:
         while True:
             now_s = self._clock.monotonic_s()
             self._sent.see(self.log.counts.sent_bytes, now_s)
-            self._filled.see(self.transfers.fetched_bytes_total, now_s)
+            self._filled.see(self.transfers.taken_bytes, now_s)
             self._connections = await self.server.connections() or 0
             most = self.connections_max
             decided = load.decide(self._sent.bps, self.settings.throughput_max_bps, self._connections, most, before=self.server.load)

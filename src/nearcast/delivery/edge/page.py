@@ -14,6 +14,7 @@ STYLE = """
 :root { color-scheme: dark; --night: #0b0a0c; --night-1: #131114; --night-2: #1b181c; --night-3: #2a262b; --ivory: #f6f1ea;
   --ivory-2: #c9c1b9; --ivory-3: #978e88; --ember: #ff7a3d; --good: #6fd08c; --warn: #ffc857; --bad: #ff6a6a; --blue: #7fb4ff; }
 * { box-sizing: border-box; margin: 0; }
+[hidden] { display: none !important; }
 body { background: var(--night); color: var(--ivory); font: 15px/1.5 "Avenir Next", "Segoe UI", Roboto, "Helvetica Neue",
   "Liberation Sans", Arial, sans-serif; padding: 2.25rem clamp(1rem, 4vw, 3rem) 3rem; font-variant-numeric: tabular-nums; }
 main { max-width: 72rem; margin: 0 auto; display: grid; gap: 1.25rem; grid-template-columns: repeat(12, 1fr); }
@@ -35,6 +36,7 @@ h2 span { color: var(--ivory-3); font-weight: 400; }
 .note { color: var(--ivory-3); font-size: .87rem; }
 .row { margin-top: .85rem; }
 .bar { height: 8px; border-radius: 4px; background: var(--night-3); overflow: hidden; display: flex; margin: .4rem 0 .3rem; }
+td .bar { margin: 0; }
 .bar i { display: block; height: 100%; background: var(--fill, var(--ember)); }
 .split { display: flex; justify-content: space-between; gap: 1rem; }
 svg { display: block; width: 100%; height: 110px; overflow: visible; }
@@ -291,7 +293,8 @@ def _upkeep(status: Status) -> str:
         ("given to other appliances", bytes_text(status.doors_bytes)),
     ]
     lines = "".join(_line(name, value) for name, value in rows)
-    return _card("w5", "Upkeep", f'{bar}<p class="note">{said}</p><table class="row">{lines}</table>', f"scrub {100 * scrub.share:.0f} %")
+    aside = f"scrub {100 * scrub.share:.0f} %" if scrub.enabled and scrub.began_at else ""
+    return _card("w5", "Upkeep", f'{bar}<p class="note">{said}</p><table class="row">{lines}</table>', aside)
 
 
 def _top(status: Status) -> str:

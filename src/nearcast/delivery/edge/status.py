@@ -216,7 +216,11 @@ def _scrubbed(watched: Watched) -> Scrubbed:
         enabled=watched.settings.scrub_bps > 0,
         done=scrub.progress.done,
         began_at=scrub.progress.began_at,
-        share=1.0 if scrub.progress.done else min(1.0, scrub.progress.read_bytes / held_bytes) if held_bytes else 0.0,
+        share=float(scrub.progress.began_at > 0)
+        if scrub.progress.done
+        else min(1.0, scrub.progress.read_bytes / held_bytes)
+        if held_bytes
+        else 0.0,
         read_bytes=scrub.read_bytes_total,
         damaged=scrub.found["damaged"],
         repaired=watched.transfers.repaired_total,

@@ -20,15 +20,17 @@ def paced(free_at_s: float, size_bytes: int, now_s: float, rate_bps: float) -> t
 
 
 class Limiter:
-    """Shared by all transfers of an appliance. ``rate_bps`` may be changed at any time; 0: no bound."""
+    """Shared by all transfers of an appliance. ``rate_bps`` may be changed at any time; 0: no bound. ``taken_bytes`` so far."""
 
     def __init__(self, clock: Clock, rate_bps: float = 0.0) -> None:
         self.rate_bps = rate_bps
+        self.taken_bytes = 0
         self._clock = clock
         self._free_at_s = 0.0
 
     async def took(self, size_bytes: int) -> None:
         """Return when more may be taken."""
+        self.taken_bytes += size_bytes
         self._free_at_s, wait_s = paced(self._free_at_s, size_bytes, self._clock.monotonic_s(), self.rate_bps)
         if wait_s:
             await self._clock.sleep(wait_s)

@@ -130,6 +130,11 @@ class Transfers:
         return self._limiter.rate_bps
 
     @property
+    def taken_bytes(self) -> int:
+        """What came from sources so far, block by block or not."""
+        return self._limiter.taken_bytes
+
+    @property
     def problem(self) -> NearcastError | None:
         """Why something assigned is not coming; None while all is well."""
         return next(iter(self._problems.values()), None)

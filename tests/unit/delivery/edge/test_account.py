@@ -1,0 +1,217 @@
+"""Traffic told to insight, and misses with their cause."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearcast.base.clock import VirtualClock
+from nearcast.base.errors import Unavailable
+from nearcast.delivery.edge import account as module
+from nearcast.delivery.edge.account import Account, Sessions, gather, missed
+from nearcast.delivery.edge.logs import MEMORY, Line
+from nearcast.delivery.edge.misses import KNOWN_S, LINES_MAX, RETRY_S, Causes, Miss, MissLog
+from nearcast.model.fill import FillItem, FillSource
+from nearcast.model.rendition import File
+from nearcast.model.services import Causes as Answer
+from nearcast.model.services import CausesQuestion
+from nearcast.model.traffic import Fetched, Served
+
+from ..making import Books, Orders
+
+FILE = "a" * 64 + ".mp4"
+ITEM = FillItem(title_id="t_1", file=File(root="a" * 64, extension="mp4", size_bytes=100))
+PEER, ORIGIN = FillSource(id="fra-2", kind="peer", url="x"), FillSource(id="origin", kind="origin")
+
+
+def line(**fields: object) -> Line:
+    known = {"at": 1.0, "status": 206, "bytes": 100, "request_time_s": 0.1, "title": "t_1", "file": FILE}
+    return Line(**{**known, **fields})  # type: ignore[arg-type]  # checked by the constructor
+
+
+PLACED: dict[str, object] = {}
+KEPT: dict[str, object] = {"zone": "slices", "cache": "HIT"}
+WINDOW: dict[str, object] = {"zone": "landing", "cache": "MISS", "parent": MEMORY}
+MISSED: dict[str, object] = {"zone": "landing", "cache": "MISS", "parent": "origin"}
+
+
+def make() -> tuple[Account, Books, VirtualClock]:
+    clock, books = VirtualClock(), Books()
+    return Account(books, "fra-1", "frankfurt", clock), books, clock
+
+
+def test_bytes_by_where_they_came_from() -> None:
+    lines = [
+        line(**PLACED),
+        line(bytes=7, **KEPT),
+        line(bytes=5, **WINDOW),
+        line(bytes=3, **MISSED),
+        line(bytes=1000, door="held"),
+        line(bytes=1000, title="", status=403),
+        line(bytes=1000, status=503),
+    ]
+    batch = gather(lines, Sessions())
+    assert list(batch) == [("t_1", FILE)]
+    sent = batch["t_1", FILE]
+    assert (sent.requests, sent.placed_bytes, sent.reactive_bytes, sent.missed_bytes) == (4, 100, 12, 3)
+    assert [each.bytes for each in missed(lines)] == [3]
+
+
+def test_a_session_begins_once_for_each_title() -> None:
+    sessions = Sessions(most=2)
+    lines = [line(session="s1"), line(session="s1"), line(title="t_2", session="s1"), line(), line(session="s2")]
+    batch = gather(lines, sessions)
+    assert (batch["t_1", FILE].starts, batch["t_2", FILE].starts) == (2, 1)
+    assert sessions.begins("s1", "t_1"), "only so many are remembered"
+
+
+async def test_a_report_comes_again_as_it_was_until_it_is_taken_in() -> None:
+    account, books, _ = make()
+    account.serve(gather([line(**MISSED)], Sessions()), {"t_1": "content"})
+    books.failing = Unavailable("insight is away")
+    await account.tell()
+    await account.tell()
+    account.serve(gather([line(bytes=9, **MISSED), line(bytes=1, **PLACED)], Sessions()), {"t_1": "health"})
+    account.fetch(7, ITEM, PEER, 60)
+    account.fetch(7, ITEM, PEER, 30)
+    account.fetch(7, ITEM, ORIGIN, 10)
+    account.parents({"origin": 500}, 300)
+    assert not account.answered
+    books.failing = None
+    for _ in range(4):
+        await account.tell()
+    first, second = books.reports
+    assert (first.sequence, second.sequence, first.run) == (0, 1, second.run)
+    assert first.served == (Served("t_1", FILE, 1, 0, 0, 0, 100, "content"),)
+    assert second.served == (Served("t_1", FILE, 2, 0, 1, 0, 9, "health"),)
+    assert second.fetched == (
+        Fetched(7, "t_1", ITEM.file.name, "fra-2", "peer", 90),
+        Fetched(7, "t_1", ITEM.file.name, "origin", "origin", 10),
+    )
+    assert (second.parent_bytes, second.reactive_written_bytes) == ({"origin": 500}, 300)
+    account.parents({"origin": 500}, 300)
+    await account.tell()
+    assert len(books.reports) == 2, "nothing new, nothing told"
+
+
+async def test_an_answer_that_was_lost_makes_the_same_report_come_twice() -> None:
+    account, books, _ = make()
+
+    class Lossy(Books):
+        async def record(self, question, /):  # type: ignore[no-untyped-def]
+            await super().record(question)
+            if len(self.reports) == 1:
+                raise Unavailable("taken in, and then cut off")
+
+    account._insight = books = Lossy()
+    account.serve(gather([line()], Sessions()), {})
+    await account.tell()
+    account.serve(gather([line(bytes=5)], Sessions()), {})
+    await account.tell()
+    await account.tell()
+    assert books.reports[0] == books.reports[1], "so that it is counted once"
+    assert books.reports[2].served[0].placed_bytes == 5
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["t_1", "t_2"]), st.sampled_from(["placed", "kept", "missed"]), st.integers(1, 99), st.booleans()))
+)
+async def test_whatever_insight_does_every_byte_is_told_once(steps: list[tuple[str, str, int, bool]]) -> None:
+    account, books, _ = make()
+    sent: Counter[tuple[str, str]] = Counter()
+    kinds: dict[str, dict[str, object]] = {"placed": PLACED, "kept": KEPT, "missed": MISSED}
+    for title, kind, size_bytes, answers in steps:
+        books.failing = None if answers else Unavailable("away")
+        account.serve(gather([line(title=title, bytes=size_bytes, **kinds[kind])], Sessions()), {})
+        sent[title, kind] += size_bytes
+        await account.tell()
+    books.failing = None
+    for _ in range(3):
+        await account.tell()
+    told: Counter[tuple[str, str]] = Counter()
+    for report in books.reports:
+        for each in report.served:
+            told[each.title_id, "placed"] += each.placed_bytes
+            told[each.title_id, "kept"] += each.reactive_bytes
+            told[each.title_id, "missed"] += each.missed_bytes
+    assert +told == sent
+    assert [each.sequence for each in books.reports] == list(range(len(books.reports)))
+
+
+async def test_memory_is_bounded_by_titles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILES_MAX", 3)
+    account, books, _ = make()
+    for each in range(50):
+        account.serve(gather([line(file=f"{each:064x}.mp4")], Sessions()), {})
+    await account.tell()
+    assert len(books.reports[0].served) == 4
+    assert books.reports[0].served[-1] == Served("t_1", "", 47, 0, 4700, 0, 0, "other")
+
+
+# --- causes ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_causes_are_asked_once_and_anew_when_they_are_old() -> None:
+    clock, orders = VirtualClock(), Orders()
+    causes = Causes(orders, "fra-1", clock)
+    orders.known = {"t_1": "health"}
+    await causes.learn({"t_1", "t_2"})
+    await causes.learn({"t_1", "t_2"})
+    assert orders.asked == [CausesQuestion(appliance="fra-1", title_ids=("t_1", "t_2"))]
+    assert (causes.of("t_1"), causes.of("t_2"), causes.of("t_9")) == ("health", "other", "other")
+    await clock.advance(KNOWN_S)
+    orders.known = {"t_1": "overload"}
+    await causes.learn({"t_1"})
+    assert causes.of("t_1") == "overload"
+
+
+async def test_a_fill_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    clock = VirtualClock()
+
+    class Away(Orders):
+        async def causes(self, question: CausesQuestion, /) -> Answer:
+            self.asked.append(question)
+            raise Unavailable("away")
+
+    orders = Away()
+    causes = Causes(orders, "fra-1", clock)
+    await causes.learn({"t_1"})
+    await causes.learn({"t_1"})
+    assert (causes.of("t_1"), len(orders.asked)) == ("other", 1)
+    await clock.advance(RETRY_S)
+    await causes.learn({"t_1"})
+    assert len(orders.asked) == 2
+
+
+async def test_misses_are_logged_with_their_cause_and_the_log_is_bounded(tmp_path: Path) -> None:
+    orders = Orders()
+    orders.known = {"t_1": "overload"}
+    causes = Causes(orders, "fra-1", VirtualClock())
+    await causes.learn({"t_1"})
+    log = MissLog(tmp_path / "misses.log", 1000)
+    log.write([line(range="bytes=0-9", **MISSED), line(title="t_2", **MISSED)], causes)
+    written = [msgspec.json.decode(each, type=Miss) for each in (tmp_path / "misses.log").read_bytes().splitlines()]
+    assert [(each.title, each.cause, each.parent, each.range) for each in written] == [
+        ("t_1", "overload", "origin", "bytes=0-9"),
+        ("t_2", "other", "origin", ""),
+    ]
+    assert log.requests == {"overload": 1, "other": 1}
+    assert list(log.recent) == written
+    for _ in range(20):
+        log.write([line(**MISSED)], causes)
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) == 2
+    assert max(sizes) < 1600
+
+
+async def test_too_many_misses_at_once_are_counted_and_not_all_logged(tmp_path: Path) -> None:
+    log = MissLog(tmp_path / "misses.log", 10**7)
+    log.write([line(**MISSED)] * (LINES_MAX + 5), Causes(Orders(), "fra-1", VirtualClock()))
+    written = [msgspec.json.decode(each, type=Miss) for each in (tmp_path / "misses.log").read_bytes().splitlines()]
+    assert (len(written), written[-1].omitted, log.requests) == (LINES_MAX, 5, {"other": LINES_MAX + 5})
+    MissLog(tmp_path / "no" / "folder", 10).write([line(**MISSED)], Causes(Orders(), "x", VirtualClock()))
