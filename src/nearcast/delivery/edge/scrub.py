@@ -132,9 +132,11 @@ class Scrub:
 
     def _due(self) -> Name | None:
         """The file to read now; None: none, for now."""
-        if not self._bps or not self._transfers.stock.held:
+        if not self._bps:
             return None
         if self.progress.done:
+            if not self._transfers.stock.held:
+                return None
             if self._clock.now_s() - self.progress.began_at < PASS_S and self._clock.now_s() >= self.progress.began_at:
                 return None
             self.progress = Progress(self._clock.now_s(), None, False)
