@@ -17,9 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
+from nearcast.base.web import Application
 from nearcast.delivery.edge import load, nginx
 from nearcast.delivery.edge.account import Account, Sessions, gather, missed
 from nearcast.delivery.edge.admin import OwnPage, application
+from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.logs import AccessLog, Line
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.misses import Causes, MissLog
@@ -96,15 +98,15 @@ class EdgeAgent:
         self.reporter = Reporter(discovery, self.report, self._obey, settings.report_s, self.server.changed)
         self.metrics = EdgeMetrics(registry, settings.id) if registry is not None else None
         self.history = History()
-        self.page = OwnPage(settings, application(self.status, registry))
+        self._keys = self.server.keys
+        """What nginx takes already: told before, paths would be made that it refuses."""
+        self.page = OwnPage(settings, application(self.status, registry, self._exchange()))
         self._telling = Telling(self.transfers.stock)
         self._draining = False
         self._connections = 0
         self._sent, self._filled = Rate(), Rate()
         self._obeyed = asyncio.Event()
         self._key: tuple[int, str] | None = None
-        self._key_generation = self.server.keys.current.generation
-        """What nginx takes already: told before, paths would be made that it refuses."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
 
@@ -141,6 +143,12 @@ class EdgeAgent:
         self.misses = MissLog(logs / "misses.log", settings.log_bytes_max)
         self._sessions = Sessions()
         self._lines: list[Line] = []
+
+    def _exchange(self) -> Application | None:
+        settings = self.settings
+        if not settings.cat_keys:
+            return None
+        return Exchange(settings.id, settings.public_address, Path(settings.cat_keys), lambda: self._keys, self._clock).application()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -242,7 +250,7 @@ class EdgeAgent:
             connections_max=self.connections_max,
             fill_bps=self._filled.bps,
             generation=self.transfers.assignment.generation,
-            key_generation=self._key_generation,
+            key_generation=self._keys.current.generation,
             problem=f"{problem.code}: {problem.message}" if problem else "",
             requests_total=counts.requests,
             errors_total=counts.errors,
@@ -289,7 +297,7 @@ class EdgeAgent:
             _log.warning("draining: nobody new is sent here, films play on" if answer.draining else "no longer draining")
             self._draining = answer.draining
             self.server.changed.set()
-        if answer.key and answer.key_generation > self._key_generation and self._key is None:
+        if answer.key and answer.key_generation > self._keys.current.generation and self._key is None:
             self._key = (answer.key_generation, answer.key)
             self._obeyed.set()
 
@@ -322,7 +330,7 @@ class EdgeAgent:
             try:
                 if self._key is not None:
                     await self.server.set_keys(self.server.keys.rotated(*self._key))
-                    self._key, self._key_generation = None, self.server.keys.current.generation
+                    self._key, self._keys = None, self.server.keys
                 await self.server.set_parents(self.transfers.assignment.parents)
             except NearcastError as error:
                 _log.error("nginx does not take the change; it is tried again", error=error.message, code=error.code, hint=error.hint)

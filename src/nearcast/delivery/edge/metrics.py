@@ -12,6 +12,7 @@ COUNTERS = {
     "requests": ("Answers of nginx to viewers, by source of the bytes and status", ("source", "status")),
     "sent_bytes": ("Bytes sent to players, by where they came from", ("source",)),
     "parent_bytes": ("Bytes fetched on misses, by who gave them", ("parent",)),
+    "parent_errors": ("Fetches on misses that failed, by who was asked", ("parent",)),
     "doors_bytes": ("Bytes sent to other appliances", ()),
     "refused": ("Requests that were refused for load", ()),
     "errors": ("Answers of 500 and more, refusals aside", ()),
@@ -95,7 +96,8 @@ def _totals(status: Status) -> dict[str, Mapping[tuple[str, ...], int]]:
         "foreign_files": scrub.foreign,
         "nginx_restarts": status.nginx_restarts,
     }
-    many = {"sent_bytes": sent, "parent_bytes": status.parent_bytes, "misses": status.misses, "filled_bytes": status.filling.by_kind}
+    many = {"sent_bytes": sent, "parent_bytes": status.parent_bytes, "parent_errors": status.parent_errors}
+    many |= {"misses": status.misses, "filled_bytes": status.filling.by_kind}
     found: dict[str, Mapping[tuple[str, ...], int]] = {name: {(): total} for name, total in single.items()}
     found |= {name: {(label,): total for label, total in totals.items()} for name, totals in many.items()}
     found["requests"] = {tuple(outcome.split(" ")): total for outcome, total in status.by_outcome.items()}

@@ -100,6 +100,7 @@ class Status(Struct, frozen=True, kw_only=True):
     written_bytes: int
     fetched_bytes: int
     parent_bytes: dict[str, int]
+    parent_errors: dict[str, int]
     doors_bytes: int
     refused: int
     by_outcome: dict[str, int]
@@ -178,6 +179,7 @@ def compose(report: ApplianceReport, watched: Watched, now_s: float) -> Status:
         written_bytes=reactive.written_bytes_total,
         fetched_bytes=watched.transfers.fetched_bytes_total,
         parent_bytes=dict(counts.parent_bytes_by),
+        parent_errors=dict(counts.parent_errors_by),
         doors_bytes=counts.doors_bytes,
         refused=counts.refused,
         by_outcome=_outcomes(counts.by_outcome),

@@ -26,6 +26,11 @@ from ..making import TOKEN, Origin, film, publish, running_edge, running_origin,
 BIG = film(3 * BLOCK_BYTES + 777)
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+
+
 class Held:
     """A disk that is filled from an origin, and its scrub."""
 
