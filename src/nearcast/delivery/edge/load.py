@@ -41,7 +41,7 @@ NORMAL = LoadState()
 
 
 def decide(sent_bps: float, limit_bps: float, connections: int, connections_max: int, before: LoadState = NORMAL) -> LoadState:
-    """The state after ``before``, once a second or so. A limit of 0 is not known, and no figures are told then.
+    """The state after ``before``, once a second or so, by what would be sent if nobody were refused. A limit of 0 is not known, and no figures are told then.
 
     Utilisation is the larger one of throughput and connections. ``mb`` is the fair share of AIM x the limit between playbacks, taken as
     CONNECTIONS_PER_PLAYBACK connections each: an idle connection counts as one that will be used.
@@ -49,18 +49,19 @@ def decide(sent_bps: float, limit_bps: float, connections: int, connections_max:
     throughput = sent_bps / limit_bps if limit_bps > 0 else 0.0
     crowd = connections / connections_max if connections_max > 0 else 0.0
     utilisation = max(throughput, crowd)
-    level = _level(utilisation, before.level)
+    offered = utilisation * SHARES / (SHARES - before.refused)
+    level = _level(offered, before.level)
     if level == "normal":
         return LoadState(utilisation=utilisation)
     etp_kbps, mb_kbps = _share(limit_bps, connections)
-    refused = _refused(utilisation, before.refused) if level == "full" else 0
+    refused = _refused(offered, before.refused) if level == "full" else 0
     return LoadState(level=level, etp_kbps=etp_kbps, mb_kbps=mb_kbps, refused=refused, utilisation=utilisation)
 
 
-def _level(utilisation: float, before: Load) -> Load:
-    if utilisation >= FULL or (before == "full" and utilisation > FULL_ENDS):
+def _level(offered: float, before: Load) -> Load:
+    if offered >= FULL or (before == "full" and offered > FULL_ENDS):
         return "full"
-    if utilisation >= HIGH or (before != "normal" and utilisation > HIGH_ENDS):
+    if offered >= HIGH or (before != "normal" and offered > HIGH_ENDS):
         return "high"
     return "normal"
 
@@ -73,9 +74,8 @@ def _share(limit_bps: float, connections: int) -> tuple[int, int]:
     return max(1, -int(-share_kbps // 1)), mb_kbps - mb_kbps % 50
 
 
-def _refused(utilisation: float, before: int) -> int:
-    """Of what is offered (what was sent, over the share that was let in) so much is let in that AIM is met."""
-    offered = utilisation * SHARES / (SHARES - before) if before < SHARES else utilisation * SHARES
+def _refused(offered: float, before: int) -> int:
+    """So that of what is offered (as a share of the limit) AIM is let in, in steps; at least one sixteenth."""
     wanted = round(SHARES * (1 - AIM / offered)) if offered > AIM else 0
     step = max(-STEP_MAX, min(STEP_MAX, wanted - before))
     return max(1, min(SHARES - 1, before + step))

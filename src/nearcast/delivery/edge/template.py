@@ -82,10 +82,10 @@ http {
   }
 
   # What the agent has to tell: run/notice leads to a folder named `<number>,<refused>,<closing>,<figures>`.
+  # A server that has nothing to tell says so: players take the last figures for good until they hear others.
   map $notice $cmsd {
-    "" "";
     "~,(?<figures>[a-z0-9=;]+)$" "\"<<appliance>>\";$figures";
-    default "";
+    default "\"<<appliance>>\"";
   }
   map $notice $closing {
     "~,last,[^,/]*$" "1";
