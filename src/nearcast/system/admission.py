@@ -1,4 +1,4 @@
-"""What an edge of another host may ask: to report itself, to be told what to hold, and to have its certificate renewed.
+"""What an edge of another host may ask: to report itself and its traffic, to be told what to hold, to have its certificate renewed.
 
 It is known by the certificate that it joined with, and may speak for itself alone.
 """
@@ -20,16 +20,21 @@ from nearcast.model.services import (
     AppliancesQuestion,
     Causes,
     CausesQuestion,
+    Demand,
+    DemandQuestion,
     Discovery,
     DropQuestion,
     Fill,
     FillQuestion,
+    Insight,
     InstanceList,
     Nothing,
+    OffloadQuestion,
     OrderQuestion,
     ReportAnswer,
 )
 from nearcast.model.site import ApplianceReport, Instance, Order
+from nearcast.model.traffic import OffloadReport, TrafficReport
 from nearcast.system import dismissal, issue, peers, tls
 from nearcast.system.table import EDGE_PREFIX
 
@@ -130,6 +135,26 @@ class EdgeFill:
     async def causes(self, question: CausesQuestion, /) -> Causes:
         _check_owned(caller(self._folder), question.appliance)
         return await self._fill.causes(question)
+
+
+class EdgeInsight:
+    """Insight as an edge of another host may use it: it tells what it served, and asks nothing."""
+
+    def __init__(self, insight: Insight, folder: Path) -> None:
+        self._insight = insight
+        self._folder = folder
+
+    async def record(self, question: TrafficReport, /) -> Nothing:
+        me = caller(self._folder)
+        if (question.appliance, question.site) != (me.id, me.site):
+            raise NotYours(f"the edge {me.id} at {me.site} may not tell of {question.appliance[:64]} at {question.site[:64]}")
+        return await self._insight.record(question)
+
+    async def demand(self, question: DemandQuestion, /) -> Demand:
+        raise NotYours("an edge does not ask what others serve")
+
+    async def offload(self, question: OffloadQuestion, /) -> OffloadReport:
+        raise NotYours("an edge does not ask what others serve")
 
 
 class EdgeRenewal:

@@ -58,6 +58,11 @@ def since_s(folder: Path, appliance_id: str) -> float | None:
     return _read(folder).get(appliance_id)
 
 
+def everyone(folder: Path) -> dict[str, float]:
+    """Who was dismissed, and when (Unix seconds). Raises BadList."""
+    return _read(folder)
+
+
 def _read(folder: Path) -> dict[str, float]:
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, float])

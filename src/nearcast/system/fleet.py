@@ -1,17 +1,24 @@
-"""Builds ``fleet``: discovery, fill and ingest, and the listener for uploads."""
+"""Builds ``fleet``: discovery, insight, fill and ingest, and the listener for uploads."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearcast.base import ports
 from nearcast.base.web import Tls, serve_asgi
-from nearcast.model.services import Catalog, Discovery, Fill, Ingest, License
+from nearcast.model.services import Catalog, Discovery, Fill, Ingest, Insight, License, Planner
+from nearcast.policy import capability
 from nearcast.system import places, tls
 from nearcast.system.part import Closer, Part, System
 from nearcast.system.secrets import ROOT
 from nearcast.system.settings import Settings
+
+if TYPE_CHECKING:
+    from nearcast.delivery.fill.service import FillService
+
+DEMAND_TIMEOUT_S = 60.0
+"""Weeks of demand of a large library take a while to add up."""
 
 
 def page_origins(settings: Settings) -> tuple[str, ...]:
@@ -25,15 +32,14 @@ def page_origins(settings: Settings) -> tuple[str, ...]:
 
 async def build(system: System, process: str) -> Part:
     """Listens at ``[network] upload_port``. Raises PortTaken, BadOrigin, DiskFailed."""
-    from nearcast.control.discovery import DiscoveryService
-    from nearcast.delivery.fill.service import FillService
     from nearcast.media.ingest import IngestService
     from nearcast.media.upload import application
     from nearcast.system.stores import origin_store
 
     settings, clock, home = system.settings, system.clock, system.home
-    discovery = DiscoveryService(clock=clock, settings=settings.discovery)
-    fill = FillService(system.client(Catalog), clock)
+    discovery = open_discovery(system)
+    insight, end_insight = await open_insight(system)
+    fill, end_fill = await open_fill(system, discovery, insight)
     ingest = IngestService(
         settings=settings.media,
         clock=clock,
@@ -46,16 +52,83 @@ async def build(system: System, process: str) -> Part:
         upload_url=places.upload_url(settings),
     )
     await ingest.start()
-    await fill.start()
     app = application(ingest, page_origins(settings))
     server = await serve_asgi(app, places.listen_host(settings), settings.network.upload_port, tls=tls.current(home, settings))
-    closers: list[Closer] = [fill.stop, ingest.stop, server.stop]
+    closers: list[Closer] = [end_insight, end_fill, ingest.stop, server.stop]
     if settings.network.internal_host:
-        closers += await open_to_edges(system, discovery, fill)
-    return Part(services={Discovery: discovery, Fill: fill, Ingest: ingest}, closers=closers, failed=server.wait)
+        closers += await open_to_edges(system, discovery, fill, insight)
+    services: dict[type[Any], object] = {Discovery: discovery, Insight: insight, Fill: fill, Planner: fill, Ingest: ingest}
+    return Part(services=services, closers=closers, failed=server.wait)
 
 
-async def open_to_edges(system: System, discovery: Discovery, fill: Fill) -> list[Closer]:
+def open_discovery(system: System) -> Discovery:
+    """Raises OrdersUnusable."""
+    from nearcast.control.discovery import DiscoveryService
+    from nearcast.control.discovery.orders import OrderFile
+    from nearcast.system.keyed import KeyedDiscovery
+    from nearcast.system.stores import orders_path
+
+    discovery = DiscoveryService(
+        clock=system.clock,
+        settings=system.settings.discovery,
+        orders=OrderFile(orders_path(system.home)),
+        configured=[each.id for each in system.settings.appliances],
+    )
+    return KeyedDiscovery(discovery, system.key(ROOT))
+
+
+async def open_insight(system: System) -> tuple[Insight, Closer]:
+    """Raises StoreUnavailable, InsightOutdated."""
+    from nearcast.control.store.engine import Store, sqlite_url
+    from nearcast.insight.service import InsightService
+    from nearcast.system.stores import insight_path
+
+    path = insight_path(system.home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(sqlite_url(path), system.settings.store)
+    insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock)
+    await insight.start()
+    path.chmod(0o600)
+
+    async def close() -> None:
+        await insight.close()
+        await asyncio.to_thread(store.close)
+
+    return insight, close
+
+
+async def open_fill(system: System, discovery: Discovery, insight: Insight) -> tuple[FillService, Closer]:
+    """Raises PlanStoreBroken."""
+    from nearcast.base import rpc
+    from nearcast.delivery.fill.service import FillService
+    from nearcast.delivery.fill.store import SqlitePlacements
+    from nearcast.system import dismissal
+    from nearcast.system.stores import placement_path
+
+    settings, root = system.settings, system.key(ROOT)
+    store = await asyncio.to_thread(SqlitePlacements, placement_path(system.home))
+    fill = FillService(
+        catalog=system.client(Catalog),
+        discovery=discovery,
+        insight=rpc.local(Insight, insight, timeout_s=DEMAND_TIMEOUT_S),
+        store=store,
+        settings=settings.fill,
+        sites=settings.steering.sites,
+        token=lambda appliance: capability.fill_token(capability.edge_key(root, appliance)),
+        configured=[each.id for each in settings.appliances],
+        dismissed=lambda: dismissal.everyone(system.home.secrets),
+        clock=system.clock,
+    )
+    await fill.start()
+
+    async def close() -> None:
+        await fill.stop()
+        await asyncio.to_thread(store.close)
+
+    return fill, close
+
+
+async def open_to_edges(system: System, discovery: Discovery, fill: Fill, insight: Insight) -> list[Closer]:
     """Let edges of other hosts join, report and ask what to hold. Answers with what ends that. Raises Unprotected, PortTaken."""
     from nearcast.base import rpc
     from nearcast.system import admission, join, peers
@@ -70,6 +143,7 @@ async def open_to_edges(system: System, discovery: Discovery, fill: Fill) -> lis
     services: dict[type[Any], object] = {
         Discovery: admission.EdgeDiscovery(discovery, home.secrets),
         Fill: admission.EdgeFill(fill, home.secrets),
+        Insight: admission.EdgeInsight(insight, home.secrets),
         admission.Renewal: admission.EdgeRenewal(home.secrets),
     }
     calls = await rpc.serve(services, ports.authority(network.internal_host, network.edges_port), mutual=system.mutual())

@@ -30,6 +30,18 @@ def history_path(home: Home) -> Path:
     return home.data / "history.db"
 
 
+def insight_path(home: Home) -> Path:
+    return home.data / "insight.db"
+
+
+def placement_path(home: Home) -> Path:
+    return home.data / "placement.db"
+
+
+def orders_path(home: Home) -> Path:
+    return home.data / "orders.json"
+
+
 def database_url(home: Home, settings: Settings) -> str:
     """The address of the relational store: the configured one, else SQLite in the home folder."""
     from nearcast.control.store.engine import sqlite_url
@@ -57,7 +69,8 @@ def backup_members(home: Home, settings: Settings) -> list[Member]:
     """The files that a backup saves. The origin's films are not among them: they are immutable, and large."""
     from nearcast.control.store.backup import Member
 
-    members = [Member(name="history.db", path=history_path(home))]
+    members = [Member(name=each.name, path=each) for each in (history_path(home), insight_path(home), placement_path(home))]
+    members.append(Member(name=orders_path(home).name, path=orders_path(home), kind="file"))
     if not settings.store.url:
         members.insert(0, Member(name="nearcast.db", path=database_path(home)))
     # A rotation under way has two master keys; without the authority, edges that have joined would have to join anew.

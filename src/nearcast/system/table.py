@@ -54,7 +54,10 @@ SERVICES = (
     Service("history", RECORD, ("catalog",), "record"),
     Service("ingest", FLEET, ("catalog", "license"), "fleet"),
     Service("discovery", FLEET, (), "fleet"),
-    Service("fill", FLEET, ("catalog", "discovery"), "fleet"),
+    # Insight stands beside the fill, which alone asks for demand, and where edges of other hosts are let in.
+    Service("insight", FLEET, ("catalog",), "fleet"),
+    Service("fill", FLEET, ("catalog", "discovery", "insight"), "fleet"),
+    Service("planner", FLEET, ("catalog", "discovery", "insight"), "fleet"),
 )
 
 BULKHEADS = (

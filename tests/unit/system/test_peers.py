@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import httpx
@@ -28,10 +29,26 @@ from nearcast.base.paths import Home
 from nearcast.base.web import Receive, Scope, Send, serve_asgi
 from nearcast.control.discovery import DiscoveryService
 from nearcast.delivery.fill import source
-from nearcast.delivery.fill.service import FillService
-from nearcast.model.services import AppliancesQuestion, Discovery, DropQuestion, Fill, FillQuestion, Nothing
+from nearcast.model.fill import Assignment
+from nearcast.model.services import (
+    AppliancesQuestion,
+    Causes,
+    CausesQuestion,
+    DemandQuestion,
+    Discovery,
+    DropQuestion,
+    Fill,
+    FillQuestion,
+    Insight,
+    Nothing,
+    OffloadQuestion,
+    OrderQuestion,
+)
 from nearcast.model.site import ApplianceReport, Instance
+from nearcast.model.traffic import TrafficReport
+from nearcast.policy import capability
 from nearcast.system import admission, dismissal, edge, issue, peers, secrets, settings, start, tls
+from nearcast.system.keyed import KeyedDiscovery
 
 ELSEWHERE = "127.0.0.2"
 """Stands for an address of another host: to Nearcast only 127.0.0.1 is this machine."""
@@ -185,12 +202,33 @@ def report(**changes: str) -> ApplianceReport:
     return ApplianceReport(holdings={}, **told)  # type: ignore[arg-type]  # all of them are texts
 
 
+class Answering:
+    """A fill and an insight that take whatever they are told."""
+
+    def __init__(self) -> None:
+        self.recorded: list[TrafficReport] = []
+
+    async def assignment(self, question: FillQuestion, /) -> Assignment:
+        return Assignment(version=1, items=None)
+
+    async def causes(self, question: CausesQuestion, /) -> Causes:
+        return Causes(causes={})
+
+    async def record(self, question: TrafficReport, /) -> Nothing:
+        self.recorded.append(question)
+        return Nothing()
+
+
 @asynccontextmanager
-async def door(home: Home, mutual: rpc.Mutual | None) -> AsyncIterator[tuple[Discovery, Fill, admission.Renewal, DiscoveryService]]:
+async def door(
+    home: Home, mutual: rpc.Mutual | None, insight: Answering | None = None
+) -> AsyncIterator[tuple[Discovery, Fill, admission.Renewal, DiscoveryService]]:
     discovery = DiscoveryService(clock=SystemClock())
+    answering: Any = insight or Answering()
     services: dict[type, object] = {
         Discovery: admission.EdgeDiscovery(discovery, home.secrets),
-        Fill: admission.EdgeFill(FillService(None), home.secrets),  # type: ignore[arg-type]  # it does not follow a catalog here
+        Fill: admission.EdgeFill(answering, home.secrets),
+        Insight: admission.EdgeInsight(answering, home.secrets),
         admission.Renewal: admission.EdgeRenewal(home.secrets),
     }
     async with serving(home, services, token="") as address:
@@ -221,13 +259,53 @@ async def test_an_edge_speaks_for_itself_alone(home: Home) -> None:
             discovery.drop(DropQuestion(id=foreign.id)),
             discovery.appliances(AppliancesQuestion()),
             discovery.instances(Nothing()),
+            discovery.order(OrderQuestion(appliance="lon-1", draining=True)),
             fill.assignment(FillQuestion(appliance="fra-1")),
+            fill.causes(CausesQuestion(appliance="fra-1", title_ids=("t_1",))),
         ):
             with pytest.raises(Remote) as caught:
                 await refused
             assert caught.value.code == "NC0219"
         await discovery.drop(DropQuestion(id="edge-lon-1/i_1"))
         await discovery.drop(DropQuestion(id="lon-1"))
+
+
+async def test_an_edge_tells_of_its_own_traffic_alone(home: Home) -> None:
+    answering: Any = Answering()
+    services: dict[type, object] = {Insight: admission.EdgeInsight(answering, home.secrets)}
+    async with serving(home, services, token="") as address:
+        channels = rpc.Channels(mutual=lambda: edge_of(home))
+        insight = rpc.connect(Insight, lambda: (address,), channels)
+        mine = TrafficReport(appliance="lon-1", site="london", run="r", sequence=0)
+        await insight.record(mine)
+        assert answering.recorded == [mine]
+        for refused in (
+            insight.record(msgspec.structs.replace(mine, appliance="lon-2")),
+            insight.record(msgspec.structs.replace(mine, site="paris")),
+            insight.demand(DemandQuestion(since_day=0)),
+            insight.offload(OffloadQuestion()),
+        ):
+            with pytest.raises(Remote) as caught:
+                await refused
+            assert caught.value.code == "NC0219"
+        await channels.close()
+    assert answering.recorded == [mine]
+
+
+async def test_an_edge_is_given_its_own_key_and_no_newer_one(home: Home) -> None:
+    root = bytes(32)
+    keyed = KeyedDiscovery(DiscoveryService(clock=SystemClock()), root)
+    services: dict[type, object] = {Discovery: admission.EdgeDiscovery(keyed, home.secrets)}
+    async with serving(home, services, token="") as address:
+        channels = rpc.Channels(mutual=lambda: edge_of(home))
+        discovery = rpc.connect(Discovery, lambda: (address,), channels)
+        assert (await discovery.report(report())).key == ""
+        await keyed.order(OrderQuestion(appliance="lon-1", rotate_key=True))
+        answer = await discovery.report(report())
+        assert (answer.key_generation, answer.key) == (1, capability.edge_key(root, "lon-1", 1))
+        answer = await discovery.report(msgspec.structs.replace(report(), key_generation=1))
+        assert (answer.key_generation, answer.key) == (1, ""), "who has it is not told it again"
+        await channels.close()
 
 
 async def test_a_host_is_no_edge(home: Home) -> None:

@@ -64,17 +64,21 @@ class NothingToSave(NotFound):
     cure = "start Nearcast once, then back it up"
 
 
+Kind = Literal["database", "file", "secret"]
+
+
 class Member(Struct, frozen=True, kw_only=True):
-    """One file of a backup: what it is called in the archive, and where it belongs. Secrets are saved only when asked for."""
+    """One file of a backup: what it is called in the archive, and where it belongs. Secrets are saved only when asked for; a ``file``
+    is copied as it stands."""
 
     name: str
     path: Path
-    kind: Literal["database", "secret"] = "database"
+    kind: Kind = "database"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
     name: str
-    kind: Literal["database", "secret"]
+    kind: Kind
     size_bytes: int
     sha256: str
 

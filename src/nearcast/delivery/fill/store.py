@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -29,6 +30,7 @@ BUSY_S = 5.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS placements (generation INTEGER PRIMARY KEY, made_at REAL NOT NULL, holdings BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pins (title_id TEXT PRIMARY KEY, release_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -40,14 +42,22 @@ class PlanStoreBroken(Unavailable):
 
 
 class PlacementStore(Protocol):
-    """``commit`` answers whether the generation was the next one, and is durable when it did."""
+    """``latest``: None where there is none after ``after``. ``commit`` answers whether the generation was the next one, and is durable
+    when it did."""
 
-    async def latest(self) -> Placement | None: ...
+    async def latest(self, after: int = 0) -> Placement | None: ...
     async def commit(self, placement: Placement) -> bool: ...
     async def pins(self) -> tuple[Pin, ...]: ...
     async def pin(self, pin: Pin) -> None: ...
     async def unpin(self, title_id: str) -> None: ...
     def close(self) -> None: ...
+
+
+class Notes(Protocol):
+    """What planners write down beside the generations: the last word stays. ``recall`` answers with nothing where nothing was."""
+
+    async def remember(self, name: str, content: bytes) -> None: ...
+    async def recall(self, name: str) -> bytes: ...
 
 
 class Packed(Struct, array_like=True):
@@ -80,10 +90,11 @@ def unpack(generation: int, made_at: float, raw: bytes) -> Placement:
 
 
 class SqlitePlacements:
-    """Fits PlacementStore. Raises PlanStoreBroken."""
+    """Fits PlacementStore and Notes. Raises PlanStoreBroken."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = asyncio.Lock()
+        # One thread for the one connection; what is under way goes on when its caller is cancelled.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="placements")
         with _seam():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -97,12 +108,12 @@ class SqlitePlacements:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
-    async def latest(self) -> Placement | None:
-        return await self._on(self._latest)
+    async def latest(self, after: int = 0) -> Placement | None:
+        return await self._on(lambda: self._latest(after))
 
-    def _latest(self) -> Placement | None:
-        query = "SELECT generation, made_at, holdings FROM placements ORDER BY generation DESC LIMIT 1"
-        row = self._connection.execute(query).fetchone()
+    def _latest(self, after: int) -> Placement | None:
+        query = "SELECT generation, made_at, holdings FROM placements WHERE generation > ? ORDER BY generation DESC LIMIT 1"
+        row = self._connection.execute(query, (after,)).fetchone()
         return unpack(*row) if row else None
 
     async def commit(self, placement: Placement) -> bool:
@@ -129,7 +140,17 @@ class SqlitePlacements:
     async def unpin(self, title_id: str) -> None:
         await self._on(lambda: self._connection.execute("DELETE FROM pins WHERE title_id = ?", (title_id,)))
 
+    async def remember(self, name: str, content: bytes) -> None:
+        query = "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET content = excluded.content"
+        await self._on(lambda: self._connection.execute(query, (name, content)))
+
+    async def recall(self, name: str) -> bytes:
+        row = await self._on(lambda: self._connection.execute("SELECT content FROM notes WHERE name = ?", (name,)).fetchone())
+        return bytes(row[0]) if row else b""
+
     def close(self) -> None:
+        """After what is under way."""
+        self._thread.shutdown(wait=True)
         self._connection.close()
 
     async def _on(self, work: Callable[[], T]) -> T:
@@ -137,8 +158,11 @@ class SqlitePlacements:
             with _seam():
                 return work()
 
-        async with self._lock:  # one connection, one thread at a time
-            return await asyncio.to_thread(run)
+        try:
+            future = self._thread.submit(run)
+        except RuntimeError as error:
+            raise PlanStoreBroken("the placement generations are closed") from error
+        return await asyncio.wrap_future(future)
 
 
 @contextmanager
