@@ -9,7 +9,7 @@ Arrays throughout, titles down and appliances across; a title's place in them is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,16 +87,40 @@ def assign(preferred: Ints, copies: Ints, loads: Floats, rooms: Floats, held: Bo
     return held
 
 
-def bounded(titles: Keys, appliances: Keys, weights: Floats, loads: Floats, copies: Ints, balance: float) -> Bools:
+def release(held: Bools, loads: Floats, bounds: Floats, preferred: Callable[[Ints], Ints]) -> None:
+    """Take titles out of ``held`` (in place) until no appliance is above its ``bounds`` (resources × appliances).
+
+    Those first that hashing puts elsewhere (``preferred`` gives the appliances of some titles, best first), and of these the ones that
+    bring most of what is too much and least of what is not.
+    """
+    for appliance in range(held.shape[1]):
+        bound = bounds[:, appliance]
+        excess = loads @ held[:, appliance] - bound
+        if (excess <= 0).all():
+            continue
+        mine = np.flatnonzero(held[:, appliance] & (loads > 0).any(axis=0))
+        relief = np.where(excess > 0, 1.0, -1.0) @ (loads[:, mine] / np.maximum(bound, 1e-300)[:, None])
+        mine = mine[np.lexsort((-relief, preferred(mine)[:, 0] == appliance))]
+        enough = (np.cumsum(loads[:, mine], axis=1) >= excess[:, None]).all(axis=0)
+        held[mine[: int(enough.argmax()) + 1 if enough.any() else len(mine)], appliance] = False
+
+
+def bounded(
+    titles: Keys, appliances: Keys, weights: Floats, loads: Floats, copies: Ints, balance: float, before: Bools | None = None
+) -> Bools:
     """Titles × appliances such that no appliance's load is above ``balance`` times its fair share, by weight, of all loads.
 
     ``loads`` are of titles, spread evenly over their ``copies``; give them in falling order of load. A title whose single copy is more
-    than a bound is still given a home: its first choice.
+    than a bound is still given a home: its first choice. With ``before`` titles stay where they were as far as the bounds let them, and
+    whoever comes or goes moves its fair share; without, a little more moves, for who is pushed out pushes others out.
     """
-    spread = loads / np.minimum(copies, len(appliances))
-    rooms = balance * loads.sum() * weights / weights.sum()
+    copies = np.minimum(copies, len(appliances))
+    spread = (loads / copies)[None, :]
+    bounds = (balance * loads.sum() * weights / weights.sum())[None, :]
     preferred = preference(titles, appliances, weights)
-    held = assign(preferred, copies, spread[None, :], rooms[None, :])
+    held = np.zeros(preferred.shape, dtype=np.bool_) if before is None else before & (np.cumsum(before, axis=1) <= copies[:, None])
+    release(held, spread, bounds, lambda some: preferred[some])
+    held = assign(preferred, copies, spread, bounds - spread @ held, held)
     homeless = np.flatnonzero(~held.any(axis=1))
     held[homeless, preferred[homeless, 0]] = True
     return held

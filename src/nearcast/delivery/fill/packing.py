@@ -11,7 +11,6 @@ T titles, F files (sorted by title, and within it by falling share of its bytes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +145,7 @@ def settle(
     They stay, unless an appliance has too much of the site's bytes or load.
     """
     rows = np.flatnonzero(titles)
-    rows = rows[np.argsort(-ranked.demand[rows], kind="stable")]
+    rows = rows[np.lexsort((-ranked.demand[rows], ~library.pinned[rows]))]
     copies = copies[rows]
     asked = np.where(wanted_bytes[rows] > 0, ranked.demand[rows], 0.0)
     asked[np.cumsum(asked) - asked >= HEAD * asked.sum()] = 0.0
@@ -160,7 +159,7 @@ def settle(
     held = before[rows]
     surplus = np.flatnonzero(held.sum(axis=1) > copies)
     held[surplus] = best(held[surplus], preferred(surplus), copies[surplus])
-    release(held, loads, balance * fair, preferred)
+    hashing.release(held, loads, balance * fair, preferred)
     open_ = np.flatnonzero(held.sum(axis=1) < copies)
     choices = preferred(open_)
     for slack in (1.0, balance):  # bytes beyond the disk are the least worth of their appliance, and little is lost with them
@@ -182,41 +181,24 @@ def best(held: Bools, preferred: Ints, copies: Ints) -> Bools:
     return np.take_along_axis(in_order, np.argsort(preferred, axis=1, kind="stable"), axis=1)
 
 
-def release(held: Bools, loads: Floats, bounds: Floats, preferred: Callable[[Ints], Ints]) -> None:
-    """Take titles out of ``held`` (in place) where an appliance is above its ``bounds``: those first that hashing puts elsewhere, and of
-    these the ones that bring the most load for the bytes that must be moved."""
-    for appliance in range(held.shape[1]):
-        excess = loads @ held[:, appliance] - bounds[:, appliance]
-        if (excess <= 0).all():
-            continue
-        mine = np.flatnonzero(held[:, appliance] & (loads[0] > 0))
-        keenness = loads[1, mine] / loads[0, mine]
-        if excess[1] <= 0:  # bytes alone are too many: let what few ask for move
-            keenness = -keenness
-        mine = mine[np.lexsort((-keenness, preferred(mine)[:, 0] == appliance))]
-        enough = (np.cumsum(loads[:, mine], axis=1) >= excess[:, None]).all(axis=0)
-        count = int(enough.argmax()) + 1 if enough.any() else len(mine)
-        held[mine[:count], appliance] = False
-
-
 def fill(library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, holders: Bools) -> tuple[Bools, Floats]:
     """F: what is held, and A: the bytes left. Each appliance takes of ``files``, in order, those of its titles that it has room for.
 
     A title with several holders is the same on all of them: it takes its files among the first ``wanted``, before all others do, and
-    loses a holder that has no room for it. Titles that get nothing lose all holders (in place).
+    loses a holder that has no room for it. So do pinned ones, which go before all. Titles that get nothing lose all holders (in place).
     """
     held = np.zeros(len(library.title), dtype=np.bool_)
     wanted_bytes = title_bytes(library, files[:wanted])
     left_bytes = room.capacity_bytes.copy()
-    several: Bools = np.sum(holders, axis=1) > 1
-    home = np.where(several, -1, holders.argmax(axis=1))
+    whole: Bools = (np.sum(holders, axis=1) > 1) | library.pinned
+    home = np.where(whole, -1, holders.argmax(axis=1))
     for appliance in range(len(left_bytes)):
-        mine = np.flatnonzero(several & holders[:, appliance])
-        mine = mine[np.argsort(-ranked.demand[mine], kind="stable")]
+        mine = np.flatnonzero(whole & holders[:, appliance])
+        mine = mine[np.lexsort((-ranked.demand[mine], ~library.pinned[mine]))]
         fits = hashing.first_fit(wanted_bytes[None, mine], left_bytes[appliance : appliance + 1])
         holders[mine[~fits], appliance] = False
         left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
-    home[several & ~np.any(holders, axis=1)] = -2
+    home[whole & ~np.any(holders, axis=1)] = -2
     homes = home[library.title[files]]
     held[files[:wanted]] = homes[:wanted] == -1
     for appliance in range(len(left_bytes)):

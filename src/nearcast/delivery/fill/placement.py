@@ -12,6 +12,8 @@ from nearcast.policy import hashing
 
 Holdings = Mapping[str, tuple[str, ...]]
 """File names by title id."""
+SHARE_LEAST = 1e-9
+"""A site that nobody asked yet values titles as its region does."""
 
 
 class FileValue(Struct, frozen=True):
@@ -89,7 +91,7 @@ def place(
             keys=hashing.keys(each.id for each in appliances),
             capacity_bytes=np.array([each.capacity_bytes for each in appliances], dtype=np.float64),
             limit_bps=np.array([each.limit_bps for each in appliances], dtype=np.float64),
-            demand_share=site.demand_share,
+            demand_share=max(site.demand_share, SHARE_LEAST),
         )
         before = held_before(nothing(library, room), [previous.get(each.id, {}) for each in appliances], at, index)
         held = pack(library, ranked[site.region], room, before, rules)
