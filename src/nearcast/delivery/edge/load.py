@@ -43,8 +43,9 @@ NORMAL = LoadState()
 def decide(sent_bps: float, limit_bps: float, connections: int, connections_max: int, before: LoadState = NORMAL) -> LoadState:
     """The state after ``before``, once a second or so: the level by what would be sent if nobody were refused.
 
-    A limit of 0 is not known, and no figures are told then. Utilisation is the larger one of throughput and connections. ``mb`` is the fair share of AIM x the limit between playbacks, taken as
-    CONNECTIONS_PER_PLAYBACK connections each: an idle connection counts as one that will be used.
+    A limit of 0 is not known, and no figures are told then. Utilisation is the larger one of throughput and connections. ``mb`` is the
+    fair share of AIM x the limit between playbacks, taken as CONNECTIONS_PER_PLAYBACK connections each: an idle connection counts as
+    one that will be used.
     """
     throughput = sent_bps / limit_bps if limit_bps > 0 else 0.0
     crowd = connections / connections_max if connections_max > 0 else 0.0
