@@ -121,7 +121,7 @@ def copies_wanted(demand_bytes: Floats, limit_bps: Floats, held: Ints, copies_ma
     if not len(known):
         return np.ones(len(demand_bytes), dtype=np.intp)
     peak_bps = demand_bytes * (8 * PEAK_TO_MEAN / DAY_S)
-    copy_bps = float(known.mean()) * TITLE_LOAD_MAX
+    copy_bps = max(1.0, float(known.mean()) * TITLE_LOAD_MAX)
     needed, kept = (np.clip(np.ceil(peak_bps * slack / copy_bps), 1, most).astype(np.intp) for slack in (1.0, COPY_SLACK))
     return np.maximum(needed, np.minimum(held, kept))
 
@@ -162,8 +162,9 @@ def settle(
     hashing.release(held, loads, balance * fair, preferred)
     open_ = np.flatnonzero(held.sum(axis=1) < copies)
     choices = preferred(open_)
-    for slack in (1.0, balance):  # bytes beyond the disk are the least worth of their appliance, and little is lost with them
-        rooms = fair * np.array([[slack], [balance]]) - loads @ held
+    # Bytes beyond a disk are the least worth of its appliance; load beyond bounds is for who finds no other place.
+    for bytes_slack, load_slack in ((1.0, balance), (balance, balance), (1.0, np.inf)):
+        rooms = np.stack([fair[0] * bytes_slack, np.maximum(fair[1], 1e-300) * load_slack]) - loads @ held
         held[open_] = hashing.assign(choices, copies[open_], loads[:, open_], rooms, held[open_])
     homeless = np.flatnonzero(~held.any(axis=1))
     last = best(before[rows[homeless]], preferred(homeless), np.ones_like(homeless))
