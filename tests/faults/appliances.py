@@ -1,0 +1,283 @@
+"""Origin and appliances as processes of their own, each with its real nginx; what they are to hold lies in a file that tests write.
+
+python -m tests.faults.appliances origin PORT FOLDER
+python -m tests.faults.appliances agent SETTINGS FOLDER ORIGIN_URL ASSIGNMENT CLOCK_OFF_S
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import msgspec
+from obstore.store import LocalStore
+
+from nearcast.base.clock import SystemClock
+from nearcast.base.web import serve_asgi
+from nearcast.delivery.edge.agent import EdgeAgent
+from nearcast.delivery.edge.status import Status
+from nearcast.delivery.fill.schedule import FillPeer
+from nearcast.delivery.origin import application
+from nearcast.delivery.settings import EdgeSettings
+from nearcast.model.fill import Assignment, FillItem, FillSource
+from nearcast.model.services import FillQuestion
+from nearcast.policy import capability
+from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, free_port, item
+
+HERE = Path(__file__).resolve().parents[2]
+
+
+# --- the processes ---------------------------------------------------------------------------------------------------------
+
+
+class ShiftedClock(SystemClock):
+    """A machine's clock that is wrong."""
+
+    def __init__(self, off_s: float) -> None:
+        self._off_s = off_s
+
+    def now_s(self) -> float:
+        return super().now_s() + self._off_s
+
+
+class FileOrders(Orders):
+    """A fill whose answer lies in a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    async def assignment(self, question: FillQuestion, /) -> Assignment:
+        until_s = time.monotonic() + question.wait_s
+        while time.monotonic() < until_s:
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                found = msgspec.msgpack.decode(self._path.read_bytes(), type=Assignment)
+                if found.version != question.after:
+                    return found
+            await asyncio.sleep(0.05)
+        return Assignment(version=question.after, items=None)
+
+
+async def _run_origin(port: int, folder: Path) -> None:
+    await (await serve_asgi(application(LocalStore(folder), TOKEN), "127.0.0.1", port)).wait()
+
+
+async def _run_agent(settings: EdgeSettings, folder: Path, origin_url: str, assignment: Path, off_s: float) -> None:
+    agent = EdgeAgent(
+        settings,
+        folder,
+        key=capability.edge_key(ROOT, settings.id),
+        origin_token=TOKEN,
+        parent_url=origin_url,
+        discovery=Registry(),
+        fill=FileOrders(assignment),
+        insight=Books(),
+        clock=ShiftedClock(off_s),
+    )
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    await agent.start()
+    working = asyncio.create_task(agent.wait())
+    await asyncio.wait([working, asyncio.create_task(ending.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        working.result()
+    await agent.stop()
+
+
+# --- the tests' side of them -----------------------------------------------------------------------------------------------
+
+
+def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not come about in time"
+        time.sleep(0.03)
+
+
+class Process:
+    """One process and whatever it starts, ended with ``end``; what it says is kept in ``log``."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, *arguments: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE / 'src'}"}
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.appliances", *arguments], env=environment, stdout=log, stderr=log, cwd=HERE
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def end(self) -> None:
+        if self._child is not None:
+            self._child.terminate()
+            try:
+                self._child.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._child = None
+
+
+class OriginProcess(Process):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "origin.log")
+        self.folder = folder / "origin"
+        self.folder.mkdir()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def up(self) -> None:
+        self.start("origin", str(self.port), str(self.folder))
+        until(lambda: _answers(f"{self.url}/healthz"))
+
+    def publish(self, size_bytes: int, title_id: str = TITLE, seed: int = 1) -> tuple[FillItem, bytes]:
+        data = film(size_bytes, seed)
+        made = item(data, title_id)
+        folder = self.folder / "titles" / title_id
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / made.file.name).write_bytes(data)
+        (folder / made.file.blocks_name).write_bytes(digests(data))
+        return made, data
+
+
+class Appliance(Process):
+    """An agent and its nginx. ``folder`` outlives both."""
+
+    def __init__(self, root: Path, origin: OriginProcess, name: str, folder: Path | None = None, **settings: object) -> None:
+        super().__init__(root / f"{name}.log")
+        self.folder = folder or root / name
+        self.folder.mkdir(exist_ok=True)
+        self._origin = origin
+        self._orders = root / f"{name}.assignment"
+        self._version = 0
+        fields = {"id": name, "site": "frankfurt", "port": free_port(), "admin_port": free_port(), "report_s": 0.2, "health_s": 0.1}
+        fields |= {"linger_s": 0.0, "stop_grace_s": 0.5, "scrub_bps": 0.0, **settings}
+        self.settings = EdgeSettings(**fields)  # type: ignore[arg-type]  # checked by the constructor
+        self.key = capability.edge_key(ROOT, name)
+        self.client = httpx.Client(trust_env=False, timeout=20.0, base_url=self.settings.public_address)
+
+    def up(self, clock_off_s: float = 0.0) -> None:
+        settings = msgspec.json.encode(self.settings).decode()
+        self.start("agent", settings, str(self.folder), self._origin.url, str(self._orders), str(clock_off_s))
+        until(lambda: self.status is not None)
+
+    def hold(self, *items: FillItem, **more: object) -> None:
+        """Assign these, without waiting for anything."""
+        self._version += 1
+        self.assign(Assignment(version=self._version, items=items, **more))  # type: ignore[arg-type]  # checked by the constructor
+
+    def assign(self, assignment: Assignment) -> None:
+        fresh = self._orders.with_suffix(".new")
+        fresh.write_bytes(msgspec.msgpack.encode(assignment))
+        fresh.replace(self._orders)
+
+    @property
+    def status(self) -> Status | None:
+        """What its own page tells; None: it does not answer."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.settings.own_port}/status.json", trust_env=False, timeout=2.0)
+            return msgspec.json.decode(answer.content, type=Status)
+        except (httpx.HTTPError, msgspec.MsgspecError):
+            return None
+
+    def fetched(self) -> dict[str, int]:
+        """Bytes that this agent's fill fetched, by kind of source."""
+        status = self.status
+        assert status is not None
+        return status.filling.by_kind
+
+    def placed(self, each: FillItem) -> Path:
+        return self.folder / "placed" / each.title_id / each.file.name
+
+    def part_bytes(self, each: FillItem) -> int:
+        path = self.folder / "filling" / f"{each.title_id}.{each.file.name}"
+        return path.stat().st_size if path.exists() else 0
+
+    def whole(self, *items: FillItem, timeout_s: float = 20.0) -> None:
+        """Wait until all of these are placed."""
+        until(lambda: all(self.placed(each).exists() for each in items), timeout_s)
+
+    def source(self, kind: str = "peer", *, held_only: bool = True) -> FillSource:
+        """This appliance, as others copy from it."""
+        token = capability.fill_token(self.key)
+        return FillSource(id=self.settings.id, kind=kind, url=self.settings.public_address, token=token, held_only=held_only)  # type: ignore[arg-type]
+
+    def peer(self, **fields: object) -> FillPeer:
+        """This appliance, as the schedule sees it."""
+        known = {"id": self.settings.id, "site": self.settings.site, "url": self.settings.public_address}
+        return FillPeer(**{**known, "token": capability.fill_token(self.key), **fields})  # type: ignore[arg-type]
+
+    def get(self, each: FillItem, *, made_at_s: float | None = None) -> httpx.Response:
+        """What a viewer is answered whose path was made at ``made_at_s``, for a film of ten minutes."""
+        expires_at = capability.edge_expiry_s(made_at_s or time.time(), 600.0)
+        return self.client.get(capability.edge_path(self.key, each.title_id, expires_at) + each.file.name)
+
+    def nginx_pids(self) -> list[int]:
+        """Master first."""
+        master = int((self.folder / "run" / "nginx.pid").read_text())
+        children = Path(f"/proc/{master}/task/{master}/children")
+        return [master, *map(int, children.read_text().split())] if children.exists() else [master]
+
+    def kill_nginx(self) -> None:
+        for pid in self.nginx_pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """As when its machine loses power."""
+        self.kill()
+        self.kill_nginx()
+
+    def destroy(self) -> None:
+        self.client.close()
+        self.end()
+        with contextlib.suppress(OSError, ValueError):
+            self.kill_nginx()
+
+
+def flip(path: Path, seed: int = 3) -> None:
+    """One wrong bit somewhere in a file."""
+    at = random.Random(seed).randrange(path.stat().st_size)
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=1.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    what, *rest = sys.argv[1:]
+    if what == "origin":
+        asyncio.run(_run_origin(int(rest[0]), Path(rest[1])))
+    else:
+        read = msgspec.json.decode(rest[0], type=EdgeSettings)
+        asyncio.run(_run_agent(read, Path(rest[1]), rest[2], Path(rest[3]), float(rest[4])))
