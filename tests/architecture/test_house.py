@@ -77,7 +77,8 @@ RANGES = {
     "delivery": ("NC2",),
     "steering": ("NC3",),
     "control": ("NC4",),
-    "policy": ("NC4",),
+    "policy": ("NC4", "NC2040"),
+    "insight": ("NC46",),
 }
 
 

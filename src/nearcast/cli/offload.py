@@ -31,6 +31,10 @@ def command(days: int, as_json: bool) -> None:
     if found.sites:
         head = ["site", "tier", "sent>", "placed>", "reactive>", "missed>", "filled>", "link saved>"]
         talk.table(head, [_row(each) for each in found.sites])
+    if found.sent_bytes:
+        talk.answer("")
+        rows = [[name, bytes_text(size), percent(size, found.sent_bytes)] for name, size in by_tier(found).items()]
+        talk.table(["served from", "bytes>", "share>"], rows)
     causes = miss_causes(found)
     if causes:
         talk.answer("")
@@ -56,6 +60,18 @@ def command(days: int, as_json: bool) -> None:
         )
     if found.sent_bytes:
         talk.say(f"offload {percent(found.sent_bytes - found.origin_bytes, found.sent_bytes)}: {_origin(found)}")
+
+
+def by_tier(found: OffloadReport) -> dict[str, int]:
+    """Bytes sent to viewers by where they lay. What was missed was had from the exchange, unless the origin had to send it."""
+    missed = sum(each.missed_bytes for each in found.sites)
+    origin = min(missed, sum(each.origin_bytes for each in found.sites))
+    return {
+        "the edge, placed": sum(each.placed_bytes for each in found.sites),
+        "the edge, reactive": sum(each.reactive_bytes for each in found.sites),
+        "the exchange": missed - origin,
+        "the origin": origin,
+    }
 
 
 def miss_causes(found: OffloadReport) -> dict[str, int]:

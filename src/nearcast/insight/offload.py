@@ -55,6 +55,7 @@ def report(
             missed_bytes=each.missed_bytes,
             filled_bytes=each.filled_bytes,
             parent_bytes=each.parent_bytes,
+            origin_bytes=each.origin_bytes,
             misses=dict(misses.get(each.site, {})),
         )
         for each in found

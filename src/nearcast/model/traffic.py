@@ -67,8 +67,8 @@ class DemandDay(Struct, frozen=True, array_like=True):
 class SiteOffload(Struct, frozen=True, kw_only=True):
     """Where the bytes sent by one site came from. ``misses``: bytes that were not placed where they were asked for, by cause.
 
-    ``entered_bytes`` came over the site's link: on misses (``parent_bytes``, whole slices) and by the fill (``filled_bytes``);
-    ``saved_bytes`` did not.
+    ``entered_bytes`` came over the site's link: on misses (``parent_bytes``, whole slices, of these ``origin_bytes`` from the origin
+    itself) and by the fill (``filled_bytes``); ``saved_bytes`` did not.
     """
 
     site: str
@@ -79,6 +79,7 @@ class SiteOffload(Struct, frozen=True, kw_only=True):
     missed_bytes: int
     filled_bytes: int
     parent_bytes: int = 0
+    origin_bytes: int = 0
     misses: dict[str, int] = {}
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from nearcast.base import ports
@@ -99,6 +100,8 @@ async def open_insight(system: System) -> tuple[Insight, Closer]:
 
 async def open_fill(system: System, discovery: Discovery, insight: Insight) -> tuple[FillService, Closer]:
     """Raises PlanStoreBroken."""
+    # A placement multiplies no matrices: without this, NumPy's OpenBLAS keeps a thread and its memory for each processor.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nearcast.base import rpc
     from nearcast.delivery.fill.service import FillService
     from nearcast.delivery.fill.store import SqlitePlacements

@@ -19,6 +19,8 @@ SITE = SiteOffload(
     reactive_bytes=60_000_000,
     missed_bytes=40_000_000,
     filled_bytes=160_000_000,
+    parent_bytes=40_000_000,
+    origin_bytes=10_000_000,
     misses={"content": 90_000_000, "overload": 10_000_000},
 )
 FLOW = GenerationFlow(generation=3, site="frankfurt", peer_bytes=5, tier_bytes=0, origin_bytes=160_000_000, most_times=1.0)
@@ -42,6 +44,10 @@ def test_shares_causes_and_what_the_link_was_spared(monkeypatch: pytest.MonkeyPa
     site = next(line for line in out.splitlines() if line.startswith("frankfurt"))
     assert all(each in site for each in ("90.0 %", "6.0 %", "4.0 %", "160.0 MB", "800.0 MB (80.0 %)"))
     assert "content     90.0 MB  90.0 %" in out
+    served = [line.split("  ")[0] for line in out.splitlines() if line.startswith("the ")]
+    assert served == ["the edge, placed", "the edge, reactive", "the exchange", "the origin"]
+    exchange, origin = (line for line in out.splitlines() if line.startswith(("the exchange", "the origin")))
+    assert ("30.0 MB" in exchange, "10.0 MB" in origin) == (True, True)
     assert "1.00 ×" in out
     assert "offload 80.0 %" in err
     assert "in 7 days" in err

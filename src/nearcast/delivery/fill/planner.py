@@ -39,29 +39,36 @@ _log = structlog.get_logger("fill")
 class Raced(Conflict):
     """Other planners were quicker, again and again."""
 
-    code = "NC2043"
+    code = "NC2050"
     cure = "the placement in force is as fresh as yours would be: `nearcast fill status`"
 
 
 class TooEarly(Unavailable):
     """Too little is known for a placement: no appliance has told its room, or the catalog has not been read yet."""
 
-    code = "NC2044"
+    code = "NC2051"
     cure = "see `nearcast status`: catalog and at least one edge must be up; then try again"
 
 
 class UnknownTitle(NotFound):
     """A title that is to be pinned is not published."""
 
-    code = "NC2045"
+    code = "NC2052"
     cure = "`nearcast titles` lists the ids of those that are"
+
+
+class NotPinned(NotFound):
+    """A title that is to be pinned no longer was not pinned."""
+
+    code = "NC2054"
+    cure = "a pin binds until two days after its release; from then on the title is placed by its popularity"
 
 
 class BadPin(BadInput):
     """A release hour is over, or is none."""
 
-    code = "NC2046"
-    cure = "name a time to come; what is out already is filled at once by `nearcast fill run --now`"
+    code = "NC2053"
+    cure = "name a time within a year from now; what is out already is filled at once by `nearcast fill run --now`"
 
 
 class Store(PlacementStore, Notes, Protocol):
@@ -270,12 +277,14 @@ class Planning:
         )
 
     async def pin(self, question: PinQuestion) -> tuple[Pin, ...]:
-        """Pin a title, or pin it no longer; all pins that bind. Raises UnknownTitle, BadPin, PlanStoreBroken."""
+        """Pin a title, or pin it no longer; all pins that bind. Raises UnknownTitle, NotPinned, BadPin, PlanStoreBroken."""
         now_s = self._clock.now_s()
         if question.release_at is None:
+            if question.title_id not in [each.title_id for each in await self._store.pins()]:
+                raise NotPinned(f"the title {question.title_id!r} is not pinned")
             await self._store.unpin(question.title_id)
         elif not now_s <= question.release_at < now_s + 366 * planning.DAY_S:
-            raise BadPin("a release hour lies within a year from now")
+            raise BadPin("the release hour is over, or more than a year away")
         elif question.title_id not in self._known.catalog:
             raise UnknownTitle(f"no title {question.title_id!r} is published")
         else:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nearcast.base.clock import SystemClock
 from nearcast.base.errors import NearcastError, Unavailable
 from nearcast.control.discovery import DiscoveryService
-from nearcast.delivery.fill.planner import BadPin, TooEarly, UnknownTitle
+from nearcast.delivery.fill.planner import BadPin, NotPinned, TooEarly, UnknownTitle
 from nearcast.delivery.fill.service import FillService
 from nearcast.delivery.fill.store import SqlitePlacements
 from nearcast.delivery.settings import FillSettings
@@ -286,6 +286,8 @@ async def test_a_pinned_title_is_everywhere_by_its_hour(house: House) -> None:
                 await fill.pin(PinQuestion(title_id="t_1", release_at=release_at))
         assert (await fill.pin(PinQuestion(title_id="t_1"))).pins == ()
         await assigned(fill, "a", {"t_0"}, made.version)
+        with pytest.raises(NotPinned):
+            await fill.pin(PinQuestion(title_id="t_1"))
 
 
 async def test_misses_have_causes(house: House) -> None:
