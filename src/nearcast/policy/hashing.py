@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
-BATCH = 64
-"""So many titles choose at once at first."""
+BATCH = 1
+"""So many titles choose at once at first: those in most demand go one by one, all of their copies before the next title."""
 
 
 def keys(names: Iterable[str]) -> Keys:

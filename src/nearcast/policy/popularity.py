@@ -40,6 +40,8 @@ FADING_ASSUMED = 3.0
 """The weight, in mean launches, of the assumption that demand at an age stays what it is."""
 LEAST = 1e-3
 """A level is at least this share of the mean of all titles."""
+REGION_LEAST = 0.01
+"""A region of which nothing is known is thought to ask for this share of the mean of regions."""
 SURPRISE_SIGMA = 4.0
 
 
@@ -128,7 +130,8 @@ def predict(seen: list[Seen], first_weekday: int, cycle_days: int, partial: int)
     shapes = [weekday_shape(each.demand[:, :whole].sum(axis=0), weekday[:whole], cycle_days)[weekday] for each in seen]
     flat = [each.demand[:, :whole] / shape[:whole] for each, shape in zip(seen, shapes, strict=True)]
     totals = np.array([each.sum() / max(1, whole) for each in flat])
-    shares = totals / totals.sum() if totals.sum() > 0 else np.full(len(seen), 1 / len(seen))
+    shares = totals / max(1.0, float(totals.sum()))
+    shares = np.maximum(shares, (REGION_LEAST if totals.any() else 1.0) / len(seen))
     age, mean = seen[0].age, max(1.0, float(totals.sum()) / max(1, len(seen[0].age)))
     together = np.sum(flat, axis=0)
     launch = launch_level(together, age, mean)

@@ -160,16 +160,16 @@ def settle(
     surplus = np.flatnonzero(held.sum(axis=1) > copies)
     held[surplus] = best(held[surplus], preferred(surplus), copies[surplus])
     hashing.release(held, loads, balance * fair, preferred)
-    open_ = np.flatnonzero(held.sum(axis=1) < copies)
-    choices = preferred(open_)
     # Bytes beyond a disk are the least worth of its appliance; load beyond bounds is for who finds no other place.
     for bytes_slack, load_slack in ((1.0, balance), (balance, balance), (1.0, np.inf)):
+        waiting = np.flatnonzero((held.sum(axis=1) < copies) & (loads[0] > 0))
+        if not len(waiting):
+            break
         rooms = np.stack([fair[0] * bytes_slack, np.maximum(fair[1], 1e-300) * load_slack]) - loads @ held
-        held[open_] = hashing.assign(choices, copies[open_], loads[:, open_], rooms, held[open_])
+        held[waiting] = hashing.assign(preferred(waiting), copies[waiting], loads[:, waiting], rooms, held[waiting])
     homeless = np.flatnonzero(~held.any(axis=1))
     last = best(before[rows[homeless]], preferred(homeless), np.ones_like(homeless))
-    first = preferred(homeless)[:, 0]
-    held[homeless, np.where(last.any(axis=1), last.argmax(axis=1), first)] = True
+    held[homeless, np.where(last.any(axis=1), last.argmax(axis=1), preferred(homeless)[:, 0])] = True
     holders = np.zeros_like(before)
     holders[rows] = held
     return holders
