@@ -172,7 +172,7 @@ def test_a_flipped_byte_is_healed_from_a_peer(origin: OriginProcess, make: Maker
 
 
 class BadTier:
-    """Has the right digests, and answers for a film as it should not: ``garbage`` of the right length, ``shorter``, ``silent``ly, or not."""
+    """Has the right digests, and answers for a film with ``garbage`` of its length, ``shorter``, ``silent``ly, or not at all."""
 
     def __init__(self, how: str, size_bytes: int, digests: dict[str, bytes]) -> None:
         self._how, self._size_bytes, self._digests = how, size_bytes, digests
