@@ -48,6 +48,14 @@ class BadConfiguration(BadInput):
         super().__init__("\n  ".join([f"the configuration has {count}", *lines]))
 
 
+class Unfitting(ValueError):
+    """What a ``__post_init__`` raises for a mistake further down, so that its own line is told: ``path`` from the Struct on."""
+
+    def __init__(self, path: Path, text: str, hint: str = "") -> None:
+        super().__init__(f"{text} ({hint})" if hint else text)
+        self.path, self.text, self.hint = path, text, hint
+
+
 class UnreadableConfiguration(BadInput):
     """The configuration file cannot be read."""
 
@@ -217,6 +225,7 @@ def _build_struct(kind: type[Struct], raw: Any, path: Path, lines: Mapping[Path,
             continue
         close = difflib.get_close_matches(key, fields, n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(fields))}"
+        hint = getattr(kind, "renamed", {}).get(key, hint)  # what older versions had, and what stands for it now
         mistakes.append(_mistake((*path, key), lines, f"`{dotted((*path, key))}` is no option", hint))
     for key, field in fields.items():
         if key not in raw and field.required:
@@ -225,6 +234,9 @@ def _build_struct(kind: type[Struct], raw: Any, path: Path, lines: Mapping[Path,
         return None
     try:
         return kind(**values)
+    except Unfitting as error:
+        mistakes.append(_mistake((*path, *error.path), lines, f"`{dotted((*path, *error.path))}`: {error.text}", error.hint))
+        return None
     except ValueError as error:  # what __post_init__ says of fields that do not fit together
         mistakes.append(_mistake(path, lines, f"`{dotted(path)}`: {error}" if path else str(error)))
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -17,6 +17,9 @@ Positive = Annotated[float, Meta(gt=0)]
 class EdgeSettings(Struct, frozen=True, kw_only=True):
     """One appliance: an nginx and the agent that runs it."""
 
+    renamed: ClassVar[dict[str, str]] = {
+        "cache_bytes_max": "set `disk_bytes_max` for all that it may use of the disk, and `reactive_share` for the part of what is missed",
+    }
     id: Annotated[Identifier, Meta(description="Name of the appliance, unique in the system; its MAC key is derived from it.")]
     site: Annotated[Identifier, Meta(description="The site that the appliance stands in, one of [steering.sites].")]
     port: Annotated[Port, Meta(description="Port at which its nginx serves films.")]

@@ -90,10 +90,6 @@ def by_region(rows: Iterable[tuple[int, str, str, int, int]], regions: dict[str,
     return tuple(DemandDay(day, region, title_id, size, starts) for (day, region, title_id), (size, starts) in sorted(sums.items()))
 
 
-def region_of(site: Site) -> str:
-    return site.region or site.zone or site.name
-
-
 class InsightService:
     """Fits ``model.services.Insight``. ``start`` makes the tables and begins to follow the catalog; ``close`` writes what waits."""
 
@@ -102,7 +98,7 @@ class InsightService:
         self._catalog = catalog
         self._clock = clock or SystemClock()
         self._sites = tuple(sites)
-        self._regions = {each.name: region_of(each) for each in self._sites}
+        self._regions = {each.name: each.taste for each in self._sites}
         self._files: dict[str, KnownFile] = {}
         self._forgot_s = float("-inf")
         self._following: asyncio.Task[None] | None = None

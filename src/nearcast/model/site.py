@@ -25,6 +25,11 @@ class Site(Struct, frozen=True, kw_only=True):
     latitude: Annotated[float | None, Meta(description="Degrees north.")] = None
     longitude: Annotated[float | None, Meta(description="Degrees east.")] = None
 
+    @property
+    def taste(self) -> str:
+        """The region by which demand is counted and forecast."""
+        return self.region or self.zone or self.name
+
 
 class ApplianceReport(Struct, frozen=True, kw_only=True):
     """What an appliance tells discovery twice a second. A lease not renewed for ``lease_s`` (three reports) is dropped.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
 from nearcast.model.site import Site
+from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.routes import BadRoute, RouteTable
 
 DEMO_SITES = (
@@ -52,6 +55,30 @@ DEMO_ROUTES = (
 )
 
 
+def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
+    """Raises Unfitting for a time zone that there is none of, and for parents that are no exchanges.
+
+    Only edges have parents, and only exchanges are parents, so that no circle can close.
+    """
+    try:
+        zone(site.timezone)
+    except UnknownTimezone as error:
+        raise Unfitting(("sites", index, "timezone"), error.message, error.hint) from error
+    if site.parents and site.tier != "edge":
+        hint = "leave parents out here, or make it an edge"
+        raise Unfitting(("sites", index, "parents"), f"{site.name} is of the tier {site.tier}, which takes from the origin alone", hint)
+    tiers = {each.name: each.tier for each in sites}
+    for parent in site.parents:
+        if parent not in tiers:
+            close = difflib.get_close_matches(parent, tiers, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(tiers)}"
+            raise Unfitting(("sites", index, "parents"), f"there is no site {parent!r}", hint)
+        if tiers[parent] != "exchange":
+            raise Unfitting(("sites", index, "parents"), f"{parent} is no exchange", f'set tier = "exchange" there, or leave {parent} out')
+    if len(set(site.parents)) < len(site.parents):
+        raise Unfitting(("sites", index, "parents"), "a parent is named twice", "name each once, the best first")
+
+
 class SteeringSettings(Struct, frozen=True, kw_only=True):
     """Sites, routes, and how fast steering learns that an edge is gone."""
 
@@ -66,6 +93,8 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
         names = [each.name for each in self.sites]
         for name in sorted({each for each in names if names.count(each) > 1}):
             raise ValueError(f"there are two sites named {name}")
+        for index, each in enumerate(self.sites):
+            check_site(index, each, self.sites)
         try:
             RouteTable(self.routes, names)
         except BadRoute as error:

@@ -20,11 +20,14 @@ from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
-from nearcast.system import peers, renewal, secrets, settings, start
+from nearcast.delivery.settings import EdgeSettings, partitions
+from nearcast.system import peers, places, renewal, secrets, settings, start
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
 
 DISK_LOW_BYTES = 5_000_000_000
+ROOM_LOW_BYTES = 100_000_000
+"""Less than a short film."""
 WARN_DAYS = 30
 NODE_MIN = (20, 19)
 
@@ -50,6 +53,8 @@ def run(home: Home) -> Iterator[Check]:
         whole = Settings()
     yield from _home(home)
     yield from _certificates(home, whole)
+    for appliance in whole.appliances:
+        yield appliance_check(home, whole, appliance)
     yield from _programs()
     yield _web()
     yield from _running(home, whole)
@@ -114,6 +119,23 @@ def certificate_check(name: str, ends: datetime.datetime, now: datetime.datetime
         found=f"{'lapsed on' if lapsed else 'good only until'} {ends:%Y-%m-%d}",
         cure=cure,
     )
+
+
+def appliance_check(home: Home, whole: Settings, appliance: EdgeSettings) -> Check:
+    """Whether an appliance has room for placed films, stands in a site that is known, and when it fills."""
+    name = f"edge {appliance.id}"
+    folder = places.below_home(home, appliance.folder) if appliance.folder else home.edges / appliance.id
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    placed = partitions(appliance, shutil.disk_usage(nearest).total).placed
+    if placed < ROOM_LOW_BYTES:
+        cure = "give it a larger disk_bytes_max or a larger disk, or a smaller disk_reserve_bytes or reactive_share"
+        return Check(name=name, state="bad", found=f"room for {bytes_text(placed)} of placed films in {nearest}", cure=cure)
+    site = next((each for each in whole.steering.sites if each.name == appliance.site), None)
+    if site is None:
+        known = ", ".join(each.name for each in whole.steering.sites)
+        cure = f"name one of [steering.sites] ({known}), or add it there: else no route leads to it, and its quiet hours are UTC"
+        return Check(name=name, state="note", found=f"its site {appliance.site} is not known", cure=cure)
+    return Check(name=name, state="good", found=f"room for {bytes_text(placed)}, fills {whole.fill.window} {site.timezone}")
 
 
 def _programs() -> Iterator[Check]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from nearcast.base import config
+from nearcast.base.config import Unfitting
 from nearcast.base.options import commented_toml
 from nearcast.base.paths import Home
 from nearcast.base.processes import write_atomically
@@ -103,6 +104,23 @@ DEMO_APPLIANCES = (
 )
 
 
+def check_ports(network: NetworkSettings, appliances: tuple[EdgeSettings, ...]) -> None:
+    """Raises Unfitting where two of this machine's listeners would take one port. Those for other hosts count where there are any."""
+    taken = {network.gateway_port: "the gateway", network.upload_port: "uploads", network.origin_port: "the origin"}
+    if network.internal_host:
+        taken |= {network.join_port: "edges that join", network.edges_port: "edges of other hosts"}
+    for index, each in enumerate(appliances):  # where viewers come to stands first: an own page can be moved, and is told of
+        if each.port in taken:
+            raise Unfitting(("appliances", index, "port"), f"{taken[each.port]} and {each.id} are both at port {each.port}")
+        taken[each.port] = each.id
+    for index, each in enumerate(appliances):
+        if each.own_port in taken:
+            hint = f"set admin_port of {each.id} to a free one; without, it is 100 above port"
+            text = f"{taken[each.own_port]} and the own page of {each.id} are both at port {each.own_port}"
+            raise Unfitting(("appliances", index, "admin_port"), text, hint)
+        taken[each.own_port] = f"the own page of {each.id}"
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -126,9 +144,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     appliances: Annotated[tuple[EdgeSettings, ...], Meta(description="The edge appliances that this machine runs.")] = DEMO_APPLIANCES
 
     def __post_init__(self) -> None:
-        for what, values in (("named", [each.id for each in self.appliances]), ("at port", [str(each.port) for each in self.appliances])):
-            for value in sorted({each for each in values if values.count(each) > 1}):
-                raise ValueError(f"there are two appliances {what} {value}")
+        names = [each.id for each in self.appliances]
+        for name in sorted({each for each in names if names.count(each) > 1}):
+            raise ValueError(f"there are two appliances named {name}")
+        check_ports(self.network, self.appliances)
 
 
 TITLE = """The configuration of a Nearcast. Every option stands here with its default, commented out.

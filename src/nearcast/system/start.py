@@ -110,6 +110,7 @@ def check_ports(home: Home, settings: Settings) -> None:
     if network.internal_host:
         wanted += [("fleet", network.internal_host, port) for port in (network.join_port, network.edges_port)]
     wanted += [(EDGE_PREFIX + each.id, at, each.port) for each in settings.appliances for at in places.edge_listen(settings, each)]
+    wanted += [(EDGE_PREFIX + each.id, LOOPBACK, each.own_port) for each in settings.appliances]
     kept = {each.name for each in left_over(home)}
     for process, host, port in wanted:
         if process in kept or not port:

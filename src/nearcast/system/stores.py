@@ -35,7 +35,7 @@ def insight_path(home: Home) -> Path:
 
 
 def placement_path(home: Home) -> Path:
-    return home.data / "placement.db"
+    return home.data / "fill.db"
 
 
 def orders_path(home: Home) -> Path:

@@ -46,6 +46,38 @@ def test_what_does_not_fit_together(tmp_path: Path, text: str) -> None:
         settings.load(Home(tmp_path), {})
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[[appliances]]\nid="a"\nsite="x"\nport=8101\n[[appliances]]\nid="b"\nsite="x"\nport=8201\n', 1, "own page of a"),
+        ('[[appliances]]\nid="a"\nsite="x"\nport=8000\n', 1, "the origin and the own page of a are both at port 8100"),
+        ('[[appliances]]\nid="a"\nsite="x"\nport=8080\n', 4, "the gateway and a are both at port 8080"),
+        ('[[appliances]]\nid="a"\nsite="x"\nport=8101\ncache_bytes_max=5\n', 5, "reactive_share"),
+        ('[steering]\nroutes = []\n[[steering.sites]]\nname="a"\ntimezone="Mars/Olympus"\n', 5, "IANA"),
+        ('[steering]\nroutes = []\n[[steering.sites]]\nname="a"\n[[steering.sites]]\nname="b"\nparents=["a"]\n', 7, "a is no exchange"),
+        ('[steering]\nroutes = []\n[[steering.sites]]\nname="a"\nparents=["a"]\n', 5, "a is no exchange"),
+        ('[steering]\nroutes = []\n[[steering.sites]]\nname="a"\ntier="exchange"\nparents=["a"]\n', 6, "from the origin alone"),
+        (
+            '[steering]\nroutes = []\n[[steering.sites]]\nname="north"\ntier="exchange"\n[[steering.sites]]\nname="b"\nparents=["nroth"]\n',
+            8,
+            "did you mean 'north'?",
+        ),
+    ],
+)
+def test_mistakes_are_told_where_they_stand(tmp_path: Path, text: str, line: int, said: str) -> None:
+    (tmp_path / "nearcast.toml").write_text(text)
+    with pytest.raises(BadConfiguration) as caught:
+        settings.load(Home(tmp_path), {})
+    (mistake,) = caught.value.mistakes
+    assert mistake.line == line
+    assert said in f"{mistake.text} {mistake.hint}"
+
+
+def test_own_pages_may_be_moved(tmp_path: Path) -> None:
+    (tmp_path / "nearcast.toml").write_text('[[appliances]]\nid="a"\nsite="x"\nport=8000\nadmin_port=9000\n')
+    assert settings.load(Home(tmp_path), {}).appliances[0].own_port == 9000
+
+
 def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:
     changed = settings.load(Home(tmp_path), {"NEARCAST_STEERING__POLL_S": "0.6"})
     assert settings.digest(changed) != settings.digest(settings.Settings())

@@ -36,12 +36,12 @@ Members = Mapping[str, Member]
 
 
 def met(members: Members, reports: Iterable[ApplianceReport], configured: Collection[str]) -> dict[str, Member]:
-    """``members`` with who reports now. Who has not told its room yet is none: nothing could be placed there but nothing."""
+    """``members`` with who reports now. Who holds films and tells of no room is not believed: an empty placement would empty its disk."""
     found = dict(members)
     for report in reports:
-        if report.capacity_bytes <= 0:
-            continue
         before = found.get(report.id)
+        if report.capacity_bytes <= 0 and (report.holdings or before):
+            continue
         same_room = before is not None and before.capacity_bytes * SHRUNK <= report.capacity_bytes <= before.capacity_bytes * GROWN
         found[report.id] = Member(
             id=report.id,
@@ -70,10 +70,6 @@ def shape(members: Members) -> tuple[tuple[str, str, int], ...]:
     return tuple(sorted((each.id, each.site, each.capacity_bytes) for each in members.values()))
 
 
-def region_of(site: Site) -> str:
-    return site.region or site.zone or site.name
-
-
 def site_of(name: str, sites: Mapping[str, Site]) -> Site:
     """The site of that name; one that no configuration knows stands alone, in a region of its own."""
     return sites.get(name) or Site(name=name)
@@ -84,7 +80,7 @@ def rooms(members: Members, sites: Mapping[str, Site]) -> tuple[SiteRoom, ...]:
     by_site: dict[str, list[Member]] = {}
     for each in members.values():
         by_site.setdefault(each.site, []).append(each)
-    kinds = {name: (region_of(site_of(name, sites)), site_of(name, sites).tier) for name in by_site}
+    kinds = {name: (site_of(name, sites).taste, site_of(name, sites).tier) for name in by_site}
     among = {kind: list(kinds.values()).count(kind) for kind in kinds.values()}
     return tuple(
         SiteRoom(

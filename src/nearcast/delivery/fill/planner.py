@@ -162,7 +162,7 @@ class Planning:
         if self._demand is None:
             return
         known = self._known
-        regions = {members.region_of(members.site_of(each.site, known.sites)) for each in known.members.values()}
+        regions = {members.site_of(each.site, known.sites).taste for each in known.members.values()}
         beyond = await asyncio.to_thread(planning.surprising, self._demand, dict(known.catalog), regions, self._settings.surprise_factor)
         titles = {title_id for found in beyond.values() for title_id in found}
         if any(known.hurry.get(each, 0.0) <= now_s for each in titles):
