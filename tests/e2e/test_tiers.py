@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,12 +15,12 @@ import pytest
 
 from nearcast.policy import capability
 from tests.e2e import films
-from tests.e2e.harness import System, new_system, refused, wait_for
+from tests.e2e.harness import System, free_ports, new_system, refused, wait_for
 
 APPLIANCES = (("ix-1", "ix"), ("north-1", "north"), ("north-2", "north"), ("south-1", "south"))
 CONFIG = """
 [steering]
-routes = [{ prefix = "0.0.0.0/0", sites = ["north", "south", "ix"] }, { prefix = "::/0", sites = ["south", "north", "ix"] }]
+routes = [{{ prefix = "0.0.0.0/0", sites = ["north", "south", "ix"] }}, {{ prefix = "::/0", sites = ["south", "north", "ix"] }}]
 
 [[steering.sites]]
 name = "ix"
@@ -37,12 +39,28 @@ zone = "down"
 region = "here"
 timezone = "Australia/Hobart"
 parents = ["ix"]
-""".splitlines()
+
+[[steering.sites]]
+name = "west"
+zone = "down"
+region = "here"
+parents = ["ix"]
+
+[[appliances]]
+id = "west-1"
+site = "west"
+port = {port}
+admin_port = {admin_port}
+disk_bytes_max = 1  # it places nothing, and fetches what it is asked for
+"""
 
 
 @pytest.fixture(scope="module")
 def tiers() -> Iterator[System]:
-    with new_system(appliances=APPLIANCES, more=CONFIG) as system:
+    port, admin_port = free_ports(2)
+    more = CONFIG.format(port=port, admin_port=admin_port).splitlines()
+    with new_system(appliances=APPLIANCES, more=more) as system:
+        system.edge_ports["west-1"] = port
         system.sign_in(system.up())
         yield system
 
@@ -71,13 +89,8 @@ def filled(system: System, title_id: str) -> bool:
     return done and len({each.partition("-")[0] for each in holders(system, title_id)}) == 3
 
 
-def published_bytes(system: System, title_id: str) -> int:
-    folder = system.home.origin / "titles" / title_id
-    return sum(each.stat().st_size for each in folder.iterdir() if each.suffix != ".blocks")
-
-
 def test_each_byte_leaves_the_origin_once_and_enters_each_site_once(tiers: System, title: dict[str, Any]) -> None:
-    whole = published_bytes(tiers, title["id"])
+    whole = max(holders(tiers, title["id"]).values())
 
     def counted() -> dict[str, dict[str, Any]] | None:
         sites: dict[str, dict[str, Any]] = {}
@@ -102,10 +115,11 @@ def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: d
         session = client.post("/api/v1/play", json={"title_id": title["id"], "device": {"id": "tv"}}).json()
     edges = [each for each in session["edges"] if each["site"] != "ix"]
     assert edges[0]["appliance"] in holders(tiers, title["id"])
-    rendition = max((tiers.home.origin / "titles" / title["id"]).glob("*.mp4"), key=lambda each: each.stat().st_size)
+    rendition = largest(tiers, title["id"])
     published = rendition.read_bytes()
     for _ in range(5):
-        for pid in (tiers.identity("origin").pid, *tiers.edge_pids("ix-1")):
+        origin = tiers.process("origin").identity
+        for pid in (*([origin.pid] if origin else []), *tiers.edge_pids("ix-1")):
             try_kill(pid)
         with httpx.Client(timeout=5) as client:
             for each in edges:
@@ -114,26 +128,38 @@ def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: d
     tiers.wait_ready()
 
 
-def test_an_appliance_without_the_title_takes_it_from_the_exchange(tiers: System, title: dict[str, Any]) -> None:
-    """What the exchange holds does not leave the origin again for a miss."""
+def test_what_is_placed_nowhere_near_comes_from_the_exchange(tiers: System, title: dict[str, Any]) -> None:
+    """What the exchange holds does not leave the origin again for a miss, and the miss is one of content."""
     tiers.wait_ready()
-    lacking = {name for name, _ in APPLIANCES} - set(holders(tiers, title["id"]))
-    if not lacking:
-        pytest.skip("every appliance holds the title")
-    name = lacking.pop()
-    root = (tiers.home.secrets / "root.key").read_bytes()
-    key = capability.edge_key(_root(root), name)
+    assert "west-1" not in holders(tiers, title["id"])
+    before = asked(tiers, "offload")["origin_bytes"]
+    key = capability.edge_key((tiers.home.secrets / "root.key").read_bytes(), "west-1")
+    rendition = largest(tiers, title["id"])
     path = capability.edge_path(key, title["id"], 2_000_000_000)
-    rendition = max((tiers.home.origin / "titles" / title["id"]).glob("*.mp4"), key=lambda each: each.stat().st_size)
-    url = f"http://127.0.0.1:{tiers.edge_ports[name]}{path}{rendition.name}"
+    url = f"http://127.0.0.1:{tiers.edge_ports['west-1']}{path}{rendition.name}"
     assert httpx.get(url, timeout=10).content == rendition.read_bytes()
+
+    def counted() -> dict[str, Any] | None:
+        sites: list[dict[str, Any]] = asked(tiers, "offload")["sites"]
+        return next((each for each in sites if each["site"] == "west" and each["sent_bytes"]), None)
+
+    west = wait_for("the miss to be counted", counted, timeout_s=20)
+    assert west["missed_bytes"] == rendition.stat().st_size
+    assert west["misses"] == {"content": rendition.stat().st_size}
+    assert asked(tiers, "offload")["origin_bytes"] == before
+
+
+def largest(system: System, title_id: str) -> Path:
+    """A title's largest rendition, at the origin."""
+    return max((system.home.origin / "titles" / title_id).glob("*.mp4"), key=lambda each: each.stat().st_size)
 
 
 def test_a_pin_of_nothing_is_refused(tiers: System, title: dict[str, Any]) -> None:
     refused(tiers.cli("fill", "pin", "t_nothing", "--by", "2126-01-01T00:00"))
     refused(tiers.cli("fill", "pin", title["id"], "--by", "soon"), "NC0250")
     refused(tiers.cli("edge", "drain", "nobody-1"))
-    tiers.run("fill", "pin", title["id"], "--by", "2126-01-01T00:00+00:00")
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    tiers.run("fill", "pin", title["id"], "--by", tomorrow.isoformat())
     assert [each["title_id"] for each in asked(tiers, "fill", "unpin", title["id"])] == []
 
 
@@ -174,7 +200,3 @@ def try_kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _root(text: bytes) -> bytes:
-    return bytes.fromhex(text.decode().strip()) if len(text) > 32 else text

@@ -23,7 +23,7 @@ def report(name: str, site: str = "paris", capacity_bytes: int = 1000, **more: A
 
 
 def test_who_does_not_know_its_room_yet_takes_no_part_and_loses_none() -> None:
-    assert met({}, [report("a", capacity_bytes=0)], ()) == {}
+    assert met({}, [report("a", capacity_bytes=0, holdings={"t_one": 5})], ()) == {}
     known = met({}, [report("a")], ("a",))
     assert known == {"a": Member(id="a", site="paris", url="http://a", capacity_bytes=1000, configured=True)}
     assert met(known, [report("a", capacity_bytes=0)], ("a",)) == known
@@ -76,3 +76,8 @@ def test_another_room_is_another_shape() -> None:
     assert shape(met({}, [report("a"), report("b")], ())) == shape(met({}, [report("b"), report("a", sent_bps=5.0)], ()))
     assert shape(met({}, [report("a")], ())) != shape(met({}, [report("a", capacity_bytes=2000)], ()))
     assert members.site_of("nowhere", SITES).tier == "edge"
+
+
+def test_who_has_no_room_takes_part_with_none() -> None:
+    """It serves what it fetches on misses, and has to be told from whom."""
+    assert met({}, [report("a", capacity_bytes=0)], ())["a"].capacity_bytes == 0
