@@ -11,6 +11,7 @@ T titles, F files (sorted by title, and within it by falling share of its bytes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ COPY_SLACK = 1.25
 """A copy goes only when this much more demand would not want it either."""
 HEAD = 0.8
 """The titles that are asked for most, so much of all demand, are balanced by load; the many others by bytes alone, and load follows."""
+LOAD_SLACK = 1.25
+"""Titles are moved for the sake of load only when an appliance has so many times more than they would be assigned to it."""
 DAY_S = 86_400
 SURVEYED = 1.2
 """Files are shared out until they would fill the site so many times over: an appliance's titles are seldom that uneven."""
@@ -159,20 +162,26 @@ def settle(
     held = before[rows]
     surplus = np.flatnonzero(held.sum(axis=1) > copies)
     held[surplus] = best(held[surplus], preferred(surplus), copies[surplus])
-    hashing.release(held, loads, balance * fair, preferred)
+    hashing.release(held, loads, fair * np.array([[balance], [balance * LOAD_SLACK]]), preferred)
     # Bytes beyond a disk are the least worth of its appliance; load beyond bounds is for who finds no other place.
     for bytes_slack, load_slack in ((1.0, balance), (balance, balance), (1.0, np.inf)):
+        if load_slack == np.inf:
+            stay(held, before[rows], preferred)
         waiting = np.flatnonzero((held.sum(axis=1) < copies) & (loads[0] > 0))
-        if not len(waiting):
-            break
-        rooms = np.stack([fair[0] * bytes_slack, np.maximum(fair[1], 1e-300) * load_slack]) - loads @ held
-        held[waiting] = hashing.assign(preferred(waiting), copies[waiting], loads[:, waiting], rooms, held[waiting])
+        if len(waiting):
+            rooms = np.stack([fair[0] * bytes_slack, np.maximum(fair[1], 1e-300) * load_slack]) - loads @ held
+            held[waiting] = hashing.assign(preferred(waiting), copies[waiting], loads[:, waiting], rooms, held[waiting])
     homeless = np.flatnonzero(~held.any(axis=1))
-    last = best(before[rows[homeless]], preferred(homeless), np.ones_like(homeless))
-    held[homeless, np.where(last.any(axis=1), last.argmax(axis=1), preferred(homeless)[:, 0])] = True
+    held[homeless, preferred(homeless)[:, 0]] = True
     holders = np.zeros_like(before)
     holders[rows] = held
     return holders
+
+
+def stay(held: Bools, before: Bools, preferred: Callable[[Ints], Ints]) -> None:
+    """Titles without a holder go back to one that they had (in place)."""
+    lost = np.flatnonzero(~held.any(axis=1) & before.any(axis=1))
+    held[lost] = best(before[lost], preferred(lost), np.ones_like(lost))
 
 
 def best(held: Bools, preferred: Ints, copies: Ints) -> Bools:
