@@ -184,9 +184,21 @@ export interface ApplianceReport {
   holdings: Record<string, number>;
   held_bytes: number;
   missing_bytes: number;
+  capacity_bytes: number;
+  reactive_bytes: number;
   disk_free_bytes: number;
+  sent_bps: number;
+  limit_bps: number;
+  load: "normal" | "high" | "full";
+  connections: number;
+  connections_max: number;
+  fill_bps: number;
+  problem: string;
   requests_total: number;
   sent_bytes_total: number;
+  placed_bytes_total: number;
+  reactive_bytes_total: number;
+  missed_bytes_total: number;
   lease_s: number;
 }
 

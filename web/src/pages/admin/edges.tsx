@@ -1,7 +1,7 @@
-// The edges as discovery sees them: up or not, what they hold, what they sent.
+// The edges as discovery sees them: up or not, how busy, what they hold, what they sent, what stands in the way of their fill.
 import { useEffect, useState } from "preact/hooks";
 import { api, problemOf } from "../../api/client";
-import type { Appliance, Problem } from "../../api/types";
+import type { Appliance, ApplianceReport, Problem } from "../../api/types";
 import { bytes } from "../../ui/format";
 import { ProblemPanel } from "../../ui/problem";
 
@@ -41,10 +41,26 @@ export function Edges() {
   );
 }
 
+const megabits = (bps: number): string => `${(bps / 1e6).toFixed(1)} Mb/s`;
+
+/** What it sends now, against what it can send where that is known. */
+function sending(report: ApplianceReport): string {
+  const share = report.limit_bps > 0 ? ` (${Math.round((100 * report.sent_bps) / report.limit_bps)} % of its limit)` : "";
+  return `${megabits(report.sent_bps)}${share}, ${report.connections} connections`;
+}
+
+/** Share of the bytes sent that need not be fetched for it; nothing where nothing was sent. */
+function hits(report: ApplianceReport): string {
+  const sent = report.placed_bytes_total + report.reactive_bytes_total + report.missed_bytes_total;
+  return sent > 0 ? `, ${((100 * (sent - report.missed_bytes_total)) / sent).toFixed(1)} % from its own disk` : "";
+}
+
 function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
   const stale = age_s > report.lease_s;
   const total = report.held_bytes + report.missing_bytes;
   const share = total > 0 ? report.held_bytes / total : 1;
+  const told = report.load === "normal" || report.state !== "up" ? report.state : report.load;
+  const tone = stale ? "bad" : told === "full" ? "bad" : told === "high" ? "warn" : TONES[report.state];
   return (
     <li class="panel edge" data-testid="admin-edge" data-edge-id={report.id} data-state={stale ? "silent" : report.state}>
       <header class="job-head">
@@ -52,15 +68,18 @@ function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
           <h3>{report.id}</h3>
           <p class="fine place">{report.site}</p>
         </div>
-        <span class="film-state"><span class={`dot ${stale ? "bad" : TONES[report.state]}`} />{stale ? `silent for ${Math.round(age_s)} s` : report.state}</span>
+        <span class="film-state"><span class={`dot ${tone}`} />{stale ? `silent for ${Math.round(age_s)} s` : told}</span>
       </header>
       <span class="bar" role="progressbar" aria-label="Placed" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
         <span style={{ width: `${share * 100}%` }} />
       </span>
       <dl class="details">
         <div><dt>Holds</dt><dd>{bytes(report.held_bytes)} in {Object.keys(report.holdings).length} titles{report.missing_bytes > 0 && `, ${bytes(report.missing_bytes)} to come`}</dd></div>
-        <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {report.requests_total.toLocaleString("en")} requests</dd></div>
-        <div><dt>Disk free</dt><dd>{bytes(report.disk_free_bytes)}</dd></div>
+        {report.fill_bps > 0 && report.missing_bytes > 0 && <div><dt>Fetches</dt><dd>{megabits(report.fill_bps)}</dd></div>}
+        <div><dt>Sends</dt><dd>{sending(report)}</dd></div>
+        <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {report.requests_total.toLocaleString("en")} requests{hits(report)}</dd></div>
+        <div><dt>Room</dt><dd>{bytes(report.capacity_bytes)} for placed films, {bytes(report.reactive_bytes)} of others kept, {bytes(report.disk_free_bytes)} free on the disk</dd></div>
+        {report.problem && <div><dt>Problem</dt><dd>{report.problem}</dd></div>}
         <div><dt>Address</dt><dd class="mono">{report.address}</dd></div>
       </dl>
     </li>
