@@ -323,3 +323,43 @@ async def test_discovery_that_was_away_is_no_reason_to_give_anyone_up(house: Hou
         assert set(known.members) == {"a"}, "it was not heard of for an hour, because nobody could be heard of"
         known.take_appliances((), {}, SystemClock().monotonic_s() + 3600 + 601, 0.0)
         assert known.members == {}
+
+
+async def test_a_surprise_is_placed_at_once_whatever_the_hour(house: House) -> None:
+    house.settings = replace(house.settings, window="00:00-00:01")
+    today = int(time.time() // DAY_S)
+    house.library.add(film(0), film(1))
+    house.audience.days = [DemandDay(today - back, "eu", "t_0", 1e9, 1e6) for back in range(1, 8)]
+    house.audience.days += [DemandDay(today - back, "eu", "t_1", 1e7, 1e4) for back in range(1, 8)]
+    await house.report("a", capacity_bytes=130)
+    async with house.fill() as fill:
+        first = await assigned(fill, "a", {"t_0"})
+        assert first.items is not None
+        assert not any(each.urgent for each in first.items)
+        house.audience.days += [DemandDay(today, "eu", "t_0", 5e8, 5e5), DemandDay(today, "eu", "t_1", 9e9, 9e6)]
+        fill._planning._surprised_s = float("-inf")
+        await fill._planning.look()
+        made = await assigned(fill, "a", {"t_1"}, first.version)
+        assert made.items is not None
+        assert all(each.urgent for each in made.items)
+        generation = fill.generation
+        fill._planning._surprised_s = float("-inf")
+        await fill._planning.look()
+        assert fill.generation == generation, "what has surprised does so once a day"
+
+
+async def test_the_day_is_planned_at_its_hour_and_once(house: House) -> None:
+    house.library.add(film(0), film(1))
+    await house.report("a", capacity_bytes=130)
+    house.audience.days = [DemandDay(int(time.time() // DAY_S) - 1, "eu", "t_0", 1e9, 1e6)]
+    async with house.fill() as fill:
+        first = await assigned(fill, "a", {"t_0"})
+        await fill._planning.look()
+        house.audience.days = [DemandDay(int(time.time() // DAY_S) - 1, "eu", "t_1", 1e9, 1e6)]
+        await fill._planning.look()
+        assert fill.generation == first.generation, "it is planned already"
+    async with house.fill() as fill:
+        await eventually(lambda: fill.generation == first.generation and bool(fill._knowledge.reports) and fill.version >= 0)
+        fill._planning._planned_at -= DAY_S
+        await fill._planning.look()
+        await assigned(fill, "a", {"t_1"}, first.version)
