@@ -22,6 +22,7 @@ from nearcast.delivery.edge import load, nginx
 from nearcast.delivery.edge.account import Account, Sessions, gather, missed
 from nearcast.delivery.edge.admin import OwnPage, application
 from nearcast.delivery.edge.cat import Exchange
+from nearcast.delivery.edge.kept import KeptParents
 from nearcast.delivery.edge.logs import AccessLog, Line
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.misses import Causes, MissLog
@@ -94,6 +95,7 @@ class EdgeAgent:
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock, self.partitions.reactive)
         self.reactive = Reactive(self.folder / "cache" / "slices", self.partitions.reactive, self.server.window)
         self._verifier = Verifier(self.reactive, self._above)
+        self.kept = KeptParents(self.folder / "conf" / "parents.json")
         self._make_log(insight)
         self.reporter = Reporter(discovery, self.report, self._obey, settings.report_s, self.server.changed)
         self.metrics = EdgeMetrics(registry, settings.id) if registry is not None else None
@@ -155,6 +157,7 @@ class EdgeAgent:
     async def start(self) -> None:
         """Have nginx serve, and begin to report, to fill and to count."""
         self.log.poll()
+        await self.server.set_parents(self.kept.load())
         await self.server.start()
         work: dict[str, Coroutine[Any, Any, None]] = {
             "nginx": self.server.watch(),
@@ -331,7 +334,10 @@ class EdgeAgent:
                 if self._key is not None:
                     await self.server.set_keys(self.server.keys.rotated(*self._key))
                     self._key, self._keys = None, self.server.keys
-                await self.server.set_parents(self.transfers.assignment.parents)
+                parents = self.transfers.assignment.parents
+                if self.transfers.assignment.version != -1:
+                    await self.server.set_parents(parents)
+                    await asyncio.to_thread(self.kept.save, parents)
             except NearcastError as error:
                 _log.error("nginx does not take the change; it is tried again", error=error.message, code=error.code, hint=error.hint)
                 await self._clock.sleep(RETRY_S[1])

@@ -49,12 +49,12 @@ class PartitionFull(DiskFull):
 
 
 class Disk:
-    """The folder of one appliance, of whose file system placed and unfinished files together take up to ``capacity_bytes`` (0: all).
+    """The folder of one appliance, of whose file system placed and unfinished files together take up to ``capacity_bytes`` (None: all).
 
     All methods block; call them in a thread where they touch file contents.
     """
 
-    def __init__(self, folder: Path, reserve_bytes: int = 0, capacity_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, reserve_bytes: int = 0, capacity_bytes: int | None = None) -> None:
         self.placed = folder / "placed"
         self.filling = folder / "filling"
         self.capacity_bytes = capacity_bytes
@@ -71,7 +71,7 @@ class Disk:
         here_bytes, size_bytes = parts.pop(self.part(item).name, 0), item.file.size_bytes
         coming_bytes = sum(each.file.size_bytes - parts.pop(self.part(each).name, 0) for each in others)
         taken_bytes = held_bytes + sum(each.file.size_bytes for each in others) + sum(parts.values())
-        if self.capacity_bytes and taken_bytes + size_bytes > self.capacity_bytes:
+        if self.capacity_bytes is not None and taken_bytes + size_bytes > self.capacity_bytes:
             raise PartitionFull(f"{item.file.name} of {item.title_id} ({size_bytes} bytes) is more than the placed partition takes")
         if size_bytes - here_bytes + max(0, coming_bytes) > self.free_bytes():
             raise DiskFull(f"no space left for {item.file.name} of {item.title_id} ({size_bytes} bytes)")

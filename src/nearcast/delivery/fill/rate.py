@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from nearcast.base.clock import Clock
 
-BURST_S = 0.25
-"""So much time may be made up for at once, after a sleep that took too long or a source that faltered."""
+LATE_S = 1.0
+"""Who is late by no more (a sleep that was too long, a disk that was slow) makes up for it; who comes later was idle: nothing is due."""
 
 
 def paced(free_at_s: float, size_bytes: int, now_s: float, rate_bps: float) -> tuple[float, float]:
     """Somebody took ``size_bytes`` when the next was due at ``free_at_s``: when the next is due then, and how long to wait for it."""
     if not rate_bps:
         return now_s, 0.0
-    due_s = max(free_at_s, now_s - BURST_S) + 8 * size_bytes / rate_bps
+    due_s = (free_at_s if free_at_s >= now_s - LATE_S else now_s) + 8 * size_bytes / rate_bps
     return due_s, max(0.0, due_s - now_s)
 
 

@@ -14,14 +14,17 @@ from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.copying import Copier, Ended, Running
 from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull
+from nearcast.delivery.fill.queue import NEVER, Queue
 from nearcast.delivery.fill.rate import Limiter
 from nearcast.delivery.fill.source import Source
-from nearcast.delivery.fill.sources import NEVER, Book
+from nearcast.delivery.fill.sources import Book
 from nearcast.delivery.fill.stock import Name, Stock, name_of
 from nearcast.model.fill import Assignment, FillItem, FillSource, SourceKind
 
 DISK_RETRY_S = 3.0
 IDLE_S = 60.0
+LOOK = 64
+"""Files looked at in one step."""
 REPAIR_GENERATION = 0
 """Under which bytes are counted that replace damaged ones: no placement asked for them."""
 _log = structlog.get_logger("transfer")
@@ -65,7 +68,8 @@ class Transfers:
         self._was_open = True
         self._running: dict[Name, tuple[Running, asyncio.Task[None]]] = {}
         self._repairs: set[Name] = set()
-        self._due_s: dict[Name, float] = {}
+        self._queue: Queue | None = None
+        """None: to be made anew, of what is missing now."""
         self._part_bytes: dict[Name, int] = {}
         self._unassigned_at: dict[Name, float] = {}
         self._paused_until_s = 0.0
@@ -84,7 +88,6 @@ class Transfers:
         self._turns_at_s = self._clock.monotonic_s() + assignment.window_turns_s
         self._limiter.rate_bps = min((each for each in (assignment.rate_bps, self._rate_max_bps) if each), default=0.0)
         self._book.take(assignment)
-        self._due_s.clear()
         if assignment.items is not None:
             self.stock.assign(assignment.items)
             for name in [each for each in self.stock.missing if each in self.stock.held]:
@@ -92,6 +95,7 @@ class Transfers:
             for known in (self._part_bytes, self._problems):
                 for name in [each for each in known if each not in self.stock.missing]:
                     self._settle(name)
+        self._queue = None
         self._changed.set()
 
     def repair(self, name: Name) -> None:
@@ -108,6 +112,7 @@ class Transfers:
         self.stock.gone(name)
         if item is not None:
             self._repairs.add(name)
+        self._queue = None
         self._changed.set()
 
     @property
@@ -169,58 +174,63 @@ class Transfers:
     async def _step(self) -> float:
         """Start and end what there is to start and end; returns the seconds until something may be due."""
         now_s, is_open = self._clock.monotonic_s(), self.window_open
-        if is_open and not self._was_open:
+        if is_open != self._was_open:
             self._book.begin_anew()
-            self._due_s.clear()
-        self._was_open = is_open
-        for name, (running, task) in self._running.items():
-            if not self._may_fetch(name, is_open) or not self.stock.wants(running.item):
-                task.cancel()
-        if not self._running and self.stock.assigned is not None:
-            self._disk.discard_parts(keep={self._disk.part(each).name for each in self.stock.missing.values()})
+            self._was_open, self._queue = is_open, None
+        if self._queue is None:
+            self._begin_anew(is_open)
         turns_s = self._turns_at_s - now_s if self._turns_at_s > now_s else IDLE_S
-        removal_s = self._remove(now_s)
-        return max(0.05, min(IDLE_S, turns_s, removal_s, self._start(now_s, is_open)))
+        removal_s = await self._remove(now_s)
+        self._start(now_s)
+        return max(0.02, min(IDLE_S, turns_s, removal_s, self._due_s() - now_s))
 
-    def _may_fetch(self, name: Name, is_open: bool) -> bool:
-        item = self.stock.missing.get(name)
-        return item is not None and (is_open or item.urgent or name in self._repairs)
+    def _begin_anew(self, is_open: bool) -> None:
+        """What may be fetched has changed: end what may not, and look at everything else from the start."""
+        wanted = {name: each for name, each in self.stock.missing.items() if is_open or each.urgent or name in self._repairs}
+        for name, (running, task) in self._running.items():
+            if wanted.get(name) != running.item:
+                task.cancel()
+        if self.stock.assigned is not None:
+            keep = [*self.stock.missing.values(), *(running.item for running in self.running)]
+            self._disk.discard_parts(keep={self._disk.part(each).name for each in keep})
+        self._queue = Queue(name for name in wanted if name not in self._running)
 
-    def _start(self, now_s: float, is_open: bool) -> float:
-        """Start what may be fetched, in order; returns the seconds until something else may."""
-        if now_s < self._paused_until_s:
-            return self._paused_until_s - now_s
-        due_s = NEVER
-        for name, item in self.stock.missing.items():
-            if len(self._running) >= self._parallel:
-                break
-            if name in self._running or not self._may_fetch(name, is_open):
+    def _due_s(self) -> float:
+        if self._queue is None:
+            return 0.0
+        return max(self._paused_until_s, self._queue.due_s) if len(self._running) < self._parallel else NEVER
+
+    def _start(self, now_s: float) -> None:
+        """Start what may be fetched now, in order, as long as there is room for one more at a time."""
+        if now_s < self._paused_until_s or self._queue is None:
+            return
+        for name in self._queue.take(now_s, LOOK if len(self._running) < self._parallel else 0):
+            item = self.stock.missing.get(name)
+            if item is None:
                 continue
-            if self._due_s.get(name, 0.0) <= now_s:
-                choice = self._book.choose(item)
-                if choice.source is not None:
-                    if not self._has_room(item, now_s):
-                        due_s = min(due_s, self._due_s[name])
-                        continue
-                    running = Running(item)
-                    task = asyncio.create_task(self._fetch(running), name=f"fill {item.title_id}/{item.file.name[:8]}")
-                    self._running[name] = running, task
-                    continue
-                self._due_s[name] = choice.due_s
-            due_s = min(due_s, self._due_s[name])
-        return due_s - now_s
+            if len(self._running) >= self._parallel:
+                self._queue.put_back(name, now_s)
+                continue
+            choice = self._book.choose(item)
+            if choice.source is None:
+                self._queue.put_back(name, choice.due_s)
+            elif self._has_room(item):
+                running = Running(item)
+                task = asyncio.create_task(self._fetch(running), name=f"fill {item.title_id}/{item.file.name[:8]}")
+                self._running[name] = running, task
+            else:
+                self._queue.put_back(name, now_s + DISK_RETRY_S)
 
-    def _has_room(self, item: FillItem, now_s: float) -> bool:
+    def _has_room(self, item: FillItem) -> bool:
         try:
             self._disk.check_room(item, self.stock.held_bytes, [each.item for each in self.running])
         except DiskFull as error:
-            self._due_s[name_of(item)] = now_s + DISK_RETRY_S
             if not (isinstance(error, PartitionFull) and self.stock.surplus()):  # else there is room once that has gone
                 self._complain(item, error)
             return False
         return True
 
-    def _remove(self, now_s: float) -> float:
+    async def _remove(self, now_s: float) -> float:
         """Remove what was no longer assigned for long enough; returns the seconds until more is."""
         self._unassigned_at = {name: self._unassigned_at.get(name, now_s) for name in self.stock.surplus()}
         delay_s = IDLE_S
@@ -228,8 +238,8 @@ class Transfers:
             if now_s - since_s < self._linger_s:
                 delay_s = min(delay_s, since_s + self._linger_s - now_s)
                 continue
-            self._disk.remove(*name)
             self.stock.gone(name)
+            await asyncio.to_thread(self._disk.remove, *name)
             _log.info("no longer assigned, removed", title_id=name[0], file=name[1])
         return delay_s
 
@@ -246,6 +256,7 @@ class Transfers:
                 self._wait(item, ended)
         except (DiskFull, DiskBroken) as error:
             self._paused_until_s = self._clock.monotonic_s() + DISK_RETRY_S
+            self._put_back(name, self._paused_until_s)
             self._complain(item, error)
 
     def _placed(self, item: FillItem) -> None:
@@ -256,9 +267,13 @@ class Transfers:
         self._settle(name)
 
     def _wait(self, item: FillItem, ended: Ended) -> None:
-        self._due_s[name_of(item)] = ended.due_s
+        self._put_back(name_of(item), ended.due_s)
         if ended.error is not None:
             self._complain(item, ended.error)
+
+    def _put_back(self, name: Name, due_s: float) -> None:
+        if self._queue is not None:
+            self._queue.put_back(name, due_s)
 
     def _wrote(self, running: Running, source: FillSource, size_bytes: int) -> None:
         name = name_of(running.item)
@@ -280,7 +295,7 @@ class Transfers:
     def _settle(self, name: Name) -> None:
         """Nothing more is to be known of a file that is here, or no longer wanted."""
         self._book.forget(name)
-        for known in (self._part_bytes, self._problems, self._due_s):
+        for known in (self._part_bytes, self._problems):
             known.pop(name, None)
 
     def _reap(self) -> None:

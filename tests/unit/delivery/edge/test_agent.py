@@ -285,21 +285,23 @@ async def test_an_ordinary_user_can_run_it(tmp_path: Path) -> None:
 
 
 async def test_a_disk_full_to_the_brim_still_serves(tmp_path: Path) -> None:
-    """A file system of 6 MB: the fill stops before the reserve; with even that gone, misses are passed through and not kept."""
+    """A file system of 32 MB: the fill stops before the reserve; with even that gone, misses are passed through and not kept."""
     mount = await asyncio.create_subprocess_exec(
-        "mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(tmp_path), stderr=asyncio.subprocess.DEVNULL
+        "mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(tmp_path), stderr=asyncio.subprocess.DEVNULL
     )
     if await mount.wait():
         pytest.skip("mounting a small file system takes rights that are not there")
     try:
+        (tmp_path / "others").write_bytes(bytes(24_000_000))
         async with running_edge(tmp_path / "edge", disk_reserve_bytes=1 << 20) as edge:
-            small, large = film(3_000_000, 1), film(4_000_000, 2)
+            small, large = film(3_000_000, 1), film(7_000_000, 2)
             items = [await publish(edge.origin.store, small), await publish(edge.origin.store, large, "t_large")]
             edge.orders.set(*items)
             await until(lambda: isinstance(edge.agent.transfers.problem, DiskFull))
+            await until(lambda: edge.agent.transfers.stock.holdings == {"t_film": 3_000_000})
             assert shutil.disk_usage(tmp_path).free > 900_000, "the reserve is left alone"
             with contextlib.suppress(OSError):
-                (tmp_path / "ballast").write_bytes(bytes(4_000_000))
+                (tmp_path / "ballast").write_bytes(bytes(9_000_000))
             assert shutil.disk_usage(tmp_path).free < 10_000
             await until(lambda: edge.agent.server.passing_through)
             for item, data in zip(items, (small, large), strict=True):

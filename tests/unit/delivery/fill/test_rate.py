@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearcast.base.clock import VirtualClock
-from nearcast.delivery.fill.rate import BURST_S, Limiter, paced
+from nearcast.delivery.fill.rate import LATE_S, Limiter, paced
 
 
 @given(st.lists(st.tuples(st.integers(1, 10_000_000), st.floats(0, 2)), min_size=1, max_size=100), st.floats(1e5, 1e9))
@@ -19,10 +19,10 @@ def test_never_more_than_the_rate_and_one_burst(takes: list[tuple[int, float]], 
         free_at_s, wait_s = paced(free_at_s, size_bytes, now_s, rate_bps)
         taken += size_bytes
         now_s += wait_s
-        assert 8 * taken <= rate_bps * (now_s - 100.0 + BURST_S) * (1 + 1e-9) + 1
+        assert 8 * taken <= rate_bps * (now_s - 100.0 + LATE_S) * (1 + 1e-9) + 1
 
 
-@given(st.integers(1000, 1_000_000), st.floats(1e6, 1e9), st.lists(st.floats(0, BURST_S / 2), min_size=50, max_size=50))
+@given(st.integers(1000, 1_000_000), st.floats(1e6, 1e9), st.lists(st.floats(0, LATE_S / 2), min_size=50, max_size=50))
 def test_late_sleepers_lose_nothing(size_bytes: int, rate_bps: float, late_s: list[float]) -> None:
     """Sleeps that take too long by less than a burst are made up for: the pace is kept to within one piece and one burst."""
     now_s, free_at_s = 0.0, 0.0
@@ -31,8 +31,13 @@ def test_late_sleepers_lose_nothing(size_bytes: int, rate_bps: float, late_s: li
         free_at_s, wait_s = paced(free_at_s, size_bytes, now_s, rate_bps)
         now_s += wait_s + (late if wait_s else 0.0)
     ideal_s = len(late_s) * 8 * size_bytes / rate_bps
-    assert now_s <= ideal_s + BURST_S
-    assert now_s >= ideal_s - BURST_S - 1e-6
+    assert now_s <= ideal_s + LATE_S
+    assert now_s >= ideal_s - LATE_S - 1e-6
+
+
+def test_who_was_idle_gains_nothing() -> None:
+    assert paced(0.0, 1000, 100.0, 8000.0) == (101.0, 1.0)
+    assert paced(100.0 - LATE_S, 1000, 100.0, 8000.0) == (101.0 - LATE_S, 1.0 - LATE_S)
 
 
 def test_no_rate_is_no_wait() -> None:
