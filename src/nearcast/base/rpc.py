@@ -35,6 +35,8 @@ Balancer = Callable[[Sequence[str]], str]
 """Picks one of at least one address."""
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+ANSWER_BYTES_MAX = 128 * 1024 * 1024
+"""What an appliance is to hold of a large library is told in one answer: 140 bytes for each of some 100,000 files."""
 DEFAULT_TIMEOUT_S = 5.0
 _REQUEST_ID = "nearcast-request-id"
 _TOKEN = "nearcast-token"  # noqa: S105  (the name of a header)
@@ -195,7 +197,7 @@ class Channels:
         channel = self._open.get(address)
         if channel is None:
             options: list[tuple[str, Any]] = [
-                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
                 # A peer that was restarted should be found again at once, not after gRPC's default of minutes.
                 ("grpc.initial_reconnect_backoff_ms", 50),
                 ("grpc.min_reconnect_backoff_ms", 50),
