@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nearcast.base.errors import NearcastError
@@ -196,10 +196,11 @@ class Disk:
         except OSError:  # there are other files
             return
 
-    def discard_parts(self, keep: set[str]) -> None:
-        """Throw unfinished files away that nobody wants any more; ``keep`` are names in ``filling/``."""
+    def discard_parts(self, wanted: Callable[[str, str], bool]) -> None:
+        """Throw unfinished files away that nobody wants any more; ``wanted`` is asked by title and file name."""
         for each in self.filling.iterdir():
-            if each.name not in keep:
+            title_id, _, name = each.name.partition(".")
+            if not wanted(title_id, name):
                 each.unlink(missing_ok=True)
 
 

@@ -33,8 +33,8 @@ class Stock:
         self.assigned = tuple(items)
         wanted = {name_of(each): each for each in self.assigned}
         self.missing = {name: each for name, each in wanted.items() if self.held.get(name) != each.file.size_bytes}
-        self.missing_bytes = sum(each.file.size_bytes for each in self.missing.values())
-        self.assigned_bytes = sum(each.file.size_bytes for each in wanted.values())
+        self.missing_bytes = sum([each.file.size_bytes for each in self.missing.values()])
+        self.assigned_bytes = sum([each.file.size_bytes for each in wanted.values()])
         self._surplus = [name for name in self.held if name not in wanted]
         self._wanted = wanted
 

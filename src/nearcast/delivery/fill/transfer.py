@@ -191,9 +191,16 @@ class Transfers:
             if wanted.get(name) != running.item:
                 task.cancel()
         if self.stock.assigned is not None:
-            keep = [*self.stock.missing.values(), *(running.item for running in self.running)]
-            self._disk.discard_parts(keep={self._disk.part(each).name for each in keep})
+            self._disk.discard_parts(self._wants_part)
         self._queue = Queue(name for name in wanted if name not in self._running)
+
+    def _wants_part(self, title_id: str, name: str) -> bool:
+        """Digests that are just being written are somebody's."""
+        return (
+            (title_id, name) in self.stock.missing
+            or (title_id, name) in self._running
+            or (name.endswith(".blocks") and bool(self._running))
+        )
 
     def _due_s(self) -> float:
         if self._queue is None:
