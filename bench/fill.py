@@ -27,7 +27,7 @@ from bench.catalogue import HOURS, RUNGS, Floats, Ints
 from bench.report import Figure, show
 from nearcast.delivery.edge.admission import Admission
 from nearcast.delivery.edge.eviction import Eviction
-from nearcast.delivery.fill.packing import Held, Library, Ranked, Room, Rules, nothing, pack, rank, shelve
+from nearcast.delivery.fill.packing import Held, Library, Ranked, Room, Rules, falling, nothing, pack, rank, shelve
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.traffic import DemandDay
@@ -319,9 +319,9 @@ def nightly(town: Town, month: list[Day], disk: int, ours: Push, asked: list[Flo
     held, missed, total = ours.held, 0, 0
     for number, day in enumerate(month[WARM_DAYS:]):
         worth = asked[number] / town.slices
-        order = np.argsort(-worth, kind="stable")
+        order = falling(worth)
         demand = np.bincount(library.title, asked[number] * SLICE_BYTES).astype(np.float64)
-        ranked = Ranked(demand, worth, order, np.cumsum(library.size_bytes[order]))
+        ranked = Ranked(demand, worth, order, np.cumsum(library.size_bytes[order]), falling(demand))
         budget = ours.fetched[number] + (int(disk * REACTIVE_SHARE) if number == 0 else 0)
         low, high = 0.0, CHURN_MAX  # the price of fetching at which the night's budget is just not spent
         for _ in range(16):
