@@ -136,7 +136,7 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
 
 
 def reads_block(stored_bytes: int, memory_bytes: int, before: bool) -> bool:
-    """Whether workers would wait for the disk often: more lies there than memory holds beside all else.
+    """Whether workers would wait for the disk often: more is placed there than memory holds beside all else.
 
     Threads then read in their place. Where everything is in memory anyway, handing each read over costs a quarter more processor time
     at 2 MB (bench.edge), so that it is not done needlessly.

@@ -314,7 +314,7 @@ class Server:
             _log.warning("the origin's name cannot be resolved; absent files get 502", host=origin.host)
         window = self.window
         stored_bytes = await asyncio.to_thread(_stored_bytes, self.folder / "placed")
-        self._threads = nginx.reads_block(stored_bytes + self._reactive_bytes, MEMORY_BYTES, self._threads)
+        self._threads = nginx.reads_block(stored_bytes, MEMORY_BYTES, self._threads)
         wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         machine = nginx.Machine(
             build=self._build,

@@ -68,11 +68,21 @@ http {
   }
 
   # A player may name its next request by an absolute address (CMCD `nor`), which carries the MAC: such data is not logged.
-  map "$mac|$arg_CMCD" $cmcd_query {
+  map $arg_CMCD $query_with_next {
+    "~nor" "$mac|$arg_CMCD";
+    default "";
+  }
+  map $query_with_next $cmcd_query {
+    "" $arg_CMCD;
     "~^([^|]+)\|.*\1" "";
     default $arg_CMCD;
   }
-  map "$mac|$http_cmcd_request" $cmcd_request {
+  map $http_cmcd_request $request_with_next {
+    "~nor" "$mac|$http_cmcd_request";
+    default "";
+  }
+  map $request_with_next $cmcd_request {
+    "" $http_cmcd_request;
     "~^([^|]+)\|.*\1" "";
     default $http_cmcd_request;
   }
@@ -104,6 +114,9 @@ http {
   # comes but once. (Volatile: to be looked at anew each time.)
   map "$status $upstream_status" $again {
     volatile;
+    "206 " "";  # what is common needs no pattern
+    "200 " "";
+    "206 206" "";
     "~^416 (?!416$)" "1";
     default "";
   }
@@ -138,14 +151,20 @@ http {
   }
   map "$again$status" $cache_control {
     volatile;
-    "~^(200|206|304|416)$" "$reach, max-age=31536000, immutable";
-    "~^1" "";
+    "206" "$reach, max-age=31536000, immutable";
+    "200" "$reach, max-age=31536000, immutable";
+    "304" "$reach, max-age=31536000, immutable";
+    "416" "$reach, max-age=31536000, immutable";
+    "~^1..." "";
     default "no-store";
   }
   # Names are content: the tag is the same on every edge, so that If-Range holds across a change of edge.
   map "$again$status" $content_tag {
     volatile;
-    "~^(200|206|304|416)$" "\"$tag\"";
+    "206" "\"$tag\"";
+    "200" "\"$tag\"";
+    "304" "\"$tag\"";
+    "416" "\"$tag\"";
     default "";
   }
   # Only the slice that was asked for, of the file that was asked for, of known length, is kept.
@@ -210,6 +229,8 @@ http {
   proxy_busy_buffers_size 64k;
   proxy_max_temp_file_size 0;
   proxy_cache_valid 200 206 365d;
+  # Not 1: nginx counts uses in ten bits, and the 1,024th who waits for a slice would fetch it, too.
+  proxy_cache_min_uses 0;
   proxy_cache_lock on;
   proxy_cache_lock_age 12s;
   proxy_cache_lock_timeout 15s;
@@ -322,6 +343,7 @@ http {
 
     location @miss {
       slice <<slice_bytes>>;
+      sendfile_max_chunk 64k;  # of a crowd that waited for one slice, each is to have its first bytes soon
       set $zone landing;
       set $from parents;
       # The agent puts such a file for each slice that is worth the disk (admission.py).

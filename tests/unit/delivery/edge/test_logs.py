@@ -3,12 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
-from nearcast.delivery.edge.logs import AccessLog, Line, parent_bytes, read_line
-from nearcast.delivery.edge.metrics import EdgeMetrics
-from nearcast.delivery.edge.reactive import Reactive
-from nearcast.model.site import ApplianceReport
+from nearcast.delivery.edge.logs import AccessLog, Counts, Line, read_line, read_lines
 
 
 def row(status: int = 206, size_bytes: int = 100, **more: object) -> bytes:
@@ -23,15 +18,45 @@ def line(**more: object) -> Line:
 
 def test_where_the_bytes_came_from() -> None:
     assert line().source == "placed"
-    assert line(cache="HIT").source == "cache"
-    assert line(cache="MISS").source == "parent"
-    assert line(parent_status="206").source == "parent", "passed on without being kept"
+    assert line(zone="slices", cache="HIT").source == "cache"
+    assert line(zone="landing", cache="HIT").source == "cache"
+    assert line(zone="landing", cache="MISS", parent="lon-1").source == "parent"
+    assert line(zone="slices", cache="MISS", parent="memory").source == "cache", "it was in memory already"
+    assert line(zone="off", parent_status="206").source == "parent", "passed on without being kept"
     assert line(status=403).source == "none"
+    assert line(status=503).source == "none"
 
 
-def test_parent_bytes_over_several_slices() -> None:
-    assert parent_bytes(line(parent_bytes="100, 200 : 300")) == 600
-    assert parent_bytes(line(parent_bytes="-")) == 0
+def test_one_damaged_line_costs_the_others_nothing() -> None:
+    lines, damaged = read_lines(row(size_bytes=1) + b"{damaged\n" + row(size_bytes=2))
+    assert ([each.bytes for each in lines], damaged) == ([1, 2], 1)
+    assert read_lines(b"") == ([], 0)
+
+
+def test_viewers_others_and_fetches_are_counted_apart() -> None:
+    counts = Counts()
+    counts.add(
+        [
+            line(size_bytes=10),
+            line(size_bytes=20, zone="landing", cache="HIT"),
+            line(size_bytes=40, zone="landing", cache="MISS", parent="lon-1"),
+            line(size_bytes=1, status=502, zone="landing", cache="MISS"),
+            line(size_bytes=2, status=503),
+            line(size_bytes=3, status=403),
+            line(size_bytes=100, door="held"),
+            line(size_bytes=200, door="titles", zone="landing", cache="MISS"),
+            line(size_bytes=1000, door="parent", parent="lon-1"),
+            line(size_bytes=2000, door="parent", parent="origin"),
+            line(size_bytes=5, status=502, door="parent", parent="lon-1"),
+        ]
+    )
+    assert (counts.requests, counts.sent_bytes) == (6, 76)
+    assert (counts.placed_bytes, counts.reactive_bytes, counts.missed_bytes) == (10, 20, 41)
+    assert (counts.errors, counts.refused) == (1, 1)
+    assert (counts.doors_requests, counts.doors_bytes) == (2, 300)
+    assert counts.parent_bytes_by == {"lon-1": 1000, "origin": 2000}
+    assert counts.parent_errors_by == {"lon-1": 1}
+    assert counts.parent_bytes == 3000
 
 
 def log_over(path: Path, bytes_max: int = 1 << 20) -> tuple[AccessLog, list[str]]:
@@ -50,9 +75,9 @@ def test_counts_only_what_is_new_and_whole(tmp_path: Path) -> None:
     log.poll()
     assert (log.counts.requests, log.counts.sent_bytes) == (2, 101)
     with path.open("ab") as file:
-        file.write(row()[10:] + b"damaged\n" + row(cache="MISS", parent_bytes="1048576"))
+        file.write(row()[10:] + b"damaged\n" + row(zone="landing", cache="MISS"))
     log.poll()
-    assert (log.counts.requests, log.counts.damaged, log.counts.parent_bytes) == (4, 1, 1_048_576)
+    assert (log.counts.requests, log.counts.damaged, log.counts.missed_bytes) == (4, 1, 100)
     assert log.counts.by_outcome == {("placed", 206): 2, ("none", 403): 1, ("parent", 206): 1}
     log.close()
 
@@ -85,24 +110,3 @@ def test_an_absent_log_is_no_error(tmp_path: Path) -> None:
     log, _ = log_over(tmp_path / "access.log")
     log.poll()
     assert log.counts.requests == 0
-
-
-def test_metrics_only_grow(tmp_path: Path) -> None:
-    registry = CollectorRegistry()
-    metrics = EdgeMetrics(registry, "fra-1")
-    log, _ = log_over(tmp_path / "access.log")
-    report = ApplianceReport(id="fra-1", site="frankfurt", address="", health_url="", state="up", holdings={}, held_bytes=7)
-    reactive = Reactive(tmp_path, 1 << 20)
-    reactive.removed_bytes_total = 5
-    for _ in range(3):
-        log.counts.add(line())
-        metrics.update(report, log.counts, reactive, 10, 0)
-        metrics.update(report, log.counts, reactive, 10, 0)
-    labels = {"appliance": "fra-1"}
-    assert registry.get_sample_value("nearcast_edge_requests_total", {**labels, "source": "placed", "status": "206"}) == 3
-    assert registry.get_sample_value("nearcast_edge_sent_bytes_total", labels) == 300
-    assert registry.get_sample_value("nearcast_edge_filled_bytes_total", labels) == 10
-    assert registry.get_sample_value("nearcast_edge_evicted_bytes_total", labels) == 5
-    assert registry.get_sample_value("nearcast_edge_eviction_policy", {**labels, "policy": "S3-FIFO"}) == 1
-    assert registry.get_sample_value("nearcast_edge_held_bytes", labels) == 7
-    assert registry.get_sample_value("nearcast_edge_up", labels) == 1

@@ -10,11 +10,12 @@ import pytest
 
 from nearcast.delivery.edge.cachefiles import TOMBSTONE
 from nearcast.delivery.edge.logs import Line
-from nearcast.delivery.edge.reactive import Reactive, digest_of, served_slices, slice_name
+from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window, window_bytes
+from nearcast.delivery.edge.reactive import Reactive, digest_of, flag_of, served_slices, slice_name
 from nearcast.model.rendition import BLOCK_BYTES
 
 FILE = "a" * 64 + ".mp4"
-LINE = Line(at=0.0, status=206, bytes=100, request_time_s=0.1, title="t_1", file=FILE, range="bytes=0-99", cache="MISS")
+LINE = Line(at=0.0, status=206, bytes=100, request_time_s=0.1, title="t_1", file=FILE, range="bytes=0-99", zone="slices", cache="MISS")
 
 
 def cache_path(folder: Path, name: str) -> Path:
@@ -37,8 +38,16 @@ def kept(folder: Path, index: int, size_bytes: int = 10_000, age_s: float = 0.0)
     return path
 
 
-def served(index: int) -> Line:
-    return msgspec.structs.replace(LINE, range=f"bytes={index * BLOCK_BYTES}-{index * BLOCK_BYTES + 99}")
+def served(index: int, **more: str) -> list[Line]:
+    return [msgspec.structs.replace(LINE, range=f"bytes={index * BLOCK_BYTES}-{index * BLOCK_BYTES + 99}", **more)]
+
+
+def reactive_over(folder: Path, capacity_bytes: int) -> Reactive:
+    return Reactive(folder, capacity_bytes, window_of(folder))
+
+
+def window_of(folder: Path) -> Window:
+    return open_window(folder.parent / f"{folder.name}-edge", shared=folder / "no-memory-file-system")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +57,8 @@ def served(index: int) -> Line:
         ({"range": f"bytes={BLOCK_BYTES - 1}-{BLOCK_BYTES}", "bytes": 2}, [0, 1]),
         ({"range": f"bytes={3 * BLOCK_BYTES}-", "bytes": BLOCK_BYTES}, [3]),
         ({"range": "", "status": 200, "bytes": 2 * BLOCK_BYTES + 1}, [0, 1, 2]),
-        ({"cache": ""}, []),
+        ({"zone": ""}, []),
+        ({"zone": "off"}, []),
         ({"status": 416}, []),
         ({"bytes": 0}, []),
         ({"range": "bytes=-5"}, []),
@@ -60,7 +70,7 @@ def test_which_slices_an_answer_was_made_of(change: dict[str, object], expected:
 
 
 def test_slices_are_removed_when_room_is_needed(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     paths = []
     for index in range(8):
         paths.append(kept(tmp_path, index))
@@ -71,7 +81,7 @@ def test_slices_are_removed_when_room_is_needed(tmp_path: Path) -> None:
 
 
 def test_what_was_asked_for_often_stays(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 100_000)
+    reactive = reactive_over(tmp_path, 100_000)
     favourite = kept(tmp_path, 0)
     for index in range(1, 200):
         reactive.served(served(0))
@@ -85,7 +95,7 @@ def test_what_was_there_before_is_found_and_the_newest_stays(tmp_path: Path) -> 
     (tmp_path / "a" / "bc").mkdir(parents=True)
     (tmp_path / "a" / "bc" / ("f" * 32)).write_bytes(b"not a slice at all")  # no key
     (tmp_path / "a" / "bc" / ("f" * 32 + ".0000000012")).write_bytes(b"being written")
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     reactive.adopt()
     assert reactive.used_bytes == 30_000
     assert kept_bytes(new)
@@ -94,7 +104,7 @@ def test_what_was_there_before_is_found_and_the_newest_stays(tmp_path: Path) -> 
 
 
 def test_what_nginx_removed_is_forgotten(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     for index in range(3):
         kept(tmp_path, index)
         reactive.served(served(index))
@@ -106,7 +116,7 @@ def test_what_nginx_removed_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_new_slices_wait_for_verification_the_newest_first(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     for index in range(3):
         kept(tmp_path, index)
         reactive.served(served(index))
@@ -127,7 +137,7 @@ def test_new_slices_wait_for_verification_the_newest_first(tmp_path: Path) -> No
 
 
 def test_what_was_evicted_need_not_be_verified(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 15_000)
+    reactive = reactive_over(tmp_path, 15_000)
     for index in range(3):
         kept(tmp_path, index)
         reactive.served(served(index))
@@ -135,7 +145,7 @@ def test_what_was_evicted_need_not_be_verified(tmp_path: Path) -> None:
 
 
 def test_what_the_parent_has_no_more_goes_uncounted_and_what_cannot_be_told_waits_behind_the_others(tmp_path: Path) -> None:
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     for index in range(3):
         kept(tmp_path, index)
         reactive.served(served(index))
@@ -152,7 +162,71 @@ def test_a_file_with_another_name_in_it_is_not_touched(tmp_path: Path, key: str)
     path = cache_path(tmp_path, key)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\x05".ljust(300, b"\0") + f"\nKEY: {key}\n".encode())
-    reactive = Reactive(tmp_path, 35_000)
+    reactive = reactive_over(tmp_path, 35_000)
     reactive.adopt()
     assert reactive.unverified(9) == []
     assert reactive.used_bytes == 0
+
+
+def flags(folder: Path) -> set[str]:
+    return {each.name for each in window_of(folder).admitted.iterdir()}
+
+
+def test_what_is_asked_for_again_is_admitted_and_what_goes_is_so_no_longer(tmp_path: Path) -> None:
+    reactive = reactive_over(tmp_path, 35_000)
+    names = [slice_name("t_1", FILE, index) for index in range(5)]
+    reactive.served(served(0, zone="landing"))
+    assert flags(tmp_path) == set()
+    reactive.served(served(0, zone="landing", cache="HIT"))
+    assert flags(tmp_path) == {flag_of(names[0])}
+    for index in range(5):
+        for _ in range(2):
+            reactive.served(served(index, zone="landing"))
+        kept(tmp_path, index)
+        reactive.served(served(index, cache="MISS", parent="memory"))
+    assert reactive.used_bytes == 30_000
+    assert reactive.written_bytes_total == 50_000
+    on_disk = {flag_of(each) for each in names if kept_bytes(cache_path(tmp_path, each))}
+    assert flags(tmp_path) == on_disk
+    assert len(on_disk) == 3
+
+
+def test_flags_are_made_anew_with_what_is_found_on_the_disk(tmp_path: Path) -> None:
+    kept(tmp_path, 3)
+    window = window_of(tmp_path)
+    (window.admitted / flag_of(slice_name("t_1", FILE, 9))).touch()
+    reactive_over(tmp_path, 35_000).adopt()
+    assert flags(tmp_path) == {flag_of(slice_name("t_1", FILE, 3))}
+
+
+def test_slices_in_memory_are_verified_too(tmp_path: Path) -> None:
+    reactive, landing, name = reactive_over(tmp_path, 35_000), window_of(tmp_path).landing, slice_name("t_1", FILE, 0)
+    path = kept(landing, 0)
+    reactive.served(served(0, zone="landing"))
+    assert reactive.unverified(9) == [name]
+    assert reactive.read(name) == path.read_bytes()
+    reactive.served(served(0, zone="landing", cache="HIT"))
+    reactive.settle(name, "wrong")
+    assert (reactive.wrong_total, reactive.exposures_total) == (1, 2)
+    assert not kept_bytes(path)
+    assert flags(tmp_path) == set()
+
+
+def test_the_window_lies_in_memory_where_there_is_room_and_is_ours(tmp_path: Path) -> None:
+    memory, edge = Path("/dev/shm"), tmp_path / "edge"
+    if not memory.exists() or os.statvfs(memory).f_blocks * os.statvfs(memory).f_frsize < 512 << 20:
+        pytest.skip("this machine has no memory file system of some size")
+    window = open_window(edge)
+    try:
+        assert window.base.parent == memory
+        assert window.base.stat().st_mode & 0o777 == 0o711
+        assert open_window(edge) == window, "found again"
+        assert not narrow(window)
+        window.base.chmod(0o777)
+        assert open_window(edge).base == edge / "run" / "window", "others could have been there"
+    finally:
+        close_window(window)
+    assert not window.base.exists()
+    assert narrow(window)
+    assert window_bytes(0) == 64 << 20
+    assert window_bytes(1 << 40) == 1 << 30

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from nearcast.delivery.edge.process import alive
-from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.fill import FillItem
+from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.policy import capability
 
 from ..making import ROOT, Edge, film, publish, running_edge, until
