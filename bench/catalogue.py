@@ -62,21 +62,24 @@ class Catalogue(NamedTuple):
     starts: Floats
 
 
-def courses() -> Floats:
-    """Weekly hours of every title that entered the lists after their first week: N × 12, from its first week on; 0 where not listed."""
+def weekly() -> Floats:
+    """Hours of each title in each week of the lists, 0 where it was not listed."""
     with TOP10.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     weeks = {week: index for index, week in enumerate(sorted({row["week"] for row in rows}))}
-    seen: dict[tuple[str, str, str], dict[int, float]] = {}
+    titles: dict[tuple[str, str, str], int] = {}
+    found = np.zeros((len(rows), len(weeks)))
     for row in rows:
-        key = (row["category"], row["show_title"], row["season_title"])
-        seen.setdefault(key, {})[weeks[row["week"]]] = float(row["weekly_hours_viewed"])
-    found = []
-    for by_week in seen.values():
-        first = min(by_week)
-        if 0 < first <= len(weeks) - 12:
-            found.append([by_week.get(first + week, 0.0) for week in range(12)])
-    return np.array(found)
+        title = titles.setdefault((row["category"], row["show_title"], row["season_title"]), len(titles))
+        found[title, weeks[row["week"]]] = float(row["weekly_hours_viewed"])
+    return found[: len(titles)]
+
+
+def courses() -> Floats:
+    """Weekly hours of every title that entered the lists after their first week: N × 12, from its first week on; 0 where not listed."""
+    hours = weekly()
+    first = (hours > 0).argmax(axis=1)
+    return np.array([row[week : week + 12] for row, week in zip(hours, first, strict=True) if 0 < week <= hours.shape[1] - 12])
 
 
 def daily(course: Floats, days: int) -> Floats:

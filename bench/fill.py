@@ -376,25 +376,19 @@ def figures(found: list[Outcome]) -> list[Figure]:
     def mean(value: Callable[[Outcome], float]) -> float:
         return float(np.mean([value(one) for one in found]))
 
-    hits = f"{mean(lambda one: one.ours.hits):.1f} % to {mean(lambda one: one.lru.hits):.1f} %"
+    hits = f"{mean(lambda one: one.lru.hits):.1f} % to {mean(lambda one: one.ours.hits):.1f} %"
     oracles = f"exact requests {mean(lambda one: one.exact):.1f} %, true rates {mean(lambda one: one.rates):.1f} %"
+    yesterday = f"who places what was asked yesterday: {mean(lambda one: one.yesterday):.1f} %"
     disk = f"disk {mean(lambda one: 100 * one.disk_share):.1f} % of all bytes"
+    filled = f"fill: {mean(lambda one: 100 * one.fetched_share):.1f} % of the disk a day"
     return [
         each("byte hits of LRU, off 69 %", "points", lambda one: abs(one.lru.hits - 100 * LRU_HITS), 2, disk),
         each("byte hits, push + reactive above LRU", "points", lambda one: one.ours.hits - one.lru.hits, 6, hits, at_least=True),
-        each("left of the gap from LRU to an oracle", "of it", lambda one: one.gap, 0.5, f"the better of: {oracles}"),
-        each(
-            "  (the same for who places what was asked yesterday)",
-            "of it",
-            lambda one: (one.oracle - one.yesterday) / (one.oracle - one.lru.hits),
-            float("inf"),
-            "a peer, same disk and fill",
-        ),
+        each("left of the gap from LRU to the better oracle", "of it", lambda one: one.gap, 0.5, f"{oracles}; {yesterday}; {filled}"),
         each("disk writes in peak hours, placed", "slices", lambda one: one.ours.placed_peak, 0, "limit"),
         each(
-            "disk writes in peak hours, reactive over LRU", "x", lambda one: one.ours.reactive_peak / one.lru.reactive_peak, 0.25, "limit"
+            "disk writes in peak hours, reactive over LRU", "×", lambda one: one.ours.reactive_peak / one.lru.reactive_peak, 0.25, "limit"
         ),
-        each("fetched by the fill, of the disk, a day", "of it", lambda one: one.fetched_share, float("inf"), "for information"),
     ]
 
 
