@@ -59,7 +59,7 @@ class Several:
 
     async def whole(self, item: FillItem) -> bytes:
         path = self.disk.placed / item.title_id / item.file.name
-        await until(path.exists)
+        await until(lambda: path.exists() and (item.title_id, item.file.name) in self.transfers.stock.held)
         return path.read_bytes()
 
 
