@@ -27,11 +27,12 @@ SLOW_BPS = 500e3
 
 
 class Running(Struct):
-    """One file on its way. ``done_bytes`` are here and verified."""
+    """One file on its way. ``done_bytes`` are here and verified; ``whole``: all of it, and the disk is being waited for."""
 
     item: FillItem
     source: FillSource | None = None
     done_bytes: int = 0
+    whole: bool = False
 
 
 class Ended(Struct, frozen=True):

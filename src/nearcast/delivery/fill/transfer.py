@@ -205,17 +205,22 @@ class Transfers:
     def _due_s(self) -> float:
         if self._queue is None:
             return 0.0
-        return max(self._paused_until_s, self._queue.due_s) if len(self._running) < self._parallel else NEVER
+        return max(self._paused_until_s, self._queue.due_s) if self._has_slot() else NEVER
+
+    def _has_slot(self) -> bool:
+        """Files that wait for the disk alone make room for others, as many again at most."""
+        copying = sum(not each.whole for each in self.running)
+        return copying < self._parallel and len(self._running) < 2 * self._parallel
 
     def _start(self, now_s: float) -> None:
         """Start what may be fetched now, in order, as long as there is room for one more at a time."""
         if now_s < self._paused_until_s or self._queue is None:
             return
-        for name in self._queue.take(now_s, LOOK if len(self._running) < self._parallel else 0):
+        for name in self._queue.take(now_s, LOOK if self._has_slot() else 0):
             item = self.stock.missing.get(name)
             if item is None:
                 continue
-            if len(self._running) >= self._parallel:
+            if not self._has_slot():
                 self._queue.put_back(name, now_s)
                 continue
             choice = self._book.choose(item)
@@ -257,6 +262,8 @@ class Transfers:
             ended = await self._copier.copy(running)
             self._part_bytes[name] = running.done_bytes
             if ended.whole:
+                running.whole = True
+                self._changed.set()  # another may be copied while the disk takes its time
                 await asyncio.to_thread(self._disk.place, item)
                 self._placed(item)
             else:
