@@ -46,7 +46,7 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
         _log.info("there is no memory file system", path=str(shared), error=error.strerror)
     base = folder / "run" / "window"  # not below what belongs to the workers
     base.mkdir(parents=True, exist_ok=True)
-    return _made(base, WINDOW_BYTES[0], 0)
+    return _made(base, WINDOW_BYTES[0], WINDOW_BYTES[0])
 
 
 def close_window(window: Window) -> None:
