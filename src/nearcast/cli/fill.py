@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PLAN_TIMEOUT_S = 120.0
 """A placement of a thousand sites takes a minute."""
 WATCH_S = 1.0
+PLAIN_STEP = 10
+"""A plain line is written each time that an appliance has come so many percent further."""
 
 
 class BadTime(BadInput):
@@ -67,8 +70,8 @@ def status(watch: bool, as_json: bool) -> None:
     """How far each appliance is with what it is to hold."""
     if as_json:
         talk.answer_json(_ask_status())
-    elif watch and talk.interactive():
-        _watch()
+    elif watch:
+        _watch() if _drawn() else _follow()
     else:
         _tell_status(_ask_status())
 
@@ -144,14 +147,18 @@ def summary(found: Plan, moving: int) -> str:
 def _site_row(each: SiteMove) -> list[str]:
     return [
         each.site,
-        f"{each.titles_in} titles",
+        _titles(each.titles_in),
         bytes_text(each.enter_bytes),
         bytes_text(each.inside_bytes),
-        f"{each.titles_out} titles",
+        _titles(each.titles_out),
         bytes_text(each.leave_bytes),
         duration_text(each.seconds) if each.seconds else "-",
         f"in {duration_text(each.opens_in_s)}" if each.opens_in_s > 0 else "now",
     ]
+
+
+def _titles(count: int) -> str:
+    return "1 title" if count == 1 else f"{count} titles"
 
 
 def _signed(sign: str, size_bytes: int) -> str:
@@ -179,12 +186,17 @@ def state_text(each: ApplianceFill) -> str:
     return "about to begin" if each.window_open else f"waits for its quiet hours, {duration_text(each.opens_in_s)}"
 
 
+def _drawn() -> bool:
+    """Bars are drawn where a person watches, and what is data goes to them."""
+    return talk.interactive() and sys.stdout.isatty()
+
+
 def _tell_status(found: FillStatus) -> None:
     rows = [
         [each.appliance, each.site, each.state, f"{100 * done_share(each):.0f} %", bytes_text(each.missing_bytes), state_text(each)]
         for each in found.appliances
     ]
-    if rows and talk.interactive():
+    if rows and _drawn():
         from rich.console import Console
 
         Console().print(_bars(found))
@@ -202,6 +214,21 @@ def _bars(found: FillStatus) -> RenderableType:
         bar = ProgressBar(total=1.0, completed=done_share(each), width=32)
         table.add_row(each.appliance, each.site, bar, f"{100 * done_share(each):3.0f} %", bytes_text(each.assigned_bytes), state_text(each))
     return table
+
+
+def _follow() -> None:
+    """A line for each step of an appliance, until nothing is missing: for logs and pipes."""
+    told: dict[str, int] = {}
+    while True:
+        found = _ask_status()
+        for each in found.appliances:
+            step = int(100 * done_share(each)) // PLAIN_STEP
+            if told.get(each.appliance) != step:
+                told[each.appliance] = step
+                talk.answer(f"{each.appliance}: {100 * done_share(each):.0f} %, {state_text(each)}")
+        if not any(each.missing_bytes for each in found.appliances):
+            return
+        time.sleep(WATCH_S)
 
 
 def _watch() -> None:

@@ -133,6 +133,25 @@ def test_status_tells_of_each_appliance_what_it_does(planner: Planner, capsys: p
     assert "NC2011" in lines[3]
 
 
+def test_a_pipe_is_told_each_step_and_the_end(
+    planner: Planner, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [1000, 999, 450, 0]
+
+    def filling(missing_bytes: int) -> ApplianceFill:
+        common: dict[str, Any] = {"site": "s", "state": "up", "assigned_bytes": 1000, "opens_in_s": 0.0, "window_open": True}
+        return ApplianceFill(appliance="a", missing_bytes=missing_bytes, fill_bps=8e6, **common)
+
+    def passes(_: float) -> None:
+        planner.appliances = (filling(left.pop(0)),)
+
+    passes(0)
+    monkeypatch.setattr("nearcast.cli.fill.time.sleep", passes)
+    run("status", "--watch")
+    assert capsys.readouterr().out.splitlines() == ["a: 0 %, 8.0 Mb/s", "a: 55 %, 8.0 Mb/s", "a: 100 %, holds everything"]
+    assert left == []
+
+
 def test_a_pin_needs_a_time_to_come(planner: Planner, capsys: pytest.CaptureFixture[str]) -> None:
     run("pin", "t_one", "--by", "2126-12-24T20:00+01:00")
     assert planner.asked[0].release_at == datetime.datetime(2126, 12, 24, 19, tzinfo=datetime.UTC).timestamp()
