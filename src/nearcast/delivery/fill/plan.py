@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from nearcast.delivery.fill.members import Members, rooms
-from nearcast.delivery.fill.placement import FileValue, TitleValue, World, place
+from nearcast.delivery.fill.members import Members, rooms, site_of
+from nearcast.delivery.fill.placement import FileValue, SiteRoom, TitleValue, World, place
 from nearcast.delivery.fill.schedule import Files
 from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import Pin, Placement
@@ -29,7 +31,10 @@ SHARE_MIN = 0.001
 EARLY = 0.25
 """So much of a day must be over before it tells something of the next."""
 
+LEFT_MIN = 0.02
+
 Titles = Mapping[str, Publication]
+Holdings = Mapping[str, Mapping[str, tuple[str, ...]]]
 ByRegion = Mapping[str, Mapping[str, float]]
 
 
@@ -131,21 +136,58 @@ def decide(
     now_s: float,
     beyond: ByRegion | None = None,
 ) -> Wanted:
-    """``demand`` None: nothing is known of it, and all titles are alike. ``beyond``: what surprised, by region and title."""
+    """``demand`` None: nothing is known of it, and all titles are alike. ``beyond``: what surprised, by region and title.
+
+    Edges are placed first: an exchange is asked for what those below it are not to hold.
+    """
     found = rooms(members, sites)
     regions = {each.region for each in found}
     bound = {each.title_id for each in pinned(pins, now_s)}
     asked: ByRegion = {region: dict.fromkeys(titles, 1.0) for region in regions}
     if demand is not None:
         asked = raised(expected(demand, titles, regions).bytes, beyond or {})
-    world = World(title_values(titles, demand.rungs.get("", {}) if demand else {}, bound), found, asked)
+    values = title_values(titles, demand.rungs.get("", {}) if demand else {}, bound)
     before = {name: held for name, held in previous.holdings.items() if name in members}
-    holdings = place(world, before, copies_max=settings.copies_max, balance=settings.balance, churn=settings.churn)
+    placed = partial(place, previous=before, copies_max=settings.copies_max, balance=settings.balance, churn=settings.churn)
+    exchanges = {each.name for each in found if site_of(each.name, sites).tier == "exchange"}
+    edges = tuple(each for each in found if each.name not in exchanges)
+    holdings = placed(World(values, edges, asked))
+    if exchanges:
+        left = left_over(edges, sites, holdings, values, asked)
+        above = tuple(below(each, left) for each in found if each.name in exchanges)
+        holdings |= placed(World(values, above, {**asked, **left}))
     total: dict[str, float] = {}
     for by_title in asked.values():
         for title_id, size in by_title.items():
             total[title_id] = total.get(title_id, 0.0) + size
     return Wanted(holdings, tuple(sorted(total, key=lambda each: (each not in bound, -total[each], each))))
+
+
+def left_over(
+    edges: Iterable[SiteRoom], sites: Mapping[str, Site], holdings: Holdings, values: Iterable[TitleValue], asked: ByRegion
+) -> dict[str, dict[str, float]]:
+    """Exchange → title id → bytes that the edge sites below it (whose first parent it is) will ask it for: what is asked of them, less
+    the share that they are to hold; of that LEFT_MIN, for the hours when a disk of theirs fails."""
+    shares = {each.title_id: {file.name: file.share for file in each.files} for each in values}
+    found: dict[str, dict[str, float]] = {}
+    for edge in edges:
+        parents = site_of(edge.name, sites).parents
+        if not parents:
+            continue
+        held: dict[str, set[str]] = {}
+        for appliance in edge.appliances:
+            for title_id, names in holdings[appliance.id].items():
+                held.setdefault(title_id, set()).update(names)
+        into = found.setdefault(parents[0], {})
+        for title_id, size in asked.get(edge.region, {}).items():
+            missing = 1 - sum(shares.get(title_id, {}).get(name, 0.0) for name in held.get(title_id, ()))
+            into[title_id] = into.get(title_id, 0.0) + size * edge.demand_share * max(LEFT_MIN, missing)
+    return found
+
+
+def below(exchange: SiteRoom, left: Mapping[str, object]) -> SiteRoom:
+    """The exchange with the demand of those below it; with its own region's where there is nobody."""
+    return replace(exchange, region=exchange.name, demand_share=1.0) if exchange.name in left else exchange
 
 
 def last_due(plan_at: str, now_s: float) -> float:

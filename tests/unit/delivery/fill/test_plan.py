@@ -112,6 +112,28 @@ def test_what_does_not_fit_goes_by_what_each_region_asks_for() -> None:
     assert over == found, "a release that is long over binds nobody"
 
 
+def test_an_exchange_holds_what_those_below_it_do_not() -> None:
+    """Whatever is asked for in its own region: the edges below it are its viewers."""
+    sites = {
+        "paris": Site(name="paris", region=EU, parents=("ix",)),
+        "dallas": Site(name="dallas", region=US, parents=("ix",)),
+        "ix": Site(name="ix", tier="exchange", region="nobody"),
+    }
+    fleet = {each: member(each, each, 130) for each in sites}
+    history = [asked(EU, "t_0", 1e9), asked(EU, "t_1", 5e8), asked(US, "t_0", 1e9), asked(US, "t_2", 6e8), asked("nobody", "t_3", 1e6)]
+
+    def wanted(room_bytes: int) -> dict[str, set[str]]:
+        of = fleet | {"ix": member("ix", "ix", room_bytes)}
+        found = plan.decide(FILMS, of, sites, demand(*history), (), NONE_YET, FillSettings(), NOW_S)
+        return {name: set(held) for name, held in found.holdings.items()}
+
+    assert wanted(130) == {"paris": {"t_0"}, "dallas": {"t_0"}, "ix": {"t_2"}}
+    assert wanted(240)["ix"] == {"t_1", "t_2"}
+    assert wanted(10_000)["ix"] == set(FILMS), "what fits is there, too"
+    alone = plan.decide(FILMS, {"ix": member("ix", "ix", 130)}, sites, demand(*history), (), NONE_YET, FillSettings(), NOW_S)
+    assert set(alone.holdings["ix"]) == {"t_3"}, "with nobody below it, it goes by its own region"
+
+
 def test_renditions_are_asked_for_as_the_viewers_did() -> None:
     video = [replace(rendition(letter, 1), height=height) for letter, height in (("a", 360), ("b", 1080), ("c", 1080), ("d", 2160))]
     audio = replace(rendition("f", 1), kind="audio")
