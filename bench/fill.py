@@ -28,7 +28,7 @@ from bench.report import Figure, show
 from nearcast.delivery.edge.admission import Admission
 from nearcast.delivery.edge.eviction import Eviction
 from nearcast.delivery.fill.packing import Held, Library, Ranked, Room, Rules, falling, nothing, pack, rank, shelve
-from nearcast.delivery.settings import EdgeSettings
+from nearcast.delivery.settings import EdgeSettings, FillSettings
 from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.traffic import DemandDay
 from nearcast.policy import hashing, popularity
@@ -45,8 +45,8 @@ SLICE_BYTES = BLOCK_BYTES
 SCALE = SLICE_BYTES / 64e6
 """Films are so much smaller than real ones, that slices may be as production has them."""
 LRU_HITS = 0.69
-SURPRISE_FACTOR = 3.0
-RULES = Rules(copies_max=1, balance=1.1, churn=0.1)
+FILL = FillSettings()
+RULES = Rules(copies_max=1, balance=FILL.balance, churn=FILL.churn)
 REACTIVE_SHARE = EdgeSettings(id="edge", site="site", port=8101).reactive_share
 SETTLE_DAYS = 7
 """Ours runs so long before the month begins, as LRU does all along."""
@@ -222,10 +222,11 @@ class History:
 
     def tomorrow(self, day: Day) -> tuple[Floats, Floats]:
         """T: bytes and starts forecast for the next day, when PLAN_HOUR hours of this one are over."""
-        demand = np.array([*self._demand, day.region_bytes[:PLAN_HOUR].sum(axis=0)])
-        starts = np.array([*self._starts, day.region_starts[:PLAN_HOUR].sum(axis=0)])
-        seen = popularity.Seen(demand.T, starts.T, -self._launch)
-        level = popularity.predict([seen], 0, popularity.WEEK_DAYS, len(self._demand))[0]
+        first = max(0, len(self._demand) - FILL.days)
+        demand = np.array([*self._demand[first:], day.region_bytes[:PLAN_HOUR].sum(axis=0)])
+        starts = np.array([*self._starts[first:], day.region_starts[:PLAN_HOUR].sum(axis=0)])
+        seen = popularity.Seen(demand.T, starts.T, first - self._launch)
+        level = popularity.predict([seen], first % popularity.WEEK_DAYS, popularity.WEEK_DAYS, len(demand) - 1)[0]
         level = np.where(self._launch > len(self._demand) + 1, 0.0, level)  # not published
         return level, level * popularity.starts_per_byte(seen)
 
@@ -261,7 +262,7 @@ class Site:
         """Slices fetched at once for titles that are beyond all expectation when ``hour`` hours of the day are over."""
         asked, begun = day.region_bytes[:hour].sum(axis=0), day.region_starts[:hour].sum(axis=0)
         rows = [DemandDay(self._expected.day, "", str(title), asked[title], begun[title]) for title in np.flatnonzero(begun).tolist()]
-        found = popularity.surprises(self._expected, rows, surprise_factor=SURPRISE_FACTOR).get("", {})
+        found = popularity.surprises(self._expected, rows, surprise_factor=FILL.surprise_factor).get("", {})
         if not found.keys() - self._answered:
             return 0
         self._answered |= found.keys()
