@@ -160,7 +160,7 @@ class FillSettings(Struct, frozen=True, kw_only=True):
     ] = 1.15
     churn: Annotated[
         float,
-        Meta(ge=0, le=10, description="What a byte must earn, in bytes served a day, above the one that it drives out, to be worth fetching."),
+        Meta(ge=0, le=10, description="Bytes that a byte must serve a day, above the one that it drives out, to be worth fetching."),
     ] = 0.25
     days: Annotated[int, Meta(ge=1, le=60, description="Days of demand that a forecast looks back on.")] = 14
     plan_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="When the day's placement is worked out (UTC).")] = (
