@@ -18,7 +18,9 @@ from tests.unit.delivery.making import until
 from .appliances import until as waited
 
 GENERATIONS = 120
-HOLDINGS = {f"edge-{number}": {f"t_{title}": ("a.mp4", "b.mp4") for title in range(50)} for number in range(20)}
+HOLDINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    f"edge-{number}": {f"t_{title}": ("a.mp4", "b.mp4") for title in range(50)} for number in range(20)
+}
 
 
 def plans(path: str, said: str, who: int) -> None:
