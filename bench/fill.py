@@ -2,13 +2,14 @@
 
     python -m bench.fill [--json] [--seed N]... [--starts N]
 
-What production runs is what is run here: forecast (policy.popularity), placement (delivery.fill.packing), surprises within the day, and
-for the reactive partition admission and eviction of delivery.edge. Catalogue and demand come from ``bench.catalogue``; viewers fetch slices
-of a rendition and its sound one after the other, and four in ten stop before the end. The site is one of several in its region, which alone
-the forecast knows. All slices are of one size. A day begins at 05:00.
+What production runs is what is run here, with its default settings: forecast (policy.popularity), placement (delivery.fill.packing),
+surprises within the day, and for the reactive partition admission and eviction of delivery.edge, without its window in memory. What is
+planned at 02:00 is there at 05:00, when a day begins; a surprise is answered within the hour, but for the peak hours (18:00-24:00), which
+it waits out. Demand and viewers: ``bench.catalogue`` and ``bench.town``. The forecast sees the region, of which the site is a part.
 
-Disk: where LRU serves 69 % of the bytes in the month. *Oracle*: a placement each night that knows how often each file will be asked for at
-this site until the next, on the whole of the same disk, and may fetch no more than ours has fetched so far.
+Disk: where LRU serves 69 % of the bytes in the month. *Oracle*: the better of two placements each night, on all of the same disk, that
+know the next day: how often each file will be asked for at this site (exact requests), or what chance draws from (true rates). Both begin
+with what ours holds, and fetch each night at most what ours fetched for that day.
 """
 
 from __future__ import annotations
@@ -17,33 +18,25 @@ import argparse
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from bench import catalogue
-from bench.catalogue import HOURS, RUNGS, Floats, Ints
+from bench.catalogue import RUNGS, Floats
 from bench.report import Figure, show
+from bench.town import FIRST_HOUR, SITE_SHARE, SLICE_BYTES, STARTS_A_DAY, WARM_DAYS, Day, Town, build, days
 from nearcast.delivery.edge.admission import Admission
 from nearcast.delivery.edge.eviction import Eviction
-from nearcast.delivery.fill.packing import Held, Library, Ranked, Room, Rules, falling, nothing, pack, rank, shelve
+from nearcast.delivery.fill.packing import Held, Ranked, Room, Rules, falling, nothing, pack, rank
 from nearcast.delivery.settings import EdgeSettings, FillSettings
-from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.model.traffic import DemandDay
 from nearcast.policy import hashing, popularity
 
-TITLES, LAUNCHES_A_DAY, STARTS_A_DAY = 3_000, 6.0, 5_000.0
-SITE_SHARE = 0.25
-"""Of its region's demand."""
-WARM_DAYS, DAYS = 35, 30
-FIRST_HOUR = 5
 PLAN_HOUR = 21
 """02:00, in hours since the day's first."""
 PEAK_HOURS = range(18 - FIRST_HOUR, 24 - FIRST_HOUR)
-SLICE_BYTES = BLOCK_BYTES
-SCALE = SLICE_BYTES / 64e6
-"""Films are so much smaller than real ones, that slices may be as production has them."""
 LRU_HITS = 0.69
 FILL = FillSettings()
 RULES = Rules(copies_max=1, balance=FILL.balance, churn=FILL.churn)
@@ -51,93 +44,6 @@ REACTIVE_SHARE = EdgeSettings(id="edge", site="site", port=8101).reactive_share
 SETTLE_DAYS = 7
 """Ours runs so long before the month begins, as LRU does all along."""
 CHURN_MAX = 1000.0
-HOUR_S = 3600
-
-
-class Town(NamedTuple):
-    """The catalogue as files. F files, sorted as Library wants them; ``rung`` is each one's index in RUNGS."""
-
-    made: catalogue.Catalogue
-    library: Library
-    rung: Ints
-    slices: Ints
-    first_slice: Ints
-    file: Ints
-    """T × rungs: where a title's file of a rung is among the F."""
-
-
-class Day(NamedTuple):
-    """Requests of slices at the site in the order of time, and what the region asked of each title in each hour."""
-
-    file: Ints
-    slice: Ints
-    hour: Ints
-    region_bytes: Floats  # 24 × T
-    region_starts: Floats  # 24 × T
-    site_slices: Ints  # F
-
-
-def build(seed: int, starts_a_day: float) -> Town:
-    made = catalogue.generate(
-        seed, titles=TITLES, days=WARM_DAYS + DAYS, launches_a_day=LAUNCHES_A_DAY, starts_a_day=starts_a_day / SITE_SHARE
-    )
-    slices = np.maximum(1, np.ceil(catalogue.sizes_bytes(made.runtime_s) * SCALE / SLICE_BYTES)).astype(np.intp)
-    views = np.array([rung.views for rung in RUNGS])
-    order = np.argsort(-views, kind="stable")
-    count = len(slices)
-    rung = np.tile(order, count)
-    title = np.repeat(np.arange(count), len(RUNGS))
-    asked = views * slices
-    yields = (asked / asked.sum(axis=1)[:, None] / slices / SLICE_BYTES)[title, rung]
-    size = slices[title, rung]
-    keys = hashing.keys(f"title-{number}" for number in range(count))
-    library = shelve(keys, np.zeros(count, dtype=np.bool_), title, size.astype(np.float64) * SLICE_BYTES, yields)
-    file = np.empty((count, len(RUNGS)), dtype=np.intp)
-    file[title, rung] = np.arange(len(title))
-    return Town(made, library, rung, size, np.concatenate([[0], np.cumsum(size)[:-1]]), file)
-
-
-def days(town: Town, seed: int) -> Iterator[Day]:
-    source = np.random.default_rng(seed + 10)
-    hours = np.roll(np.array(HOURS), -FIRST_HOUR)
-    hours = hours / hours.sum()
-    for day in range(WARM_DAYS + DAYS):
-        expected = np.outer(hours, town.made.starts[:, day])
-        here, elsewhere = source.poisson(expected * SITE_SHARE), source.poisson(expected * (1 - SITE_SHARE))
-        yield requests(town, here, elsewhere, source)
-
-
-def requests(town: Town, here: Ints, elsewhere: Ints, source: np.random.Generator) -> Day:
-    """One day, from starts by hour and title. Whoever is watching at its end is counted to its last hour."""
-    hour, title = (np.repeat(each, here[here > 0]) for each in np.nonzero(here))
-    count = len(title)
-    kind = source.random(count)
-    watched = np.where(kind < 0.25, source.uniform(0.02, 0.3, count), np.where(kind < 0.4, source.uniform(0.3, 0.9, count), 1.0))
-    begins_s = (hour + source.random(count)) * HOUR_S
-    views = np.array([rung.views for rung in RUNGS])
-    parts = []
-    for rungs in (np.arange(2), np.arange(2, len(RUNGS))):
-        rung = source.choice(rungs, count, p=views[rungs] / views[rungs].sum())
-        file = town.file[title, rung]
-        fetched = np.ceil(watched * town.slices[file]).astype(np.intp)
-        number = np.arange(fetched.sum()) - np.repeat(np.cumsum(fetched) - fetched, fetched)
-        pace_s = town.made.runtime_s[title] / town.slices[file]
-        at_s = np.repeat(begins_s, fetched) + number * np.repeat(pace_s, fetched)
-        parts.append((at_s, np.repeat(file, fetched), number))
-    at_s, file, number = (np.concatenate(each) for each in zip(*parts, strict=True))
-    order = np.argsort(at_s, kind="stable")
-    file, hour_asked = file[order], np.minimum(at_s[order] // HOUR_S, 23).astype(np.intp)
-    titles = len(town.made.runtime_s)
-    served = np.bincount(hour_asked * titles + town.library.title[file], minlength=24 * titles).reshape(24, titles) * float(SLICE_BYTES)
-    a_start = (town.slices[town.file] * views).sum(axis=1) * (0.25 * 0.16 + 0.15 * 0.6 + 0.6) * SLICE_BYTES
-    return Day(
-        file,
-        town.first_slice[file] + number[order],
-        hour_asked,
-        served + elsewhere * a_start,
-        (here + elsewhere).astype(np.float64),
-        np.bincount(file, minlength=len(town.rung)),
-    )
 
 
 class Tally(NamedTuple):
