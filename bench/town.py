@@ -1,6 +1,6 @@
 """What viewers ask of one site, slice by slice, for the catalogues and the demand of ``bench.catalogue``.
 
-Viewers fetch a rendition of the picture and one of the sound, slice after slice; four in ten stop before the end. All slices are of one size.
+Viewers fetch a rendition of the picture and one of the sound, slice after slice; four in ten stop before the end. Slices are of one size.
 """
 
 from __future__ import annotations
