@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from nearcast.base import ports
 from nearcast.base.clock import SystemClock
-from nearcast.delivery.edge.agent import is_full
+from nearcast.delivery.edge.counting import is_full
 from nearcast.delivery.edge.process import Nginx, NginxMissing, NginxRefused, NginxUnfit, alive, find_program, read_build
 from nearcast.delivery.edge.server import BadFolder, Server, next_backoff
 from nearcast.delivery.fill.disk import DiskFull

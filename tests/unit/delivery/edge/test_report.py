@@ -121,7 +121,7 @@ async def test_traffic_is_told_with_causes_and_fetches(tmp_path: Path) -> None:
         await edge.get(edge.path(item.file.name), Range="bytes=0-99999", CMCD_Session='sid="one"')
         await edge.get(edge.path(absent.file.name, "t_absent"))
         await until(lambda: edge.agent.log.counts.requests == 2)
-        await until(lambda: edge.agent.misses.requests == {"content": 1})
+        await until(lambda: edge.agent.counting.misses.requests == {"content": 1})
         await edge.agent.account.tell()
         told = {(each.title_id, each.starts, each.placed_bytes, each.missed_bytes, each.cause) for each in edge.books.reports[-1].served}
         assert told == {("t_film", 1, 100_000, 0, "other"), ("t_absent", 0, 0, 30_000, "content")}
@@ -146,7 +146,7 @@ async def test_the_page_the_status_and_the_metrics(tmp_path: Path) -> None:
             await edge.hold(item)
             await edge.get(edge.path(item.file.name))
             await until(lambda: edge.agent.log.counts.requests == 1)
-            await until(lambda: len(edge.agent.history.samples) > 2)
+            await until(lambda: len(edge.agent.counting.history.samples) > 2)
             own = f"http://127.0.0.1:{edge.settings.own_port}"
             page = await edge.get(f"{own}/")
             assert page.status_code == 200
