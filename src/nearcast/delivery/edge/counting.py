@@ -88,7 +88,7 @@ class Counting:
             if self._clock.monotonic_s() >= adopt_at_s:
                 await asyncio.to_thread(self._reactive.adopt)
                 adopt_at_s = self._clock.monotonic_s() + ADOPT_S
-            reserve_bytes, was_full = self._settings.disk_reserve_bytes, self._server.passing_through
+            reserve_bytes, was_full = self._disk.reserve_bytes, self._server.passing_through
             self._server.pass_through(is_full(self._disk.raw_free_bytes(), reserve_bytes, was_full))
             await self._clock.sleep(POLL_S)
 

@@ -58,7 +58,7 @@ class Disk:
         self.placed = folder / "placed"
         self.filling = folder / "filling"
         self.capacity_bytes = capacity_bytes
-        self._reserve_bytes = reserve_bytes
+        self.reserve_bytes = reserve_bytes
         for each in (self.placed, self.filling):
             each.mkdir(parents=True, exist_ok=True)
 
@@ -78,7 +78,7 @@ class Disk:
 
     def free_bytes(self) -> int:
         """Space that may be used: what the file system gives to us, less the reserve."""
-        return max(0, self.raw_free_bytes() - self._reserve_bytes)
+        return max(0, self.raw_free_bytes() - self.reserve_bytes)
 
     def raw_free_bytes(self) -> int:
         """Space that there is, the reserve included."""

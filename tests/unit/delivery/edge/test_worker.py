@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +108,7 @@ async def test_a_strangers_request_is_read_by_a_user_who_may_do_little(open_fold
         await edge.get(edge.path(held.file.name), Range="bytes=0-0")
         await until(lambda: edge.agent.log.counts.requests > before)  # the workers write to the new log
 
-        edge.agent.settings = msgspec.structs.replace(edge.agent.settings, disk_reserve_bytes=1 << 60)
+        edge.agent.disk.reserve_bytes = 1 << 60
         await until(lambda: edge.agent.server.passing_through)
         more = await publish(edge.origin.store, film(700_000, seed=3))
         for _ in range(4):
