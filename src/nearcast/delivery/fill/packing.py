@@ -29,6 +29,8 @@ HEAD = 0.8
 """The titles that are asked for most, so much of all demand, are balanced by load; the many others by bytes alone, and load follows."""
 LOAD_SLACK = 1.25
 """Titles are moved for the sake of load only when an appliance has so many times more than they would be assigned to it."""
+SPARE = 0.02
+"""What is left of a disk beyond this share is used for more copies."""
 DAY_S = 86_400
 SURVEYED = 1.2
 """Files are shared out until they would fill the site so many times over: an appliance's titles are seldom that uneven."""
@@ -242,34 +244,42 @@ def fill(
 def complete(
     library: Library, ranked: Ranked, room: Room, before: Held, rules: Rules, held: Bools, holders: Bools, left_bytes: Floats
 ) -> Held:
-    """What else there is room for: files left over, on whichever appliance has room; and when none is left over, more copies."""
+    """What else there is room for (in place): files left over, wherever there is room, and then more copies."""
     rest = np.flatnonzero(library.size_bytes <= left_bytes.max(initial=0.0))
     rest = rest[~held[rest]]
     rest = rest[falling(ranked.worth[rest])]
-    preferred = hashing.preference(library.keys, room.keys, room.capacity_bytes) if len(rest) else np.empty(0)
+    preferred = hashing.preference(library.keys, room.keys, room.capacity_bytes) if len(rest) else np.empty((0, 0), dtype=np.intp)
+    taken_bytes = title_bytes(library, np.flatnonzero(held))
     for file, title, size_bytes in zip(rest.tolist(), library.title[rest].tolist(), library.size_bytes[rest].tolist(), strict=True):
-        roomy = left_bytes >= size_bytes
-        if file == library.lead[title] and not holders[title].any():
-            choices = preferred[title]
-            holders[title, choices[roomy[choices]][:1]] = True
-        if holders[title].any() and roomy[holders[title]].all():
+        mine = np.flatnonzero(holders[title])
+        if (file == library.lead[title]) if not len(mine) else (len(mine) == 1 and left_bytes[mine[0]] < size_bytes):
+            # A title that cannot be whole where it is moves to where it can: that much room there is only while a library is small.
+            roomy = preferred[title][left_bytes[preferred[title]] >= taken_bytes[title] + size_bytes][:1]
+            if len(roomy):
+                left_bytes[mine] += taken_bytes[title]
+                left_bytes[roomy] -= taken_bytes[title]
+                holders[title, mine], holders[title, roomy] = False, True
+                mine = roomy
+        if len(mine) and (left_bytes[mine] >= size_bytes).all():
             held[file] = True
-            left_bytes[holders[title]] -= size_bytes
-    if held.all():
-        holders = repeat(library, ranked, room, before.holders, rules.copies_max, holders, left_bytes)
+            left_bytes[mine] -= size_bytes
+            taken_bytes[title] += size_bytes
+    if (left_bytes > SPARE * room.capacity_bytes).any():
+        holders = repeat(library, ranked, room, before.holders, rules.copies_max, holders, taken_bytes)
     return Held(held, holders)
 
 
-def repeat(library: Library, ranked: Ranked, room: Room, before: Bools, copies_max: int, holders: Bools, left_bytes: Floats) -> Bools:
-    """More copies of whole titles, up to ``copies_max``, while there is room: those that were there, then of what is most in demand."""
-    titles = ranked.titles
-    size_bytes = title_bytes(library, np.arange(len(library.title)))[None, titles]
+def repeat(library: Library, ranked: Ranked, room: Room, before: Bools, copies_max: int, holders: Bools, taken_bytes: Floats) -> Bools:
+    """More copies of titles, up to ``copies_max``, while there is room: those that were there, then of what is most in demand."""
+    titles = ranked.titles[holders[ranked.titles].any(axis=1)]
+    size_bytes = taken_bytes[None, titles]
     preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
     held, kept = holders[titles], (before & ~holders)[titles]
     was_first = np.argsort(~np.take_along_axis(kept, preferred, axis=1), axis=1, kind="stable")
-    copies = np.minimum(held.sum(axis=1) + kept.sum(axis=1), copies_max)
-    held = hashing.assign(np.take_along_axis(preferred, was_first, axis=1), copies, size_bytes, left_bytes[None, :], held)
-    left_bytes = room.capacity_bytes - (size_bytes @ held)[0]
-    held = hashing.assign(preferred, np.full(len(titles), copies_max, dtype=np.intp), size_bytes, left_bytes[None, :], held)
+    for order, copies in (
+        (np.take_along_axis(preferred, was_first, axis=1), np.minimum(held.sum(axis=1) + kept.sum(axis=1), copies_max)),
+        (preferred, np.full(len(titles), copies_max)),
+    ):
+        held = hashing.assign(order, copies, size_bytes, room.capacity_bytes[None, :] - size_bytes @ held, held)
     holders[titles] = held
     return holders

@@ -80,6 +80,24 @@ def test_copies_are_not_made_beyond_the_most() -> None:
     assert len(holders(run(everything, copies_max=1), "t")) == 1
 
 
+def test_a_title_moves_to_where_it_can_be_whole() -> None:
+    """Two films grew by a rung that their appliance has no room for; beside it there is plenty."""
+    small = [title(f"t{n}", 10, 4) for n in range(2)]
+    before = {"a-0": {each.title_id: tuple(file.name for file in each.files if file.name[-1] != "3") for each in small}}
+    grown = world(small, site("a", 16, 100))
+    placed = run(grown, before)
+    check(grown, placed)
+    assert all(len(placed[holder][each.title_id]) == 5 for each in small for holder in holders(placed, each.title_id))
+    assert all(holders(placed, each.title_id) for each in small)
+
+
+def test_room_that_no_title_needs_is_used_for_copies_though_one_title_fits_nowhere() -> None:
+    huge = world([title("small"), title("huge", 500, 1)], site("a", 50, 50))
+    placed = run(huge, copies_max=2)
+    assert holders(placed, "small") == ["a-0", "a-1"]
+    assert holders(placed, "huge") == []
+
+
 def test_what_serves_most_per_byte_is_held() -> None:
     few = world([title(f"t{n}") for n in range(10)], site("a", 35))
     placed = run(few)["a-0"]
