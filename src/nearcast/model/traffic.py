@@ -9,8 +9,9 @@ from msgspec import Struct
 from nearcast.model.fill import SourceKind
 
 MissCause = Literal["content", "health", "overload", "other"]
-"""Why a viewer was served what was not placed where they asked. *content*: nobody at the site was to hold it; *health*: who holds it
-there is down, draining, or has it in repair; *overload*: who holds it there is over its limit; *other*: none of these (a holder was there)."""
+"""Why a viewer was served what was not placed where they asked. *content*: nobody at the site was to hold it; *health*: who holds
+it there is down, draining, or has it in repair; *overload*: who holds it there is over its limit; *other*: none of these (a holder
+was there)."""
 
 
 class Served(Struct, frozen=True, array_like=True):

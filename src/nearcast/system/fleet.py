@@ -59,7 +59,14 @@ async def build(system: System, process: str) -> Part:
     if settings.network.internal_host:
         closers += await open_to_edges(system, discovery, fill, insight)
     services: dict[type[Any], object] = {Discovery: discovery, Insight: insight, Fill: fill, Planner: fill, Ingest: ingest}
-    return Part(services=services, closers=closers, failed=server.wait)
+
+    async def failed() -> None:
+        parts = [asyncio.ensure_future(each()) for each in (server.wait, fill.wait)]
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+
+    return Part(services=services, closers=closers, failed=failed)
 
 
 def open_discovery(system: System) -> Discovery:

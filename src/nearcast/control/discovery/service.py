@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, NotFound, Unavailable
 from nearcast.control.discovery.orders import OrderMemory, OrderStore, changed
-from nearcast.control.discovery.registry import Registry
+from nearcast.control.discovery.registry import ENTRIES_MAX, Registry
 from nearcast.control.discovery.settings import DiscoverySettings
 from nearcast.model.services import (
     ApplianceList,
@@ -115,19 +115,23 @@ class DiscoveryService:
         self._store = orders or OrderMemory()
         self._orders = self._store.load()
         self._configured = frozenset(configured)
+        self._heard: set[str] = set()
+        """Who reported since the start: an appliance that has fallen silent can be told to drain, too."""
         self._writing = asyncio.Lock()
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
         _check(id=question.id, site=question.site, address=question.address)
         report, told = taken_in(question, self._appliances.get(question.id))
         answer = self._renew(self._appliances, question.id, report, question.lease_s)
+        if len(self._heard) < ENTRIES_MAX:
+            self._heard.add(question.id)
         order = self._orders.get(question.id) or Order(appliance=question.id)
         return replace(answer, holdings_wanted=not told, draining=order.draining, key_generation=order.key_generation)
 
     async def order(self, question: OrderQuestion, /) -> Order:
         """Keep what is wanted of the appliance, and answer with all of it. Raises UnknownAppliance, OrdersUnusable."""
         name = question.appliance
-        if name not in self._configured and name not in self._orders and self._appliances.get(name) is None:
+        if name not in self._configured and name not in self._orders and name not in self._heard:
             raise UnknownAppliance(f"there is no appliance {name[:NAME_MAX]!r}")
         async with self._writing:
             before = self._orders.get(name) or Order(appliance=name)

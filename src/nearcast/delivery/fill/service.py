@@ -110,12 +110,17 @@ class FillService:
         works = (self._follow_catalog, self._follow_discovery, self._follow_store, self._plan_changes, self._plan_by_clock)
         self._tasks = [asyncio.create_task(each(), name=f"fill: {each.__name__.strip('_')}") for each in works]
 
+    async def wait(self) -> None:
+        """Until a part of it has ended, which it does by a defect alone. Raises that."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            if not each.cancelled():
+                each.result()
+
     async def stop(self) -> None:
         for each in self._tasks:
             each.cancel()
-        for each in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await each
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # what went wrong, `wait` has told
 
     # --- what appliances ask ------------------------------------------------------------------------------------------
 

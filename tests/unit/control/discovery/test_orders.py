@@ -11,7 +11,7 @@ from nearcast.base.clock import VirtualClock
 from nearcast.control.discovery import DiscoveryService
 from nearcast.control.discovery.orders import OrderFile, OrdersUnusable
 from nearcast.control.discovery.service import UnknownAppliance
-from nearcast.model.services import OrderQuestion
+from nearcast.model.services import DropQuestion, OrderQuestion
 from nearcast.model.site import Order
 from tests.unit.control.discovery.test_service import REPORT
 
@@ -41,6 +41,14 @@ async def test_who_is_unknown_gets_no_orders(tmp_path: Path) -> None:
     await discovery.report(REPORT)
     assert await discovery.order(OrderQuestion(appliance="fra-1")) == Order(appliance="fra-1"), "a mere look"
     assert not (tmp_path / "orders.json").exists()
+
+
+async def test_who_has_fallen_silent_can_be_told_to_drain(tmp_path: Path) -> None:
+    discovery = service(tmp_path / "orders.json")
+    await discovery.report(REPORT)
+    await discovery.drop(DropQuestion(id="fra-1"))
+    await discovery.order(OrderQuestion(appliance="fra-1", draining=True))
+    assert (await discovery.report(REPORT)).draining
 
 
 async def test_orders_that_cannot_be_kept_are_not_given(tmp_path: Path) -> None:

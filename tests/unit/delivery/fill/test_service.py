@@ -363,3 +363,21 @@ async def test_the_day_is_planned_at_its_hour_and_once(house: House) -> None:
         fill._planning._planned_at -= DAY_S
         await fill._planning.look()
         await assigned(fill, "a", {"t_1"}, first.version)
+
+
+async def test_a_defect_is_told_to_who_waits(house: House) -> None:
+    """Otherwise the fill would stand still, and nobody would know."""
+
+    class Broken:
+        async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
+            raise ZeroDivisionError
+
+    async with asyncio.timeout(10):
+        store = SqlitePlacements(house._path)
+        broken: Any = Broken()
+        fill = FillService(catalog=house.library, discovery=broken, insight=house.audience, store=store)
+        await fill.start()
+        with pytest.raises(ZeroDivisionError):
+            await fill.wait()
+        await fill.stop()
+        store.close()
