@@ -32,7 +32,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 BARE = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit; {user}
 events {{ worker_connections 8192; }}
 http {{
-  sendfile on; tcp_nopush on; access_log off; keepalive_requests 100000; types {{ video/mp4 mp4; }}
+  sendfile on; access_log off; keepalive_requests 100000; types {{ video/mp4 mp4; }}
   client_body_temp_path {folder}/t; proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t;
   uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
   server {{ listen 127.0.0.1:{port} backlog=4096{ssl}; root {films}; {tls} }}
