@@ -70,5 +70,20 @@ def test_path_mac_is_what_secure_link_computes_and_binds_title_expiry_and_applia
     assert len(macs) == 4
 
 
+def test_keys_and_paths_have_generations() -> None:
+    first, third = capability.edge_key(ROOT, "fra-1"), capability.edge_key(ROOT, "fra-1", 3)
+    assert capability.edge_key(ROOT, "fra-1", 0) == first == capability.derive(ROOT, "edge-mac/fra-1").hex()
+    assert third == capability.derive(ROOT, "edge-mac/fra-1/3").hex()
+    path = capability.edge_path(third, "t_film", 1_900_000_000, 3)
+    assert path == f"/v1k3/{capability.edge_mac(third, 't_film', 1_900_000_000)}/1900000000/t_film/"
+
+
+def test_appliances_copy_from_each_other_by_a_token_of_their_own() -> None:
+    tokens = {capability.fill_token(capability.edge_key(ROOT, each)) for each in ("fra-1", "bom-1")}
+    assert len(tokens) == 2
+    assert all(len(each) == 64 for each in tokens)
+    assert not tokens & {capability.edge_key(ROOT, each) for each in ("fra-1", "bom-1")}
+
+
 def test_expiry_is_twice_the_runtime_and_six_hours() -> None:
     assert capability.edge_expiry_s(1000.5, 5400.0) == 1000 + 10800 + 21600
