@@ -187,7 +187,8 @@ def settle(
         waiting = np.flatnonzero((held.sum(axis=1) < copies) & (loads[0] > 0))
         if len(waiting):
             rooms = np.stack([fair[0] * bytes_slack, np.maximum(fair[1], 1e-300) * load_slack]) - loads @ held
-            held[waiting] = hashing.assign(preferred(waiting), copies[waiting], loads[:, waiting], rooms, held[waiting])
+            choices = kept_first(preferred(waiting), was[waiting])
+            held[waiting] = hashing.assign(choices, copies[waiting], loads[:, waiting], rooms, held[waiting])
     homeless = np.flatnonzero(~held.any(axis=1))
     held[homeless, preferred(homeless)[:, 0]] = True
     holders = np.zeros_like(before)
@@ -206,6 +207,12 @@ def best(held: Bools, preferred: Ints, copies: Ints) -> Bools:
     in_order = np.take_along_axis(held, preferred, axis=1)
     in_order &= np.cumsum(in_order, axis=1) <= copies[:, None]
     return np.take_along_axis(in_order, np.argsort(preferred, axis=1, kind="stable"), axis=1)
+
+
+def kept_first(preferred: Ints, kept: Bools) -> Ints:
+    """``preferred``, but with those where the title is ``kept`` anyway before all others: to move there costs nothing."""
+    order = np.argsort(~np.take_along_axis(kept, preferred, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(preferred, order, axis=1)
 
 
 def fill(
@@ -275,9 +282,8 @@ def repeat(library: Library, ranked: Ranked, room: Room, before: Bools, copies_m
     size_bytes = taken_bytes[None, titles]
     preferred = hashing.preference(library.keys[titles], room.keys, room.capacity_bytes)
     held, kept = holders[titles], (before & ~holders)[titles]
-    was_first = np.argsort(~np.take_along_axis(kept, preferred, axis=1), axis=1, kind="stable")
     for order, copies in (
-        (np.take_along_axis(preferred, was_first, axis=1), np.minimum(held.sum(axis=1) + kept.sum(axis=1), copies_max)),
+        (kept_first(preferred, kept), np.minimum(held.sum(axis=1) + kept.sum(axis=1), copies_max)),
         (preferred, np.full(len(titles), copies_max)),
     ):
         held = hashing.assign(order, copies, size_bytes, room.capacity_bytes[None, :] - size_bytes @ held, held)
