@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -10,6 +11,7 @@ from nearcast.base.units import bytes_text, duration_text
 from nearcast.delivery.edge.misses import Miss
 from nearcast.delivery.edge.status import Copying, Sample, Status, Trouble
 
+_COMMAND = re.compile(r"`([^`]+)`")
 STYLE = """
 :root { color-scheme: dark; --night: #0b0a0c; --night-1: #131114; --night-2: #1b181c; --night-3: #2a262b; --ivory: #f6f1ea;
   --ivory-2: #c9c1b9; --ivory-3: #978e88; --ember: #ff7a3d; --good: #6fd08c; --warn: #ffc857; --bad: #ff6a6a; --blue: #7fb4ff; }
@@ -25,7 +27,7 @@ header .end { margin-left: auto; }
 .pill { display: inline-flex; align-items: center; gap: .5rem; padding: .15rem .75rem; border-radius: 99px; background: var(--night-2);
   font-size: .87rem; align-self: center; }
 .pill::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: var(--dot, var(--good)); }
-section { background: var(--night-1); border-radius: 14px; padding: 1.15rem 1.35rem 1.3rem; grid-column: span 12; min-width: 0; }
+section { overflow-wrap: anywhere; background: var(--night-1); border-radius: 14px; padding: 1.15rem 1.35rem 1.3rem; grid-column: span 12; min-width: 0; }
 @media (min-width: 60rem) { .w4 { grid-column: span 4; } .w5 { grid-column: span 5; } .w6 { grid-column: span 6; }
   .w7 { grid-column: span 7; } .w8 { grid-column: span 8; } }
 h2 { font-size: .82rem; font-weight: 500; color: var(--ivory-3); margin-bottom: .75rem; display: flex; justify-content: space-between;
@@ -151,11 +153,17 @@ def _troubles(troubles: Sequence[Trouble]) -> str:
     if not troubles:
         return ""
     rows = [
-        f"<p><b>{escape(each.message[:1].upper() + each.message[1:])}.</b> {f'<code>{each.code}</code>' if each.code else ''}"
-        f'<br><span class="note">{escape(each.hint[:1].upper() + each.hint[1:])}.</span></p>'
+        f"<p><b>{_sentence(each.message)}</b> {f'<code>{each.code}</code>' if each.code else ''}"
+        f'<br><span class="note">{_sentence(each.hint)}</span></p>'
         for each in troubles
     ]
     return f'<section class="trouble">{"".join(rows)}</section>'
+
+
+def _sentence(text: str) -> str:
+    """With a capital, a full stop, and commands set apart."""
+    whole = escape(text[:1].upper() + text[1:] + ("" if text.endswith(".") else "."))
+    return _COMMAND.sub(r"<code>\1</code>", whole)
 
 
 def _throughput(status: Status) -> str:
@@ -276,14 +284,14 @@ def _miss(miss: Miss) -> str:
 
 def _upkeep(status: Status) -> str:
     scrub = status.scrub
+    bar = _bar([(scrub.share, "var(--good)")]) if scrub.enabled else ""
     if not scrub.enabled:
-        said, bar = "Switched off (scrub_bps is 0).", ""
+        said = "Switched off (scrub_bps is 0)."
+    elif not scrub.began_at:
+        said = "Nothing was placed yet that could be read again."
     else:
-        began = f" since {_clock(scrub.began_at)} UTC" if scrub.began_at else ""
-        said = (
-            f"The last pass read everything{began and ', begun ' + began[7:]}." if scrub.done and scrub.began_at else f"Under way{began}."
-        )
-        bar = _bar([(scrub.share, "var(--good)")])
+        began = f"{_clock(scrub.began_at)} UTC"
+        said = f"The pass that began at {began} has read all that was placed." if scrub.done else f"Under way since {began}."
     rows = [
         ("read again and verified", bytes_text(scrub.read_bytes)),
         ("damaged, and healed", f"{scrub.damaged:,}, {scrub.repaired:,}"),
@@ -293,8 +301,9 @@ def _upkeep(status: Status) -> str:
         ("given to other appliances", bytes_text(status.doors_bytes)),
     ]
     lines = "".join(_line(name, value) for name, value in rows)
+    last = f'<p class="note row">Last: {escape(scrub.last)}.</p>' if scrub.last else ""
     aside = f"scrub {100 * scrub.share:.0f} %" if scrub.enabled and scrub.began_at else ""
-    return _card("w5", "Upkeep", f'{bar}<p class="note">{said}</p><table class="row">{lines}</table>', aside)
+    return _card("w5", "Upkeep", f'{bar}<p class="note">{said}</p><table class="row">{lines}</table>{last}', aside)
 
 
 def _top(status: Status) -> str:

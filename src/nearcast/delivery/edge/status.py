@@ -53,7 +53,8 @@ class Filling(Struct, frozen=True, kw_only=True):
 
 
 class Scrubbed(Struct, frozen=True, kw_only=True):
-    """``share`` of the placed bytes that this pass has read; ``began_at`` 0: it has not begun. ``enabled``: files are read again at all."""
+    """``share`` of the placed bytes that this pass has read; ``began_at`` 0: it has not begun. ``enabled``: files are read again at all.
+    ``last``: what was found last, healed or not."""
 
     enabled: bool
     done: bool
@@ -63,6 +64,7 @@ class Scrubbed(Struct, frozen=True, kw_only=True):
     damaged: int
     repaired: int
     foreign: int
+    last: str = ""
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
@@ -227,6 +229,7 @@ def _scrubbed(watched: Watched) -> Scrubbed:
         damaged=scrub.found["damaged"],
         repaired=watched.transfers.repaired_total,
         foreign=scrub.found["foreign"],
+        last=scrub.last.message if scrub.last else "",
     )
 
 
@@ -236,7 +239,8 @@ def _outcomes(by_outcome: Mapping[tuple[str, int], int]) -> dict[str, int]:
 
 def _troubles(watched: Watched) -> tuple[Trouble, ...]:
     """Errors have their own code and hint; what has none is told in the words of the error that it would be."""
-    errors = [error for error in (watched.transfers.problem, watched.scrub.last) if error is not None]
+    unhealed = watched.scrub.last if watched.transfers.repairing else None
+    errors = [error for error in (watched.transfers.problem, unhealed) if error is not None]
     found = [_trouble(error) for error in errors]
     if not watched.server.healthy:
         found.append(Trouble(code="", message="nginx does not answer", hint="see logs/error.log and logs/start.log in the edge's folder"))

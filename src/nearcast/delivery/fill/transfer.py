@@ -145,6 +145,11 @@ class Transfers:
         return next(iter(self._problems.values()), None)
 
     @property
+    def repairing(self) -> int:
+        """Damaged files that are not whole again yet."""
+        return sum(name in self.stock.missing for name in self._repairs)
+
+    @property
     def running(self) -> tuple[Running, ...]:
         """Files that are being copied now."""
         return tuple(running for running, _ in self._running.values())
