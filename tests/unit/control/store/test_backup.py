@@ -93,6 +93,16 @@ def test_secrets_are_saved_only_when_asked_for(home: Path, archive: Path) -> Non
         assert tar.getnames() == ["backup.json", "nearcast.db", "history.db"]
 
 
+def test_a_plain_file_is_saved_and_brought_back_as_it_stands(home: Path, archive: Path) -> None:
+    orders = Member(name="orders.json", path=home / "data" / "orders.json", kind="file")
+    orders.path.write_text("[1]")
+    backup([*members(home), orders], archive, now_s=0.0)
+    orders.path.write_text("[2]")
+    restore(archive, [*members(home), orders])
+    assert orders.path.read_text() == "[1]"
+    assert orders.path.with_name("orders.json.before-restore").read_text() == "[2]"
+
+
 def test_a_log_left_behind_is_not_applied_to_what_was_restored(home: Path, archive: Path) -> None:
     backup(members(home), archive, now_s=5.0)
     path = home / "data" / "nearcast.db"
