@@ -27,7 +27,8 @@ header .end { margin-left: auto; }
 .pill { display: inline-flex; align-items: center; gap: .5rem; padding: .15rem .75rem; border-radius: 99px; background: var(--night-2);
   font-size: .87rem; align-self: center; }
 .pill::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: var(--dot, var(--good)); }
-section { overflow-wrap: anywhere; background: var(--night-1); border-radius: 14px; padding: 1.15rem 1.35rem 1.3rem; grid-column: span 12; min-width: 0; }
+section { background: var(--night-1); border-radius: 14px; padding: 1.15rem 1.35rem 1.3rem; grid-column: span 12; min-width: 0;
+  overflow-wrap: anywhere; }
 @media (min-width: 60rem) { .w4 { grid-column: span 4; } .w5 { grid-column: span 5; } .w6 { grid-column: span 6; }
   .w7 { grid-column: span 7; } .w8 { grid-column: span 8; } }
 h2 { font-size: .82rem; font-weight: 500; color: var(--ivory-3); margin-bottom: .75rem; display: flex; justify-content: space-between;
