@@ -61,6 +61,8 @@ export function configuration(session: { session_id: string; title_id: string },
     },
     // The session id is a capability and has no place in an edge's log; its first 16 characters are the public nonce, unique enough.
     cmcd: { enabled: true, useHeaders: false, sessionId: session.session_id.slice(0, 16), contentId: session.title_id },
+    // An edge near its limit tells its players what to take (CMSD `mb`, `etp`), before it has to refuse any.
+    cmsd: { enabled: true, applyMaximumSuggestedBitrate: true, estimatedThroughputWeightRatio: 0.5 },
     preferredAudio: languages.audio ? [{ language: languages.audio }] : [],
     preferredText: languages.text ? [{ language: languages.text }] : [],
   };
