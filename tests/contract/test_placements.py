@@ -46,6 +46,16 @@ async def test_neither_gaps_nor_the_past(planners: list[PlacementStore]) -> None
     assert not await two.commit(placement(3, 1))
 
 
+async def test_numbers_may_be_left_out_but_nobody_is_passed_over(planners: list[PlacementStore]) -> None:
+    one, two = planners[:2]
+    assert await one.commit(placement(1, 0))
+    assert await one.commit(placement(9, 0), after=1)
+    assert not await two.commit(placement(10, 1), after=1), "it was planned from what is no longer so"
+    assert not await two.commit(placement(9, 1), after=9)
+    assert await two.commit(placement(10, 1), after=9)
+    assert await one.latest() == placement(10, 1)
+
+
 async def test_pins_are_everyones(planners: list[PlacementStore]) -> None:
     one, two = planners[:2]
     await one.pin(Pin(title_id="t_late", release_at=9.0))

@@ -34,6 +34,9 @@ LINGER_S = 0.05
 BATCH_MAX = 256
 WAITING_MAX = 20_000
 LINES_MAX = 200_000
+FILE_NAME_MAX = 96
+COUNT_MAX = 2**53
+"""More than any appliance sends in its life; sums of it still fit into 64 bits."""
 WAIT_S = 20.0
 RETRY_S = 1.0
 _log = structlog.get_logger("insight")
@@ -69,12 +72,18 @@ class BadDays(BadInput):
 
 def check(report: TrafficReport) -> None:
     """Raises BadTraffic."""
-    counts = [report.sequence, report.reactive_written_bytes, *report.parent_bytes.values(), *(each.size_bytes for each in report.fetched)]
+    counts = [report.sequence, report.reactive_written_bytes, *report.parent_bytes.values()]
+    names = [report.appliance, report.site, report.run]
     for each in report.served:
         counts += (each.requests, each.starts, each.placed_bytes, each.reactive_bytes, each.missed_bytes)
-    if min(counts) < 0:
-        raise BadTraffic("a traffic report counts below zero")
-    if not (report.appliance and report.site and report.run) or max(map(len, (report.appliance, report.site, report.run))) > 64:
+    for fetched in report.fetched:
+        counts += (fetched.generation, fetched.size_bytes)
+    if min(counts) < 0 or max(counts) > COUNT_MAX:
+        raise BadTraffic("a traffic report counts below zero, or more than there can be")
+    files = [*((each.title_id, each.file) for each in report.served), *((each.title_id, each.file) for each in report.fetched)]
+    if max((len(name) for each in files for name in each), default=0) > FILE_NAME_MAX:
+        raise BadTraffic(f"a traffic report names titles and files in {FILE_NAME_MAX} characters at most")
+    if not all(names) or max(map(len, names)) > 64:
         raise BadTraffic("a traffic report names its appliance, its site and its run, each in 64 characters at most")
     if len(report.served) + len(report.fetched) > LINES_MAX:
         raise BadTraffic(f"a traffic report has more than {LINES_MAX} lines")

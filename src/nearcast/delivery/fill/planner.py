@@ -32,6 +32,8 @@ SURPRISE_S = 180.0
 """How often it is looked whether something surprises."""
 FRESH_S = 60.0
 """Demand that was asked for so lately is good enough for a plan that a launch asks for."""
+GENERATION_MAX = 2**53
+"""What an appliance claims beyond it is not believed: numbers would run out."""
 NONE_YET = Placement(generation=0, made_at=0.0, holdings={})
 _log = structlog.get_logger("fill")
 
@@ -184,7 +186,7 @@ class Planning:
             if before.generation and after.holdings == before.holdings:
                 await self._keep_order(wanted)
                 return before, before, wanted
-            if await self._store.commit(after):
+            if await self._store.commit(after, before.generation):
                 self._known.placement = after
                 await self._keep_order(wanted)
                 _log.info("a placement is in force", generation=after.generation, appliances=len(after.holdings))
@@ -213,7 +215,9 @@ class Planning:
             now_s,
             beyond,
         )
-        return before, Placement(generation=before.generation + 1, made_at=now_s, holdings=wanted.holdings), wanted
+        # What appliances were told before a backup was restored must not be told again under the same number.
+        told = max((each.generation for each in known.reports.values() if each.generation < GENERATION_MAX), default=0)
+        return before, Placement(generation=max(before.generation, told) + 1, made_at=now_s, holdings=wanted.holdings), wanted
 
     async def _ask_demand(self, fresh_s: float) -> None:
         """Unless it was asked less than ``fresh_s`` ago. Where insight does not answer, what it said last stays."""

@@ -1,7 +1,7 @@
 """Where placement generations and pins are kept: a SQLite file that several planners may share.
 
-A generation is committed by compare-and-set: it must be the one after the latest, so of two planners at once one loses, reads what the
-other committed, and plans anew from there.
+A generation is committed by compare-and-set: it must come after the one that it was planned from, so of two planners at once one loses,
+reads what the other committed, and plans anew from there.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class PlanStoreBroken(Unavailable):
 
 
 class PlacementStore(Protocol):
-    """``latest``: None where there is none after ``after``. ``commit`` answers whether the generation was the next one, and is durable
-    when it did."""
+    """``latest``: None where there is none after ``after``. ``commit`` answers whether ``after`` (by default the number before its own) was
+    still the latest, and is durable when it was."""
 
     async def latest(self, after: int = 0) -> Placement | None: ...
-    async def commit(self, placement: Placement) -> bool: ...
+    async def commit(self, placement: Placement, after: int | None = None) -> bool: ...
     async def pins(self) -> tuple[Pin, ...]: ...
     async def pin(self, pin: Pin) -> None: ...
     async def unpin(self, title_id: str) -> None: ...
@@ -116,17 +116,18 @@ class SqlitePlacements:
         row = self._connection.execute(query, (after,)).fetchone()
         return unpack(*row) if row else None
 
-    async def commit(self, placement: Placement) -> bool:
-        return await self._on(lambda: self._commit(placement, pack(placement)))
+    async def commit(self, placement: Placement, after: int | None = None) -> bool:
+        return await self._on(lambda: self._commit(placement, placement.generation - 1 if after is None else after, pack(placement)))
 
-    def _commit(self, placement: Placement, raw: bytes) -> bool:
+    def _commit(self, placement: Placement, after: int, raw: bytes) -> bool:
         with _written(self._connection):
             (latest,) = self._connection.execute("SELECT coalesce(max(generation), 0) FROM placements").fetchone()
-            if placement.generation != latest + 1:
+            if latest != after or placement.generation <= latest:
                 return False
             row = (placement.generation, placement.made_at, raw)
             self._connection.execute("INSERT INTO placements (generation, made_at, holdings) VALUES (?, ?, ?)", row)
-            self._connection.execute("DELETE FROM placements WHERE generation <= ?", (placement.generation - KEPT,))
+            old = "SELECT generation FROM placements ORDER BY generation DESC LIMIT -1 OFFSET ?"
+            self._connection.execute(f"DELETE FROM placements WHERE generation IN ({old})", (KEPT,))  # noqa: S608  (constants alone)
         return True
 
     async def pins(self) -> tuple[Pin, ...]:

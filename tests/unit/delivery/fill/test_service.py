@@ -190,6 +190,16 @@ async def test_a_new_process_goes_on_where_the_old_one_was(house: House) -> None
         assert (titles(after), fill.generation) == (titles(before), generation)
 
 
+async def test_after_a_backup_was_restored_numbers_are_not_used_again(house: House) -> None:
+    house.library.add(film(0))
+    await house.report("a", generation=41)
+    async with house.fill() as fill:
+        assert (await assigned(fill, "a", {"t_0"})).generation == 42
+    await house.report("b", generation=2**63)
+    async with house.fill() as fill:
+        assert (await assigned(fill, "b", {"t_0"})).generation == 43, "what nobody can have been told is not believed"
+
+
 async def test_who_leaves_for_good_leaves_its_share_to_others(house: House) -> None:
     house.library.add(film(0), film(1))
     for name in ("a", "b"):
