@@ -87,6 +87,15 @@ def shelve(keys: Keys, pinned: Bools, title: Ints, size_bytes: Floats, yields: F
     return Library(keys, pinned, title, size_bytes, yields, np.searchsorted(title, np.arange(len(keys))))
 
 
+class Survey(NamedTuple):
+    """Files that a site may hold, most worth first; the first ``wanted`` of them would fill it."""
+
+    files: Ints
+    title: Ints
+    size_bytes: Floats
+    wanted: int
+
+
 def rank(library: Library, demand: Floats) -> Ranked:
     """``demand``: bytes of each title in the next day. Sites of one region share the answer."""
     worth = np.where(library.pinned[library.title], np.inf, demand[library.title] * library.yields)
@@ -102,7 +111,7 @@ def falling(values: Floats) -> Ints:
     fast as what they stand for; what differs by less than a millionth may count as equal.
     """
     low = np.uint64((1 << len(values).bit_length()) - 1)
-    bits = (~np.ascontiguousarray(values, dtype=np.float64).view(np.uint64) & ~low) | np.arange(len(values), dtype=np.uint64)
+    bits = (~np.ascontiguousarray(values + 0.0, dtype=np.float64).view(np.uint64) & ~low) | np.arange(len(values), dtype=np.uint64)
     bits.sort()
     return (bits & low).astype(np.intp)
 
@@ -118,14 +127,15 @@ def pack(library: Library, ranked: Ranked, room: Room, before: Held, rules: Rule
     copies = copies_wanted(ranked.demand * room.demand_share, room.limit_bps, before.holders.sum(axis=1), rules.copies_max)
     total_bytes = float(room.capacity_bytes.sum())
     files = by_worth(ranked, room.demand_share, before.files, rules.churn, total_bytes * SURVEYED)
-    filled_bytes = np.cumsum(library.size_bytes[files] * copies[library.title[files]])
+    title, size_bytes = library.title[files], library.size_bytes[files]
+    filled_bytes = np.cumsum(size_bytes * copies[title])
     surveyed, wanted = np.searchsorted(filled_bytes, (total_bytes * SURVEYED, total_bytes), side="right").tolist()
-    files = files[:surveyed]
+    survey = Survey(files[:surveyed], title[:surveyed], size_bytes[:surveyed], wanted)
     titles = np.zeros(len(library.keys), dtype=np.bool_)
-    titles[library.title[files]] = True
-    wanted_bytes = title_bytes(library, files[:wanted])
+    titles[survey.title] = True
+    wanted_bytes = np.bincount(title[:wanted], size_bytes[:wanted], minlength=len(titles)).astype(np.float64)
     holders = settle(library, ranked, room, before.holders, copies, wanted_bytes, titles, rules.balance)
-    held, left_bytes = fill(library, ranked, room, files, wanted, wanted_bytes, holders)
+    held, left_bytes = fill(library, ranked, room, survey, wanted_bytes, holders)
     return complete(library, ranked, room, before, rules, held, holders, left_bytes)
 
 
@@ -215,12 +225,10 @@ def kept_first(preferred: Ints, kept: Bools) -> Ints:
     return np.take_along_axis(preferred, order, axis=1)
 
 
-def fill(
-    library: Library, ranked: Ranked, room: Room, files: Ints, wanted: int, wanted_bytes: Floats, holders: Bools
-) -> tuple[Bools, Floats]:
-    """F: what is held, and A: the bytes left. Each appliance takes of ``files``, in order, those of its titles that it has room for.
+def fill(library: Library, ranked: Ranked, room: Room, survey: Survey, wanted_bytes: Floats, holders: Bools) -> tuple[Bools, Floats]:
+    """F: what is held, and A: the bytes left. Each appliance takes of the files, in order, those of its titles that it has room for.
 
-    A title with several holders is the same on all of them: it takes its files among the first ``wanted``, before all others do, and
+    A title with several holders is the same on all of them: it takes its files among those ``wanted``, before all others do, and
     loses a holder that has no room for it. So do pinned ones, which go before all. Titles that get nothing lose all holders (in place).
     """
     held = np.zeros(len(library.title), dtype=np.bool_)
@@ -233,15 +241,18 @@ def fill(
         holders[mine[~fits], appliance] = False
         left_bytes[appliance] -= wanted_bytes[mine[fits]].sum()
     home[whole & ~np.any(holders, axis=1)] = -2
-    homes = home[library.title[files]]
-    held[files[:wanted]] = homes[:wanted] == -1
+    homes = home[survey.title]
+    taken = homes == -1
+    taken[survey.wanted :] = False
     for appliance in range(len(left_bytes)):
-        mine = files[homes == appliance]
-        mine = mine[hashing.first_fit(library.size_bytes[None, mine], left_bytes[appliance : appliance + 1])]
-        held[mine] = True
-        left_bytes[appliance] -= library.size_bytes[mine].sum()
-    placed = files[held[files]]
-    headless = placed[~held[library.lead[library.title[placed]]]]
+        mine = np.flatnonzero(homes == appliance)
+        sizes = survey.size_bytes[mine]
+        fits = hashing.first_fit(sizes[None, :], left_bytes[appliance : appliance + 1])
+        taken[mine[fits]] = True
+        left_bytes[appliance] -= sizes[fits].sum()
+    placed = survey.files[taken]
+    held[placed] = True
+    headless = placed[~held[library.lead[survey.title[taken]]]]
     held[headless] = False
     left_bytes += title_bytes(library, headless) @ holders
     holders &= held[library.lead][:, None]

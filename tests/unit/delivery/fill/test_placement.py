@@ -2,9 +2,11 @@ import random
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearcast.delivery.fill.packing import falling
 from nearcast.delivery.fill.placement import ApplianceRoom, FileValue, SiteRoom, TitleValue, World, place
 
 GB = 10**9
@@ -253,3 +255,9 @@ def test_whatever_the_world_placements_hold_together(
         left = max(int(each * GB) - bytes_of(later, again[f"a-{number}"]) for number, each in enumerate(capacity_gb))
         assert left < lead + 1000
         assert lead >= smallest
+
+
+@given(st.lists(st.floats(0, 1e38) | st.sampled_from([0.0, -0.0, 1.0, float("inf")]), max_size=50))
+def test_falling_is_a_stable_sort(values: list[float]) -> None:
+    exact = np.float32(values).astype(np.float64)  # so far apart that none count as equal by their last bits
+    assert falling(exact).tolist() == np.argsort(-exact, kind="stable").tolist()
