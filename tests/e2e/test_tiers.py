@@ -109,6 +109,26 @@ def test_each_byte_leaves_the_origin_once_and_enters_each_site_once(tiers: Syste
     assert all(each["most_times"] == pytest.approx(1.0) for each in sites.values())
 
 
+def test_what_is_placed_nowhere_near_comes_from_the_exchange(tiers: System, title: dict[str, Any]) -> None:
+    """What the exchange holds does not leave the origin again for a miss, and the miss is one of content."""
+    assert "west-1" not in holders(tiers, title["id"])
+    before = asked(tiers, "offload")["origin_bytes"]
+    key = capability.edge_key((tiers.home.secrets / "root.key").read_bytes(), "west-1")
+    rendition = largest(tiers, title["id"])
+    path = capability.edge_path(key, title["id"], 2_000_000_000)
+    url = f"http://127.0.0.1:{tiers.edge_ports['west-1']}{path}{rendition.name}"
+    assert httpx.get(url, timeout=10).content == rendition.read_bytes()
+
+    def counted() -> dict[str, Any] | None:
+        sites: list[dict[str, Any]] = asked(tiers, "offload")["sites"]
+        return next((each for each in sites if each["site"] == "west" and each["sent_bytes"]), None)
+
+    west = wait_for("the miss to be counted", counted, timeout_s=20)
+    assert west["missed_bytes"] == rendition.stat().st_size
+    assert west["misses"] == {"content": rendition.stat().st_size}
+    assert asked(tiers, "offload")["origin_bytes"] == before
+
+
 def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: dict[str, Any]) -> None:
     """kill -9 for both for as long as it takes, and every byte of a rendition is as it was published."""
     with tiers.client() as client:
@@ -126,27 +146,6 @@ def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: d
                 if each["appliance"] in holders(tiers, title["id"]):
                     assert client.get(each["base_url"] + rendition.name).content == published
     tiers.wait_ready()
-
-
-def test_what_is_placed_nowhere_near_comes_from_the_exchange(tiers: System, title: dict[str, Any]) -> None:
-    """What the exchange holds does not leave the origin again for a miss, and the miss is one of content."""
-    tiers.wait_ready()
-    assert "west-1" not in holders(tiers, title["id"])
-    before = asked(tiers, "offload")["origin_bytes"]
-    key = capability.edge_key((tiers.home.secrets / "root.key").read_bytes(), "west-1")
-    rendition = largest(tiers, title["id"])
-    path = capability.edge_path(key, title["id"], 2_000_000_000)
-    url = f"http://127.0.0.1:{tiers.edge_ports['west-1']}{path}{rendition.name}"
-    assert httpx.get(url, timeout=10).content == rendition.read_bytes()
-
-    def counted() -> dict[str, Any] | None:
-        sites: list[dict[str, Any]] = asked(tiers, "offload")["sites"]
-        return next((each for each in sites if each["site"] == "west" and each["sent_bytes"]), None)
-
-    west = wait_for("the miss to be counted", counted, timeout_s=20)
-    assert west["missed_bytes"] == rendition.stat().st_size
-    assert west["misses"] == {"content": rendition.stat().st_size}
-    assert asked(tiers, "offload")["origin_bytes"] == before
 
 
 def largest(system: System, title_id: str) -> Path:
