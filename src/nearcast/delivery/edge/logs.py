@@ -1,6 +1,6 @@
 """Reads what nginx logs of its answers: counts for reports and metrics. Bounds the log by size.
 
-A line is one JSON object with CMCD (CTA-5004) as the player sent it, in the query or in four headers.
+A line is a JSON array of Line's fields, with CMCD (CTA-5004) as the player sent it, in the query or in four headers.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ PARENT = "parent"
 Source = Literal["placed", "cache", "parent", "none"]
 
 
-class Line(Struct, frozen=True, kw_only=True, gc=False):
+class Line(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One answer of nginx. ``door`` is empty for viewers, else the one that another appliance came by (``titles``, ``held``), or
     ``parent`` for a fetch of this edge's own, a line for each slice and each parent that was tried.
 
     ``zone`` is empty for placed files, else where the slices were looked for: ``landing`` (memory), ``slices`` (disk), ``off``.
     ``cache`` is MISS, HIT, …, of the first slice; ``parent`` who gave it (``memory``: the window, not a parent), an appliance's id or
-    ``origin``; ``completion`` is OK or empty.
+    ``origin``; ``completion`` is OK or empty. The order is that of nginx's log_format.
     """
 
     at: float
+    door: str = ""
     status: int
     bytes: int
     request_time_s: float
-    door: str = ""
-    method: str = ""
-    session: str = ""
     title: str = ""
     file: str = ""
     range: str = ""
     zone: str = ""
     cache: str = ""
     parent: str = ""
-    completion: str = ""
+    session: str = ""
+    method: str = ""
     client: str = ""
     protocol: str = ""
+    completion: str = ""
     parent_status: str = ""
     parent_time_s: str = ""
     cmcd: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from nearcast.delivery.edge.logs import read_lines
 from nearcast.delivery.edge.process import alive
 from nearcast.model.fill import FillItem
 from nearcast.model.rendition import BLOCK_BYTES
@@ -225,14 +225,14 @@ async def test_the_log_tells_cmcd_and_never_the_mac(films: Films) -> None:
     text = log.read_text()
     assert mac not in text
     assert mac[::-1] not in text
-    lines = [each for each in map(json.loads, text.splitlines()) if each["door"] != "parent"]
-    mine = next(each for each in lines if each["session"] == "session-7")
-    assert mine["cmcd"] == cmcd
-    assert mine["cmcd_object"] == "br=1200,d=4000"
-    assert (mine["title"], mine["file"], mine["range"]) == ("t_film", films.held.name, "bytes=0-99")
-    assert (mine["status"], mine["bytes"], mine["cache"]) == (206, 100, "")
-    assert next(each for each in lines if each["session"] == "session-8")["cmcd_request"] == ""
-    assert any(each["cache"] == "MISS" for each in lines)
+    lines = [each for each in read_lines(text.encode())[0] if each.door != "parent"]
+    mine = next(each for each in lines if each.session == "session-7")
+    assert mine.cmcd == cmcd
+    assert mine.cmcd_object == "br=1200,d=4000"
+    assert (mine.title, mine.file, mine.range) == ("t_film", films.held.name, "bytes=0-99")
+    assert (mine.status, mine.bytes, mine.cache, mine.protocol, mine.method) == (206, 100, "", "HTTP/1.1", "GET")
+    assert next(each for each in lines if each.session == "session-8").cmcd_request == ""
+    assert any(each.cache == "MISS" for each in lines)
 
 
 async def test_secrets_are_for_the_owner_only(films: Films) -> None:
