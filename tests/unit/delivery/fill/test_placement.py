@@ -259,5 +259,5 @@ def test_whatever_the_world_placements_hold_together(
 
 @given(st.lists(st.floats(0, 1e38) | st.sampled_from([0.0, -0.0, 1.0, float("inf")]), max_size=50))
 def test_falling_is_a_stable_sort(values: list[float]) -> None:
-    exact = np.float32(values).astype(np.float64)  # so far apart that none count as equal by their last bits
+    exact = np.array(values, dtype=np.float32).astype(np.float64)  # so far apart that none count as equal by their last bits
     assert falling(exact).tolist() == np.argsort(-exact, kind="stable").tolist()
