@@ -243,6 +243,7 @@ class Edge:
         )
         self.key = capability.edge_key(ROOT, self.settings.id)
         self.registry, self.orders, self.books = Registry(), Orders(), Books()
+        self.peer_ca = ""
         self.agent = self.make_agent()
         self.client = httpx.AsyncClient(trust_env=False, timeout=10.0, base_url=self.settings.public_address)
 
@@ -256,6 +257,7 @@ class Edge:
             discovery=self.registry,
             fill=self.orders,
             insight=self.books,
+            peer_ca=self.peer_ca,
         )
 
     def path(self, name: str, title_id: str = TITLE, *, key: str = "", ttl_s: float = 600.0) -> str:

@@ -22,6 +22,7 @@ from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.counting import Counting
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.orders import Orders
+from nearcast.delivery.edge.parent import bundle
 from nearcast.delivery.edge.reactive import Reactive
 from nearcast.delivery.edge.report import Reporter, Telling
 from nearcast.delivery.edge.scrub import Scrub
@@ -65,7 +66,8 @@ class EdgeAgent:
         self.folder = folder.resolve()
         self._clock = clock or SystemClock()
         self._discovery = discovery
-        self._make_sources(parent_url, origin_token, peer_ca)
+        self._peer_ca = peer_ca
+        self._make_sources(parent_url, origin_token)
         self._make_disk()
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock, self.partitions.reactive)
         self.reactive = Reactive(self.folder / "cache" / "slices", self.partitions.reactive, self.server.window)
@@ -77,11 +79,11 @@ class EdgeAgent:
         self._leaving = False
         self._ended = asyncio.Event()
 
-    def _make_sources(self, parent_url: str, origin_token: str, peer_ca: str) -> None:
+    def _make_sources(self, parent_url: str, origin_token: str) -> None:
         settings = self.settings
         self._secured = source.secured(settings.parent_ca, settings.parent_certificate, settings.parent_key)
         self._client = source.client(self._secured)
-        self._peers_client = source.client(source.trusting(peer_ca or settings.parent_ca))
+        self._peers_client = source.client(source.trusting(self._peer_ca or settings.parent_ca))
         origin = source.HttpSource(self._client, parent_url, origin_token, settings.parent_name)
         self._opener = source.Opener(self._peers_client, origin)
         self._above = source.FirstOf(origin)
@@ -133,6 +135,8 @@ class EdgeAgent:
     async def start(self) -> None:
         """Have nginx serve, and begin to report, to fill and to count."""
         self.log.poll()
+        if self._peer_ca:
+            self.server.tiers_ca = await asyncio.to_thread(bundle, self.folder / "conf" / "authorities.pem", self._peer_ca)
         await self.orders.remember()
         await self.server.start()
         work: dict[str, Coroutine[Any, Any, None]] = {

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from nearcast.base import ports
@@ -38,6 +39,18 @@ def read_parent(url: str, ca: str = "") -> Parent:
     if parts.scheme == "http" and not ports.on_loopback(host):
         raise BadParent(f"{url} would be told the origin's secret in the clear", hint="give parent_url as https://host:port")
     return Parent(host=host, port=port, path=path, tls=parts.scheme == "https", ca=ca or AUTHORITIES)
+
+
+def bundle(path: Path, authority: str) -> str:
+    """Have the public authorities and this system's own (PEM) together in one file, as nginx wants it. Blocks. Raises BadParent."""
+    try:
+        own = Path(authority).read_bytes()
+        public = Path(AUTHORITIES).read_bytes() if Path(AUTHORITIES).exists() else b""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(own + b"\n" + public)
+    except OSError as error:
+        raise BadParent(f"{error.filename}: {error.strerror}", hint="see that the edge may read it, and write to its own folder") from error
+    return str(path)
 
 
 async def resolve(host: str, port: int) -> tuple[str, ...]:

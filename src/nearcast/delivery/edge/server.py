@@ -108,6 +108,7 @@ class Server:
             key=settings.parent_key,
         )
         self._tiers: tuple[nginx.Parent, ...] = ()
+        self.tiers_ca = settings.parent_ca
         self._threads = False
         self._changing = asyncio.Lock()
         self._clock = clock
@@ -214,7 +215,7 @@ class Server:
             if not each.url:
                 break
             try:
-                found = read_parent(each.url, self.settings.parent_ca)
+                found = read_parent(each.url, self.tiers_ca)
             except BadParent as error:
                 _log.warning("a parent cannot be asked", parent=each.id, error=error.message, code=error.code)
                 continue

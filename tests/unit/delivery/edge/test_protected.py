@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from nearcast.base.web import Tls
 from nearcast.delivery.fill.source import BadSourceCertificate, secured
+from nearcast.model.fill import ORIGIN, FillSource
+from nearcast.policy import capability
 from nearcast.system import issue, tls
 
 from ..making import Edge, Origin, film, publish, running_edge, running_origin, until
@@ -63,6 +66,37 @@ async def test_by_mutual_tls_films_are_filled_and_fetched(ours: tuple[tls.Author
                 edge.orders.set(held)
                 await until(lambda: edge.agent.transfers.problem)
                 assert len(origin.asked) == before, "the origin was not even asked"
+
+
+async def test_a_tier_with_a_certificate_of_the_systems_own_authority(ours: tuple[tls.Authority, Path], tmp_path: Path) -> None:
+    """As after `up --public`: the origin is on this machine, other appliances are called by https, for the fill and on misses."""
+    authority, folder = ours
+    certificate, key = tls.make_leaf("cix.example.org", *authority, datetime.datetime.now(datetime.UTC))
+    own = folder / "cix.pem"
+    own.write_bytes(issue.pem(certificate) + tls.key_pem(key))
+    async with running_edge(tmp_path / "tier", id="cix-1", tls_certificate=str(own), tls_key=str(own)) as tier:
+        held, absent = await publish(tier.origin.store, DATA), await publish(tier.origin.store, film(900_000, seed=5), "t_absent")
+        token = capability.fill_token(tier.key)
+        above = FillSource(id="cix-1", kind="tier", url=f"https://localhost:{tier.settings.port}", token=token)
+        for authority_path, answered in ((str(folder / "authority.pem"), 200), ("", 502)):
+            edge = Edge(tmp_path / f"edge-{answered}", Origin(tier.origin.store))
+            edge.peer_ca = authority_path
+            edge.agent = edge.make_agent()
+            edge.orders.set(held, sources=(above,), parents=(above, ORIGIN))
+            await edge.agent.start()
+            conf = edge.folder / "conf" / "nginx.conf"
+            await until(lambda: f":{tier.settings.port} " in conf.read_text(), 20.0)  # noqa: B023  (done with before the next round)
+            await until(lambda: edge.agent.transfers.problem or not edge.agent.transfers.missing_bytes())  # noqa: B023
+            assert (edge.agent.transfers.problem is None) == (answered == 200)
+            status = 0
+            for _ in range(300):  # nginx takes its parents some seconds after they are written down
+                status = (await edge.get(edge.path(absent.file.name, "t_absent"))).status_code
+                if status == 200 or answered != 200:
+                    break
+                await asyncio.sleep(0.05)
+            assert status == answered
+            await edge.client.aclose()
+            await edge.agent.stop()
 
 
 async def test_an_edge_serves_viewers_with_the_certificate_it_joined_with(tmp_path: Path) -> None:
