@@ -63,11 +63,15 @@ cachedir: {folder}/cache
 
 
 class Served:
-    """A server that runs. ``path`` is the film's on it; ``roots`` are the processes that it began with."""
+    """A server that runs. ``path`` is the film's on it; ``roots`` are the processes that it began with.
+
+    ``logs``: its log is read when all was served.
+    """
 
     def __init__(self, port: int, path: str, scheme: str = "http", pid_file: Path | None = None) -> None:
         self.port, self.path, self.scheme = port, path, scheme
         self.roots: list[int] = []
+        self.logs = pid_file is not None
         self._pid_file = pid_file
 
     @property
