@@ -54,7 +54,13 @@ class DataPath:
 
     def source(self, **more: object) -> FillSource:
         """This appliance as others name it."""
-        given: dict[str, object] = {"id": self.settings.id, "kind": "tier", "url": self.settings.public_address, "token": self.server.fill_token, **more}
+        given: dict[str, object] = {
+            "id": self.settings.id,
+            "kind": "tier",
+            "url": self.settings.public_address,
+            "token": self.server.fill_token,
+            **more,
+        }
         return FillSource(**given)  # type: ignore[arg-type]
 
     def path(self, name: str, title_id: str = TITLE, *, generation: int = 0, ttl_s: float = 600.0) -> str:
