@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -68,19 +68,27 @@ async def serve(system: part.System, names: Sequence[str]) -> None:
         loop.add_signal_handler(number, stopping.set)
     closers: list[part.Closer] = [system.channels.close]
     try:
-        failures = []
+        failures = {}
         for name in names:
             built = await _start(system, name, known[name], closers)
             if built.failed:
-                failures.append(asyncio.ensure_future(built.failed()))
+                failures[asyncio.ensure_future(built.failed())] = name
         notify_ready()
         _log.info("ready", names=list(names), pid=os.getpid())
         waiting = asyncio.ensure_future(stopping.wait())
         await asyncio.wait([waiting, *failures], return_when=asyncio.FIRST_COMPLETED)
         if not stopping.is_set():
-            raise Internal(f"a part of {', '.join(names)} has ended by itself", hint="its log says why")
+            _tell_ended({name: each for each, name in failures.items() if each.done()})
     finally:
         await _close(closers)
+
+
+def _tell_ended(ended: Mapping[str, asyncio.Future[object]]) -> None:
+    """Write down, with its traceback, what ended each process by itself. Raises Internal."""
+    reasons = {name: None if each.cancelled() else each.exception() for name, each in ended.items()}
+    for name, reason in reasons.items():
+        _log.error("a part has ended by itself", process=name, exc_info=reason)
+    raise Internal(f"a part of {', '.join(ended)} has ended by itself", hint="its log says why") from next(iter(reasons.values()))
 
 
 async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: list[part.Closer]) -> part.Part:

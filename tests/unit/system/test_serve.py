@@ -14,13 +14,14 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 
 from nearcast.base import rpc
-from nearcast.base.errors import Unavailable
+from nearcast.base.errors import Internal, Unavailable
 from nearcast.base.metrics import Metrics, ScrapeQuestion
 from nearcast.base.paths import Home
 from nearcast.model.services import Accounts, BookmarksQuestion, History, LinkQuestion, Nothing
-from nearcast.system import start
+from nearcast.system import part, start
 from nearcast.system.part import System
 from nearcast.system.serve import UnknownProcess, open_system, serve
 
@@ -130,3 +131,17 @@ async def test_after_a_kill_the_next_one_takes_the_place(home: Home) -> None:
 async def test_a_name_that_is_none(home: Home) -> None:
     with pytest.raises(UnknownProcess, match="there is no process playy"):
         await serve(open_system(home, ["playy"]), ["playy"])
+
+
+async def test_why_a_part_has_ended_by_itself_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failed() -> None:
+        raise ZeroDivisionError("the fourth wall")
+
+    async def build(system: System, name: str) -> part.Part:
+        return part.Part(failed=failed)
+
+    monkeypatch.setattr(part, "builder", lambda _: build)
+    with capture_logs() as said, pytest.raises(Internal, match="a part of record has ended") as caught:
+        await serve(open_system(home, ["record"]), ["record"])
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert [(each["process"], each["exc_info"]) for each in said if each["log_level"] == "error"] == [("record", caught.value.__cause__)]
