@@ -15,6 +15,9 @@ from nearcast.base.errors import Unavailable
 VERSION = 1
 """Of the tables, kept in the file itself (``user_version``). A later one adds what is missing here."""
 
+CHECKED_BYTES_MAX = 1 << 30
+"""A larger file is not read through on each start: that would take a minute."""
+
 metadata = MetaData()
 
 
@@ -86,11 +89,25 @@ class InsightOutdated(Unavailable):
     cure = "run the newer Nearcast, or move data/insight.db away: sums of what was watched then begin anew"
 
 
+class InsightDamaged(Unavailable):
+    """The file of insight is a database no more."""
+
+    code = "NC4624"
+    cure = "start Nearcast anew, which sets the file aside; or bring the last backup back with `nearcast restore`"
+
+
 def prepare(connection: Connection) -> None:
-    """Make the tables where they are not there. Raises InsightOutdated."""
+    """Make the tables where they are not there. Raises InsightOutdated, InsightDamaged."""
     if connection.dialect.name == "sqlite":
         found = int(connection.execute(sqlalchemy.text("PRAGMA user_version")).scalar() or 0)
         if found > VERSION:
             raise InsightOutdated(f"the tables are of version {found}, this Nearcast knows {VERSION}")
+        pages, page_bytes = (
+            int(connection.execute(sqlalchemy.text(f"PRAGMA {each}")).scalar() or 0) for each in ("page_count", "page_size")
+        )
+        if pages * page_bytes <= CHECKED_BYTES_MAX:
+            told = connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar()
+            if told != "ok":
+                raise InsightDamaged(f"the sums of what was watched are damaged: {told}")
         connection.execute(sqlalchemy.text(f"PRAGMA user_version={VERSION}"))
     metadata.create_all(connection)

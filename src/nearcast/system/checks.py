@@ -21,7 +21,7 @@ from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
 from nearcast.delivery.settings import EdgeSettings, partitions
-from nearcast.system import peers, places, renewal, secrets, settings, start
+from nearcast.system import aside, peers, places, renewal, secrets, settings, start
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
 
@@ -52,6 +52,7 @@ def run(home: Home) -> Iterator[Check]:
         yield Check(name="configuration", state="bad", found=error.message, cure=error.hint)
         whole = Settings()
     yield from _home(home)
+    yield from _damaged(home)
     yield from _certificates(home, whole)
     for appliance in whole.appliances:
         yield appliance_check(home, whole, appliance)
@@ -85,6 +86,14 @@ def _home(home: Home) -> Iterator[Check]:
             yield Check(name="secrets", state="bad", found=error.message, cure=error.hint)
     else:
         yield Check(name="secrets", state="good", found="made on the first start")
+
+
+def _damaged(home: Home) -> Iterator[Check]:
+    """What a start found damaged, and went on without."""
+    for each in aside.lying(home.data):
+        lost = aside.LOST.get(each.name.partition(aside.MARK)[0], "")
+        cure = f"lost: {lost}; look after the disk, then remove the file, or `nearcast restore` the last backup"
+        yield Check(name="data", state="note", found=f"damaged, and set aside: {each}", cure=cure)
 
 
 def _certificates(home: Home, whole: Settings) -> Iterator[Check]:

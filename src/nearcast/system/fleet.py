@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nearcast.base import ports
+from nearcast.base.errors import NearcastError
 from nearcast.base.web import Tls, serve_asgi
 from nearcast.model.services import Catalog, Discovery, Fill, Ingest, Insight, License, Planner
 from nearcast.policy import capability
-from nearcast.system import places, tls
+from nearcast.system import aside, places, tls
 from nearcast.system.part import Closer, Part, System
 from nearcast.system.secrets import ROOT
 from nearcast.system.settings import Settings
@@ -86,7 +88,19 @@ def open_discovery(system: System) -> Discovery:
 
 
 async def open_insight(system: System) -> tuple[Insight, Closer]:
-    """Raises StoreUnavailable, InsightOutdated."""
+    """A damaged file is set aside. Raises StoreUnavailable, InsightOutdated, NotSetAside."""
+    from nearcast.control.store.errors import StoreDamaged
+    from nearcast.insight.tables import InsightDamaged
+    from nearcast.system.stores import insight_path
+
+    try:
+        return await _start_insight(system)
+    except (StoreDamaged, InsightDamaged) as error:
+        aside.set_aside(insight_path(system.home), error, datetime.now(UTC))
+    return await _start_insight(system)
+
+
+async def _start_insight(system: System) -> tuple[Insight, Closer]:
     from nearcast.control.store.engine import Store, sqlite_url
     from nearcast.insight.service import InsightService
     from nearcast.system.stores import insight_path
@@ -95,8 +109,12 @@ async def open_insight(system: System) -> tuple[Insight, Closer]:
     path.parent.mkdir(parents=True, exist_ok=True)
     store = Store(sqlite_url(path), system.settings.store)
     insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock)
-    await insight.start()
-    path.chmod(0o600)
+    try:
+        await insight.start()
+        path.chmod(0o600)
+    except NearcastError as error:
+        await asyncio.to_thread(store.close)
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
     async def close() -> None:
         await insight.close()
@@ -106,9 +124,20 @@ async def open_insight(system: System) -> tuple[Insight, Closer]:
 
 
 async def open_fill(system: System, discovery: Discovery, insight: Insight) -> tuple[FillService, Closer]:
-    """Raises PlanStoreBroken."""
+    """A damaged file is set aside: numbers of generations go on above what appliances tell. Raises PlanStoreBroken, NotSetAside."""
     # A placement multiplies no matrices: without this, NumPy's OpenBLAS keeps a thread and its memory for each processor.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from nearcast.delivery.fill.store import PlanStoreDamaged
+    from nearcast.system.stores import placement_path
+
+    try:
+        return await _start_fill(system, discovery, insight)
+    except PlanStoreDamaged as error:
+        aside.set_aside(placement_path(system.home), error, datetime.now(UTC))
+    return await _start_fill(system, discovery, insight)
+
+
+async def _start_fill(system: System, discovery: Discovery, insight: Insight) -> tuple[FillService, Closer]:
     from nearcast.base import rpc
     from nearcast.delivery.fill.service import FillService
     from nearcast.delivery.fill.store import SqlitePlacements
@@ -129,7 +158,11 @@ async def open_fill(system: System, discovery: Discovery, insight: Insight) -> t
         dismissed=lambda: dismissal.everyone(system.home.secrets),
         clock=system.clock,
     )
-    await fill.start()
+    try:
+        await fill.start()
+    except NearcastError:
+        await asyncio.to_thread(store.close)
+        raise
 
     async def close() -> None:
         await fill.stop()

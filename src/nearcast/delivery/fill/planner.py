@@ -105,7 +105,7 @@ class Planning:
     # --- what is kept -------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """What an earlier process knew. Raises PlanStoreBroken."""
+        """What an earlier process knew. Raises PlanStoreBroken, PlanStoreDamaged."""
         self._known.members = {each.id: each for each in await self._recall("members", list[Member], [])}
         self._planned_at = await self._recall("planned_at", float, 0.0)
         await self.follow()
@@ -130,7 +130,11 @@ class Planning:
 
     async def _recall(self, name: str, kind: type[T], default: T) -> T:
         raw = await self._store.recall(name)
-        return msgspec.msgpack.decode(raw, type=kind) if raw else default
+        try:
+            return msgspec.msgpack.decode(raw, type=kind) if raw else default
+        except msgspec.MsgspecError as error:  # of another version; all of it is learned again
+            _log.warning("a note of an earlier process cannot be read", note=name, error=str(error))
+            return default
 
     # --- plans --------------------------------------------------------------------------------------------------------
 

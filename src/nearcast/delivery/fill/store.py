@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 KEPT = 3
 """Generations that are kept, for who wants to compare."""
 BUSY_S = 5.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS placements (generation INTEGER PRIMARY KEY, made_at REAL NOT NULL, holdings BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pins (title_id TEXT PRIMARY KEY, release_at REAL NOT NULL) WITHOUT ROWID;
@@ -39,6 +40,13 @@ class PlanStoreBroken(Unavailable):
 
     code = "NC2042"
     cure = "see that the disk of the home folder has room and is healthy; what is placed stays placed"
+
+
+class PlanStoreDamaged(PlanStoreBroken):
+    """The file with the placement generations is no database, or what is in it makes no sense."""
+
+    code = "NC2055"
+    cure = "start Nearcast anew, which sets the file aside; or bring the last backup back with `nearcast restore`"
 
 
 class PlacementStore(Protocol):
@@ -90,23 +98,34 @@ def unpack(generation: int, made_at: float, raw: bytes) -> Placement:
 
 
 class SqlitePlacements:
-    """Fits PlacementStore and Notes. Raises PlanStoreBroken."""
+    """Fits PlacementStore and Notes. Raises PlanStoreBroken, and where the file itself is to blame PlanStoreDamaged."""
 
     def __init__(self, path: Path) -> None:
         # One thread for the one connection; what is under way goes on when its caller is cancelled.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="placements")
-        with _seam():
+        self._path = path
+        with _seam(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if found > SCHEMA_VERSION:
-                raise PlanStoreBroken(f"{path.name} is of a newer version of Nearcast", hint="run that version, or restore a backup")
-            for statement in filter(str.strip, _TABLES.split(";")):
-                self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            try:
+                path.chmod(0o600)
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise PlanStoreBroken(f"{self._path} is of a newer version of Nearcast", hint="run that version, or restore a backup")
+        (told,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if told != "ok":
+            raise PlanStoreDamaged(f"{self._path} is damaged: {told}")
+        for statement in filter(str.strip, _TABLES.split(";")):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     async def latest(self, after: int = 0) -> Placement | None:
         return await self._on(lambda: self._latest(after))
@@ -156,7 +175,7 @@ class SqlitePlacements:
 
     async def _on(self, work: Callable[[], T]) -> T:
         def run() -> T:
-            with _seam():
+            with _seam(self._path):
                 return work()
 
         try:
@@ -180,8 +199,14 @@ def _written(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _seam() -> Iterator[None]:
+def _seam(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError, zlib.error, msgspec.MsgspecError) as error:
-        raise PlanStoreBroken(f"the placement generations cannot be kept: {error}") from error
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise PlanStoreDamaged(f"{path} is damaged: {error}") from error
+    except sqlite3.Error as error:
+        # Primary codes stand in the low byte (sqlite.org/rescode.html); what raises without one has none to do with the file.
+        kind = PlanStoreDamaged if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED else PlanStoreBroken
+        raise kind(f"{path} cannot be used: {error}") from error
+    except OSError as error:
+        raise PlanStoreBroken(f"{path} cannot be used: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.delivery.fill.store import KEPT, PlanStoreBroken, SqlitePlacements, pack, unpack
+from nearcast.delivery.fill.store import KEPT, PlanStoreBroken, PlanStoreDamaged, SqlitePlacements, pack, unpack
 from nearcast.model.fill import Pin, Placement
 
 names = st.text("abc", min_size=1, max_size=4)
@@ -73,15 +73,55 @@ async def test_pins_are_kept_and_changed(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_a_damaged_file_is_an_error_of_the_house(tmp_path: Path) -> None:
+async def filled(path: Path) -> None:
+    store = SqlitePlacements(path)
+    for generation in range(1, 4):
+        assert await store.commit(Placement(generation=generation, made_at=1.5, holdings={"a": {f"t_{at}": ("x",) for at in range(5000)}}))
+    store.close()
+
+
+def overwritten(path: Path, offset: int, size_bytes: int) -> None:
+    with path.open("r+b") as out:
+        out.seek(offset)
+        out.write(b"\xa5" * size_bytes)
+
+
+async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "fill.db").write_bytes(b"not a database, however long it may be" * 100)
-    with pytest.raises(PlanStoreBroken, match="cannot be kept"):
+    with pytest.raises(PlanStoreDamaged, match=r"fill\.db"):
         SqlitePlacements(tmp_path / "fill.db")
+
+
+async def test_damaged_pages_are_found_at_the_opening(tmp_path: Path) -> None:
+    await filled(tmp_path / "fill.db")
+    overwritten(tmp_path / "fill.db", 4096, 8192)
+    with pytest.raises(PlanStoreDamaged, match=r"fill\.db"):
+        SqlitePlacements(tmp_path / "fill.db")
+
+
+async def test_a_generation_that_cannot_be_unpacked_is_damage(tmp_path: Path) -> None:
+    await filled(tmp_path / "fill.db")
+    raw = sqlite3.connect(tmp_path / "fill.db")
+    raw.execute("UPDATE placements SET holdings = x'00112233'")
+    raw.commit()
+    raw.close()
+    store = SqlitePlacements(tmp_path / "fill.db")
+    with pytest.raises(PlanStoreDamaged, match=r"fill\.db"):
+        await store.latest()
+    store.close()
+
+
+async def test_where_no_file_can_be_is_no_damage_of_it(tmp_path: Path) -> None:
+    (tmp_path / "fill.db").mkdir()
+    with pytest.raises(PlanStoreBroken, match=r"fill\.db") as caught:
+        SqlitePlacements(tmp_path / "fill.db")
+    assert type(caught.value) is PlanStoreBroken
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     raw = sqlite3.connect(tmp_path / "fill.db")
     raw.execute("PRAGMA user_version=99")
     raw.close()
-    with pytest.raises(PlanStoreBroken, match="newer version"):
+    with pytest.raises(PlanStoreBroken, match="newer version") as caught:
         SqlitePlacements(tmp_path / "fill.db")
+    assert type(caught.value) is PlanStoreBroken
