@@ -15,7 +15,10 @@ from msgspec import Meta, Struct
 from nearcast.base import ports
 from nearcast.delivery.edge.keys import EdgeKeys
 from nearcast.delivery.edge.load import RETRY_AFTER_S, SHARES
-from nearcast.delivery.edge.template import CAT, CAT_RATE, DOOR, HOP, TEMPLATE
+from nearcast.delivery.edge.template.frame import FRAME
+from nearcast.delivery.edge.template.maps import MAPS
+from nearcast.delivery.edge.template.parents import DOOR, HOP
+from nearcast.delivery.edge.template.viewers import CAT, CAT_RATE, VIEWERS
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES
 
@@ -99,6 +102,8 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
     workers = settings.worker_processes or machine.processors
     slices = 2 * content.reactive_bytes // BLOCK_BYTES
     values = {
+        "maps": MAPS,
+        "viewers": VIEWERS,
         **_keys(content.secrets.keys),
         **_parents(content),
         "doors": _door("titles", "@miss") + _door("held", "=404"),
@@ -129,7 +134,7 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
         "landing_zone_bytes": str(LANDING_ZONE_BYTES_MIN + (2 * connections + 4 * machine.landing_bytes // BLOCK_BYTES) * CACHE_NAME_BYTES),
         "admitted": machine.admitted,
     }
-    text = TEMPLATE
+    text = FRAME
     for name, value in values.items():
         text = text.replace(f"<<{name}>>", value)
     return text
