@@ -223,10 +223,8 @@ class FillService:
             after = changes.version
             # The first reading may come in several parts; only when it is whole may appliances act on it.
             if fresh and (known.titles_version != -1 or not changes.publications):
-                began = known.titles_version == -1
                 known.take_version(after)
-                if began or self._settings.launch_at_once:
-                    self._dirty.set()
+                self._dirty.set()
                 await self._refresh()
 
     async def _follow_discovery(self) -> None:

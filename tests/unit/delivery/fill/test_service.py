@@ -255,22 +255,36 @@ async def test_two_planners_agree_and_never_commit_the_same_generation(house: Ho
         assert versions[0] == versions[1], "an appliance may ask either"
 
 
-async def test_a_plan_is_shown_before_it_is_made(house: House) -> None:
+async def test_a_new_title_that_may_wait_is_placed_all_the_same(house: House) -> None:
     house.settings = replace(house.settings, launch_at_once=False, window="00:00-00:01")
     house.library.add(film(0))
     await house.report("a")
     async with house.fill() as fill:
+        first = await assigned(fill, "a", {"t_0"})
+        house.library.add(publication("t_new", "complete", rendition("f", 1), created_at=time.time()))
+        second = await assigned(fill, "a", {"t_0", "t_new"}, first.version)
+        assert second.generation == first.generation + 1
+        assert second.items is not None
+        assert not any(each.urgent for each in second.items)
+
+
+async def test_a_plan_is_shown_before_it_is_made(house: House) -> None:
+    house.settings = replace(house.settings, window="00:00-00:01")
+    house.library.add(film(0), film(1))
+    house.audience.days = [DemandDay(int(time.time() // DAY_S) - 1, "eu", "t_0", 1e9, 1e6)]
+    await house.report("a", capacity_bytes=130)
+    async with house.fill() as fill:
         await assigned(fill, "a", {"t_0"})
-        house.library.add(film(1))
-        await eventually(lambda: fill.version == 2)
+        house.audience.days = [DemandDay(int(time.time() // DAY_S) - 1, "eu", "t_1", 1e9, 1e6)]
+        fill._planning._demand_s = float("-inf")
         shown = await fill.plan(PlanQuestion(changes=True))
         assert not shown.committed
         assert [(each.site, each.titles_in, each.enter_bytes) for each in shown.sites] == [("paris", 1, 111)]
-        assert ([each.title_id for each in shown.changes], shown.origin_bytes) == (["t_1"], 111)
+        assert ({each.title_id for each in shown.changes}, shown.origin_bytes) == ({"t_0", "t_1"}, 111)
         assert fill.generation == shown.generation - 1
         made = await fill.plan(PlanQuestion(commit=True, at_once=True))
         assert (made.committed, fill.generation) == (True, shown.generation)
-        now = await assigned(fill, "a", {"t_0", "t_1"})
+        now = await assigned(fill, "a", {"t_1"})
         assert now.items is not None
         assert all(each.urgent for each in now.items), "at once means: not in the next quiet hours"
         again = await fill.plan(PlanQuestion(commit=True))
