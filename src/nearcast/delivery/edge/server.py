@@ -1,4 +1,4 @@
-"""Keeps one nginx serving: starts or adopts it, writes its configuration, sees whether it answers, starts it anew when it died.
+"""Keeps one nginx serving: starts or adopts it, sees whether it answers, starts it anew when it died.
 
 What changes often it is told without a new configuration, by names below ``run/`` that nginx looks for (signals.py). A new configuration
 (other keys, other parents) means other workers: for some seconds before, each answer is the last one of its connection, so that no
@@ -9,9 +9,6 @@ connection is closed under a request. One that was idle all that time may be, an
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import re
 import signal
 from pathlib import Path
 
@@ -21,13 +18,14 @@ from msgspec.structs import replace
 
 from nearcast.base import ports
 from nearcast.base.clock import Clock
-from nearcast.base.errors import BadInput, NearcastError
+from nearcast.base.errors import NearcastError
 from nearcast.delivery.edge import nginx
+from nearcast.delivery.edge.conffile import BadFolder, ConfFile
 from nearcast.delivery.edge.keys import EdgeKeys, KeyFile
 from nearcast.delivery.edge.load import NORMAL, LoadState
 from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window
 from nearcast.delivery.edge.parent import BadParent, read_parent, resolve
-from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program, open_files_max
+from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program
 from nearcast.delivery.edge.signals import Signals, connections_of
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
 from nearcast.delivery.settings import REACTIVE_BYTES_MIN, EdgeSettings
@@ -44,35 +42,12 @@ CLOSING_S = 2.5
 """For so long before an exchange of workers each answer is the last of its connection. Players ask for more often than that."""
 EXCHANGE_S = 8.0
 TIERS_MAX = 3
-MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-_SAFE = re.compile(r'[^"$\\{}\x00-\x1f\x7f]+')
 _log = structlog.get_logger("edge")
-
-
-class BadFolder(BadInput):
-    """A path for an edge holds letters that its nginx.conf cannot carry."""
-
-    code = "NC2005"
-    cure = 'choose a path without " $ \\ { } and control characters'
 
 
 def next_backoff(previous_s: float, ran_s: float) -> float:
     """Seconds to wait before the next start: doubling, and back to the least after a steady run."""
     return BACKOFF_S[0] if ran_s >= STEADY_S else min(BACKOFF_S[1], max(BACKOFF_S[0], previous_s * 2))
-
-
-def _files(settings: EdgeSettings) -> tuple[str, ...]:
-    """Certificates and keys that stand in the configuration; empty where there is none."""
-    return (settings.tls_certificate, settings.tls_key, settings.parent_ca, settings.parent_certificate, settings.parent_key)
-
-
-def _stored_bytes(folder: Path) -> int:
-    """Bytes of the files in the folders of ``folder``."""
-    total = 0
-    for title in os.scandir(folder):
-        with contextlib.suppress(OSError):  # taken away meanwhile
-            total += sum(each.stat().st_size for each in os.scandir(title))
-    return total
 
 
 class Server:
@@ -109,19 +84,16 @@ class Server:
         )
         self._tiers: tuple[nginx.Parent, ...] = ()
         self.tiers_ca = settings.parent_ca
-        self._threads = False
         self._changing = asyncio.Lock()
         self._clock = clock
         self._worker: Worker | None = None
         self._window: Window | None = None
         self._misses = 0
         self._sick_since_s: float | None = None
-        for each in (str(self.folder), *_files(settings)):
-            if each and not _SAFE.fullmatch(each):
-                raise BadFolder(f"{each!r} cannot stand in a configuration of nginx")
-        self._program = find_program()
-        self._build = build_of(self._program)
-        self.nginx = Nginx(self._program, self.folder, self._build)
+        program = find_program()
+        build = build_of(program)
+        self.nginx = Nginx(program, self.folder, build)
+        self._conf = ConfFile(settings, self.folder, self.nginx, build)
         scheme, host = ("https" if settings.tls_certificate else "http"), ports.authority(settings.health_host, settings.port)
         self._health_url = f"{scheme}://{host}/healthz"
         # The certificate names the public address, and this is our own process on this machine: nothing to verify.
@@ -176,7 +148,7 @@ class Server:
     async def refresh(self) -> None:
         """Write the configuration anew where it has changed (a parent's address, a certificate) and have nginx take it."""
         async with self._changing:
-            if not await asyncio.to_thread(self._write, await self._text()):
+            if not await asyncio.to_thread(self._conf.write, await self._text()):
                 return
             if not self.nginx.running():
                 return  # whoever starts it takes the new one
@@ -274,7 +246,7 @@ class Server:
         for host in self.settings.listen:
             ports.check_free(host, self.settings.port)
         await asyncio.to_thread(self.signals.clear_sockets)
-        await asyncio.to_thread(self._write, await self._text())
+        await asyncio.to_thread(self._conf.write, await self._text())
         self.nginx.start()
 
     async def _restart(self) -> None:
@@ -313,29 +285,9 @@ class Server:
         origin, *tiers = [replace(each, addresses=await resolve(each.host, each.port)) for each in (self._origin, *self._tiers)]
         if not origin.addresses:
             _log.warning("the origin's name cannot be resolved; absent files get 502", host=origin.host)
-        window = self.window
-        stored_bytes = await asyncio.to_thread(_stored_bytes, self.folder / "placed")
-        self._threads = nginx.reads_block(stored_bytes, MEMORY_BYTES, self._threads)
-        wanted = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
-        machine = nginx.Machine(
-            build=self._build,
-            worker_user=f"{self._worker.user} {self._worker.group}" if self._worker else "",
-            open_files_max=open_files_max(wanted),
-            landing=str(window.landing),
-            landing_bytes=window.size_bytes,
-            admitted=str(window.admitted),
-            processors=os.cpu_count() or 1,
-            threads=self._threads,
-        )
         secrets = nginx.Secrets(keys=self.keys, fill_token=self.fill_token)
         content = nginx.Content(secrets=secrets, origin=origin, tiers=tuple(tiers), reactive_bytes=self._reactive_bytes)
-        text = nginx.configuration(self.settings, self.folder, content, machine)
-        return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
-
-    def _certificate_stamps(self) -> list[str]:
-        """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
-        paths = [Path(each) for each in _files(self.settings) if each]
-        return [f"{path.name} of {path.stat().st_mtime_ns}" for path in dict.fromkeys(paths) if path.exists()]
+        return await asyncio.to_thread(self._conf.text, content, self.window, self._worker)
 
     def _prepare(self) -> None:
         try:
@@ -354,22 +306,6 @@ class Server:
                 (self.folder / "logs" / name).touch(mode=0o600)
         except OSError as error:
             raise BadFolder(f"{self.folder}: {error.strerror}", hint="give the edge a folder that it may write to") from error
-
-    def _write(self, text: str) -> bool:
-        """Put the configuration in place, after nginx itself has approved of it; False where it was there already."""
-        path = self.folder / "conf" / "nginx.conf"
-        if path.exists() and path.read_text() == text:
-            self.nginx.check(path)
-            return False
-        fresh = path.with_suffix(".conf.new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_text(text)
-            self.nginx.check(fresh)
-            fresh.replace(path)
-        except OSError as error:
-            raise BadFolder(f"{path}: {error.strerror}", hint="free or add space; see that the edge may write there") from error
-        return True
 
     async def _answers(self) -> bool:
         """One sign of life: our own appliance's name, in time."""

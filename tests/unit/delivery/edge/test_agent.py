@@ -19,9 +19,10 @@ from cryptography.x509.oid import NameOID
 
 from nearcast.base import ports
 from nearcast.base.clock import SystemClock
+from nearcast.delivery.edge.conffile import BadFolder
 from nearcast.delivery.edge.counting import is_full
 from nearcast.delivery.edge.process import Nginx, NginxMissing, NginxRefused, NginxUnfit, alive, find_program, read_build
-from nearcast.delivery.edge.server import BadFolder, Server, next_backoff
+from nearcast.delivery.edge.server import Server, next_backoff
 from nearcast.delivery.fill.disk import DiskFull
 from nearcast.delivery.settings import EdgeSettings
 
