@@ -19,6 +19,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from bench.report import Figure, show
 from bench.town import FIRST_HOUR, SITE_SHARE, SLICE_BYTES, STARTS_A_DAY, WARM_DAYS, Day, Town, build, days
 from nearcast.delivery.edge.admission import Admission
 from nearcast.delivery.edge.eviction import Eviction
+from nearcast.delivery.fill.knowledge import peak_at
 from nearcast.delivery.fill.packing import Held, Ranked, Room, Rules, falling, nothing, pack, rank
 from nearcast.delivery.settings import EdgeSettings, FillSettings
 from nearcast.model.traffic import DemandDay
@@ -36,9 +38,11 @@ from nearcast.policy import hashing, popularity
 
 PLAN_HOUR = 21
 """02:00, in hours since the day's first."""
-PEAK_HOURS = range(18 - FIRST_HOUR, 24 - FIRST_HOUR)
 LRU_HITS = 0.69
 FILL = FillSettings()
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+PEAK_HOURS = frozenset(hour for hour in range(24) if peak_at(FILL, "UTC", MIDNIGHT + timedelta(hours=FIRST_HOUR + hour)).open)
+"""In hours since the day's first."""
 RULES = Rules(copies_max=1, balance=FILL.balance, churn=FILL.churn)
 REACTIVE_SHARE = EdgeSettings(id="edge", site="site", port=8101).reactive_share
 SETTLE_DAYS = 7

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from nearcast.base import ports
+from nearcast.base.config import Unfitting
 
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -147,6 +148,13 @@ class FillSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="The quiet hours, when placed files are moved."),
     ] = "02:00-14:00"
+    peak: Annotated[
+        str,
+        Meta(
+            pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$",
+            description="The hours of most viewers, which surprises wait out; launches, pins and what is ordered do not. Empty: none.",
+        ),
+    ] = "18:00-00:00"
     launch_at_once: Annotated[bool, Meta(description="Copy a title that was just published at once, not in the next quiet hours.")] = True
     appliance_max_bps: Annotated[float, Meta(ge=0, description="What one appliance may fetch. 0: no bound.")] = 0.0
     site_max_bps: Annotated[float, Meta(ge=0, description="What all appliances of one site may fetch together. 0: no bound.")] = 0.0
@@ -167,13 +175,18 @@ class FillSettings(Struct, frozen=True, kw_only=True):
         "00:30"
     )
     surprise_factor: Annotated[
-        float, Meta(ge=1.5, description="A title asked for so many times more than forecast is placed at once, outside the window, too.")
+        float,
+        Meta(
+            ge=1.5,
+            description="A title asked for so many times more than forecast does not wait for the window, but for the end of the peak.",
+        ),
     ] = 4.0
 
     def __post_init__(self) -> None:
-        opens, _, closes = self.window.partition("-")
-        if opens == closes:
-            raise ValueError(f"the window {self.window} is empty; 00:00-23:59 is nearly the whole day")
+        for name, hours in (("window", self.window), ("peak", self.peak)):
+            opens, _, closes = hours.partition("-")
+            if hours and opens == closes:
+                raise Unfitting((name,), f"{hours} is no span of time", "00:00-23:59 is nearly the whole day")
 
 
 class OriginSettings(Struct, frozen=True, kw_only=True):

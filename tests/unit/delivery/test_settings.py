@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nearcast.delivery.settings import EdgeSettings
+from nearcast.delivery.settings import EdgeSettings, FillSettings
 
 
 def edge(**more: object) -> EdgeSettings:
@@ -24,3 +24,11 @@ def test_mistakes() -> None:
         edge(tls_certificate="/c")
     with pytest.raises(ValueError, match="listen takes addresses"):
         edge(listen=("here",))
+
+
+def test_spans_of_hours() -> None:
+    assert FillSettings(peak="").peak == ""
+    with pytest.raises(ValueError, match="no span of time"):
+        FillSettings(window="18:00-18:00")
+    with pytest.raises(ValueError, match="no span of time"):
+        FillSettings(peak="18:00-18:00")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from nearcast.model.rendition import File
 from nearcast.model.site import Appliance, ApplianceReport, Site
 from nearcast.model.title import Publication
 from nearcast.policy import holdings
+from nearcast.policy.windows import WindowState, window_at
 
 EVERYTHING = "*"
 """Stands for all titles among those that hurry."""
@@ -29,14 +31,20 @@ GRACE_S = 5.0
 
 
 class View(Struct, frozen=True):
-    """``by_site``: the peers of each site; ``hurry``: titles that do not wait for the window; ``order``: titles by value."""
+    """``by_site``: the peers of each site; ``hurry``: titles that do not wait for the window; ``surprises``: those that wait for the end of
+    the peak alone; ``order``: titles by value."""
 
     placement: Placement
     files: Files
     titles_version: int
     by_site: Mapping[str, tuple[FillPeer, ...]]
     hurry: frozenset[str]
+    surprises: frozenset[str]
     order: tuple[str, ...]
+
+    def urgent(self, *, peak: bool) -> frozenset[str]:
+        """What an appliance is to fetch outside the window. ``peak``: its site is in the hours of most viewers."""
+        return self.hurry if peak else self.hurry | self.surprises
 
     def around(self, appliance: str) -> tuple[FillPeer, ...]:
         """Its own site and those above it: nobody else matters to its assignment. Empty where it is not known."""
@@ -45,6 +53,11 @@ class View(Struct, frozen=True):
                 if each.id == appliance:
                     return (*found, *(peer for site in each.parents if site != each.site for peer in self.by_site.get(site, ())))
         return ()
+
+
+def peak_at(settings: FillSettings, timezone: str, now: datetime) -> WindowState:
+    """Whether a site of this time zone is in the hours of most viewers, and when that turns. Raises UnknownTimezone."""
+    return window_at(settings.peak, timezone, now) if settings.peak else WindowState(False, float("inf"))
 
 
 class Knowledge:
@@ -75,7 +88,9 @@ class Knowledge:
         """As discovery last told of them; None: it never did."""
         self.pins: tuple[Pin, ...] = ()
         self.hurry: dict[str, float] = {}
-        """Until when a title does not wait for the window (Unix seconds)."""
+        """Until when a title that was ordered does not wait for the window (Unix seconds)."""
+        self.surprised: dict[str, float] = {}
+        """The same of what is asked for beyond all expectation."""
         self.order: tuple[str, ...] = ()
         self.placement: Placement | None = None
         self._heard_s: dict[str, float] = {}
@@ -130,13 +145,17 @@ class Knowledge:
         return self.titles_version >= 0 and bool(self.members)
 
     def hurrying(self, now_s: float) -> frozenset[str]:
-        """Titles that do not wait for the window: ordered so, just published, surprising, or pinned to a release that is near."""
+        """Titles that do not wait for the window: ordered so, just published, or pinned to a release that is near."""
         ordered = {title_id for title_id, until_s in self.hurry.items() if until_s > now_s}
         if EVERYTHING in ordered:
             return frozenset(self.files)
         launched = plan.launches(self.catalog, now_s) if self._settings.launch_at_once else frozenset()
         pins = plan.pinned(self.pins, now_s)
         return frozenset((ordered & self.files.keys()) | launched | urgent_pins(pins, self._sizes, self._settings, now_s))
+
+    def surprising(self, now_s: float) -> frozenset[str]:
+        """Titles that wait for the end of the peak alone."""
+        return frozenset(title_id for title_id, until_s in self.surprised.items() if until_s > now_s and title_id in self.files)
 
     def view(self, now_s: float) -> View | None:
         """What assignments are made from; None while too little is known."""
@@ -152,5 +171,6 @@ class Knowledge:
             self.titles_version,
             {site: tuple(found) for site, found in by_site.items()},
             self.hurrying(now_s),
+            self.surprising(now_s),
             self.order,
         )

@@ -14,7 +14,7 @@ from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, Conflict, NearcastError, NotFound, Unavailable
 from nearcast.delivery.fill import members, moves
 from nearcast.delivery.fill import plan as planning
-from nearcast.delivery.fill.knowledge import EVERYTHING, Knowledge
+from nearcast.delivery.fill.knowledge import EVERYTHING, Knowledge, peak_at
 from nearcast.delivery.fill.members import Member
 from nearcast.delivery.fill.schedule import FillPeer
 from nearcast.delivery.fill.store import Notes, PlacementStore
@@ -77,6 +77,10 @@ class Store(PlacementStore, Notes, Protocol):
     """Where generations, pins and notes are kept."""
 
 
+def _lasting(until_s: dict[str, float], now_s: float) -> dict[str, float]:
+    return {title_id: at for title_id, at in until_s.items() if at > now_s}
+
+
 class Planning:
     """Works placements out of ``knowledge`` and commits them. ``refresh``: to be called when a new one is in force."""
 
@@ -114,13 +118,14 @@ class Planning:
 
     async def follow(self) -> bool:
         """Whether another planner has committed a generation, or changed what hurries. Raises PlanStoreBroken."""
-        known, before = self._known, (self._known.pins, self._known.hurry)
+        known, before = self._known, (self._known.pins, self._known.hurry, self._known.surprised)
         known.pins, known.hurry = await self._store.pins(), await self._recall("hurry", dict[str, float], {})
+        known.surprised = await self._recall("surprised", dict[str, float], {})
         found = await self._store.latest(known.placement.generation if known.placement else 0)
         if found is not None:
             known.placement = found
             known.order = tuple(await self._recall("order", list[str], []))
-        return found is not None or before != (known.pins, known.hurry)
+        return found is not None or before != (known.pins, known.hurry, known.surprised)
 
     async def keep_members(self) -> None:
         await self._remember("members", list(self._known.members.values()))
@@ -168,19 +173,25 @@ class Planning:
         if self._demand is None:
             return
         known = self._known
-        regions = {members.site_of(each.site, known.sites).taste for each in known.members.values()}
-        beyond = await asyncio.to_thread(planning.surprising, self._demand, dict(known.catalog), regions, self._settings.surprise_factor)
-        titles = {title_id for found in beyond.values() for title_id in found}
-        if any(known.hurry.get(each, 0.0) <= now_s for each in titles):
+        sites = {each.site: members.site_of(each.site, known.sites) for each in known.members.values()}
+        regions = {each.taste for each in sites.values()}
+        found = await asyncio.to_thread(planning.surprising, self._demand, dict(known.catalog), regions, self._settings.surprise_factor)
+        # Where all sites of a region are in their peak nothing could be fetched for it now, only be given up.
+        now = datetime.fromtimestamp(now_s, UTC)
+        quiet = {each.taste for each in sites.values() if not peak_at(self._settings, each.timezone, now).open}
+        beyond = {region: each for region, each in found.items() if region in quiet}
+        titles = {title_id for each in beyond.values() for title_id in each}
+        if any(known.surprised.get(each, 0.0) <= now_s for each in titles):
             _log.info("asked for beyond all expectation", titles=sorted(titles))
             async with self._one:
-                await self._hurry(dict.fromkeys(titles, now_s + HURRY_S))
+                known.surprised = _lasting({**known.surprised, **dict.fromkeys(titles, now_s + HURRY_S)}, now_s)
+                await self._remember("surprised", known.surprised)
                 await self._commit(beyond)
             await self._refresh()
 
     async def _hurry(self, more: dict[str, float]) -> None:
         now_s = self._clock.now_s()
-        self._known.hurry = {title_id: until_s for title_id, until_s in {**self._known.hurry, **more}.items() if until_s > now_s}
+        self._known.hurry = _lasting({**self._known.hurry, **more}, now_s)
         await self._remember("hurry", self._known.hurry)
 
     async def _commit(self, beyond: planning.ByRegion) -> tuple[Placement, Placement, planning.Wanted]:

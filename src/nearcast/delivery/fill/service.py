@@ -19,7 +19,7 @@ import structlog
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill import causes, members, schedule
-from nearcast.delivery.fill.knowledge import Knowledge, View
+from nearcast.delivery.fill.knowledge import Knowledge, View, peak_at
 from nearcast.delivery.fill.planner import Planning
 from nearcast.delivery.fill.store import Notes, PlacementStore
 from nearcast.delivery.settings import FillSettings
@@ -133,35 +133,36 @@ class FillService:
         until_s = asyncio.get_running_loop().time() + min(max(0.0, question.wait_s), WAIT_MAX_S)
         while True:
             async with self._changed:
-                made = await self._assigned(question.appliance)
+                made, turns_s = await self._assigned(question.appliance)
                 if made is not None and made.version != question.after:
                     return made
                 left_s = until_s - asyncio.get_running_loop().time()
                 if left_s <= 0:
                     return Assignment(version=question.after, items=None)
-                turns_s = made.window_turns_s if made else left_s
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(left_s, turns_s + 0.05)):
                         await self._changed.wait()
 
-    async def _assigned(self, appliance: str) -> Assignment | None:
-        """Worked out anew only where something of it has changed; None where nothing is to be said yet."""
+    async def _assigned(self, appliance: str) -> tuple[Assignment | None, float]:
+        """With the seconds until the clock changes it. Worked out anew only where something of it has changed; None where nothing is to
+        be said yet."""
         view = self._view
         around = view.around(appliance) if view else ()
         if view is None or appliance not in view.placement.holdings or not around:
-            return None
+            return None, float("inf")
         now = datetime.fromtimestamp(self._clock.now_s(), UTC)
         own = next(each for each in around if each.id == appliance)
-        window = window_at(self._settings.window, own.timezone, now)
-        generation = view.placement.generation
-        mark = (generation, view.titles_version, view.hurry, view.order, members.signature(around, generation), window.open)
+        window, peak = window_at(self._settings.window, own.timezone, now), peak_at(self._settings, own.timezone, now)
+        urgent, generation = view.urgent(peak=peak.open), view.placement.generation
+        mark = (generation, view.titles_version, urgent, view.order, members.signature(around, generation), window.open)
         found = self._made.get(appliance)
         if found is None or found[0] != mark:
             made = await asyncio.to_thread(
-                schedule.assignment, appliance, view.placement, view.files, around, self._settings, now, urgent=view.hurry, order=view.order
+                schedule.assignment, appliance, view.placement, view.files, around, self._settings, now, urgent=urgent, order=view.order
             )
             self._made[appliance] = found = (mark, made)
-        return msgspec.structs.replace(found[1], window_turns_s=window.turns_in_s)
+        made = msgspec.structs.replace(found[1], window_turns_s=window.turns_in_s)
+        return made, min(window.turns_in_s, peak.turns_in_s if view.surprises else float("inf"))
 
     async def causes(self, question: CausesQuestion, /) -> Causes:
         """Nothing where nothing is known: these count as ``other``."""
@@ -194,7 +195,7 @@ class FillService:
             return
         generation = view.placement.generation
         peers = {site: members.signature(found, generation) for site, found in view.by_site.items()}
-        mark = (generation, view.titles_version, view.hurry, view.order, peers)
+        mark = (generation, view.titles_version, view.hurry, view.surprises, view.order, peers)
         async with self._changed:
             self._view = view
             if mark != self._mark:
