@@ -83,20 +83,22 @@ async def test_a_tier_with_a_certificate_of_the_systems_own_authority(ours: tupl
             edge.peer_ca = authority_path
             edge.agent = edge.make_agent()
             edge.orders.set(held, sources=(above,), parents=(above, ORIGIN))
-            await edge.agent.start()
-            conf = edge.folder / "conf" / "nginx.conf"
-            await until(lambda: f":{tier.settings.port} " in conf.read_text(), 20.0)  # noqa: B023  (done with before the next round)
-            await until(lambda: edge.agent.transfers.problem or not edge.agent.transfers.missing_bytes())  # noqa: B023
-            assert (edge.agent.transfers.problem is None) == (answered == 200)
-            status = 0
-            for _ in range(300):  # nginx takes its parents some seconds after they are written down
-                status = (await edge.get(edge.path(absent.file.name, "t_absent"))).status_code
-                if status == 200 or answered != 200:
-                    break
-                await asyncio.sleep(0.05)
-            assert status == answered
-            await edge.client.aclose()
-            await edge.agent.stop()
+            try:
+                await edge.agent.start()
+                conf = edge.folder / "conf" / "nginx.conf"
+                await until(lambda: f":{tier.settings.port} " in conf.read_text(), 20.0)  # noqa: B023  (done with before the next round)
+                await until(lambda: edge.agent.transfers.problem or not edge.agent.transfers.missing_bytes())  # noqa: B023
+                assert (edge.agent.transfers.problem is None) == (answered == 200)
+                status = 0
+                for _ in range(300):  # nginx takes its parents some seconds after they are written down
+                    status = (await edge.get(edge.path(absent.file.name, "t_absent"))).status_code
+                    if status == 200 or answered != 200:
+                        break
+                    await asyncio.sleep(0.05)
+                assert status == answered
+            finally:
+                await edge.client.aclose()
+                await edge.agent.stop()
 
 
 async def test_an_edge_serves_viewers_with_the_certificate_it_joined_with(tmp_path: Path) -> None:
