@@ -118,10 +118,11 @@ class Scrub:
                 strange.append(Path(title.path))
                 continue
             for each in _entries(Path(title.path)):
-                if _NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False):
-                    sizes[title.name, each.name] = each.stat(follow_symlinks=False).st_size
-                else:
-                    strange.append(Path(each.path))
+                with contextlib.suppress(OSError):  # it went meanwhile
+                    if _NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False):
+                        sizes[title.name, each.name] = each.stat(follow_symlinks=False).st_size
+                    else:
+                        strange.append(Path(each.path))
         now_s = self._clock.monotonic_s()
         self._foreign_since = {each: self._foreign_since.get(each, now_s) for each in strange}
         gone = [path for path, since_s in self._foreign_since.items() if now_s - since_s >= SETTLED_S]

@@ -27,7 +27,8 @@ SLOW_BPS = 500e3
 
 
 class Running(Struct):
-    """One file on its way. ``done_bytes`` are here and verified; ``whole``: all of it, and the disk is being waited for."""
+    """One file on its way. ``done_bytes`` are here and verified; ``whole``: all of it, and the disk is being waited for. ``item`` is as in
+    the assignment of now: its route may have changed since the copy began."""
 
     item: FillItem
     source: FillSource | None = None
@@ -68,7 +69,7 @@ class Copier:
         digests = await asyncio.to_thread(self._disk.load_digests, item)
         left = None if digests is None else await self._missing(running, digests)
         while left is None or left:
-            choice = self._book.choose(item)
+            choice = self._book.choose(running.item)
             if choice.source is None:
                 return Ended(False, choice.due_s, error)
             running.source = choice.source

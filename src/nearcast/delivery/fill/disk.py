@@ -5,9 +5,11 @@ A file appears in ``placed/`` by an atomic rename after its bytes are on the dis
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nearcast.base.errors import NearcastError
@@ -34,11 +36,20 @@ class DiskBroken(NearcastError):
     cure = "see that the edge's folder is there, writable and healthy"
 
 
-def mapped(error: OSError, path: Path) -> NearcastError:
+def mapped(error: OSError, path: Path) -> DiskFull | DiskBroken:
     """The house's error for one of the operating system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no space left for {path.name}")
     return DiskBroken(f"{path}: {os.strerror(error.errno or 0)}")
+
+
+@contextlib.contextmanager
+def mapping(path: Path) -> Iterator[None]:
+    """What the operating system objects to inside is raised as the house's error."""
+    try:
+        yield
+    except OSError as error:
+        raise mapped(error, path) from error
 
 
 class PartitionFull(DiskFull):
@@ -59,15 +70,19 @@ class Disk:
         self.filling = folder / "filling"
         self.capacity_bytes = capacity_bytes
         self.reserve_bytes = reserve_bytes
+        self._folders = threading.Lock()
+        """A title's folder goes with its last file, and must not go while another is being put there."""
         for each in (self.placed, self.filling):
-            each.mkdir(parents=True, exist_ok=True)
+            with mapping(each):
+                each.mkdir(parents=True, exist_ok=True)
 
     def check_room(self, item: FillItem, held_bytes: int, others: Sequence[FillItem] = ()) -> None:
         """Is there room for all of ``item`` beside the ``held_bytes`` that are placed, and ``others`` that are on their way?
 
-        Raises PartitionFull or DiskFull.
+        Raises PartitionFull, DiskFull and DiskBroken.
         """
-        parts = {each.name: each.stat().st_size for each in os.scandir(self.filling)}
+        with mapping(self.filling):
+            parts = sizes(self.filling)
         here_bytes, size_bytes = parts.pop(self.part(item).name, 0), item.file.size_bytes
         coming_bytes = sum(each.file.size_bytes - parts.pop(self.part(each).name, 0) for each in others)
         taken_bytes = held_bytes + sum(each.file.size_bytes for each in others) + sum(parts.values())
@@ -81,31 +96,34 @@ class Disk:
         return max(0, self.raw_free_bytes() - self.reserve_bytes)
 
     def raw_free_bytes(self) -> int:
-        """Space that there is, the reserve included."""
-        state = os.statvfs(self.placed)
+        """Space that there is, the reserve included. None on a disk that does not tell: nothing can be written there."""
+        try:
+            state = os.statvfs(self.placed)
+        except OSError:
+            return 0
         return state.f_bavail * state.f_frsize
 
     def file_system_bytes(self) -> int:
-        """How large the file system is that the folder lies in."""
-        state = os.statvfs(self.placed)
+        """How large the file system is that the folder lies in. Raises DiskBroken."""
+        with mapping(self.placed):
+            state = os.statvfs(self.placed)
         return state.f_blocks * state.f_frsize
 
     def scan(self) -> Held:
         """Every file that is placed, with its list of blocks beside it. One without that cannot be verified: it is taken out of what is
-        served, to be verified by digests that are fetched anew."""
+        served, to be verified by digests that are fetched anew. Raises DiskBroken."""
         found: Held = {}
-        for title in self.placed.iterdir():
-            if not title.is_dir():
-                continue
-            sizes = {each.name: each.stat().st_size for each in title.iterdir() if each.is_file()}
-            for name, size_bytes in sizes.items():
-                root, _, extension = name.partition(".")
-                if extension == "blocks":
-                    continue
-                if f"{root}.blocks" in sizes:
-                    found[title.name, name] = size_bytes
-                else:
-                    (title / name).replace(self.filling / f"{title.name}.{name}")
+        with mapping(self.placed):
+            for title in self.placed.iterdir():
+                here = sizes(title) if title.is_dir() else {}
+                for name, size_bytes in here.items():
+                    root, _, extension = name.partition(".")
+                    if extension == "blocks":
+                        continue
+                    if f"{root}.blocks" in here:
+                        found[title.name, name] = size_bytes
+                    else:
+                        (title / name).replace(self.filling / f"{title.name}.{name}")
         return found
 
     def part(self, item: FillItem) -> Path:
@@ -122,11 +140,11 @@ class Disk:
         path = self.placed / item.title_id / item.file.blocks_name
         fresh = self.filling / f"{item.title_id}.{item.file.blocks_name}"
         try:
-            path.parent.mkdir(exist_ok=True)
             _write_synced(fresh, raw)
-            fresh.replace(path)
+            self._move(fresh, path)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
             raise mapped(error, path) from error
 
     def missing(self, item: FillItem, digests: tuple[bytes, ...]) -> tuple[int, ...]:
@@ -165,16 +183,20 @@ class Disk:
             raise mapped(error, path) from error
 
     def place(self, item: FillItem) -> None:
-        """Make the finished file visible, after its bytes are on the disk."""
+        """Make the finished file visible, after its bytes are on the disk. Raises DiskFull and DiskBroken."""
         part, path = self.part(item), self.placed / item.title_id / item.file.name
-        try:
-            path.parent.mkdir(exist_ok=True)
+        with mapping(path):
             with part.open("ab") as whole:  # "a": an empty file has had no block to make it
+                if os.fstat(whole.fileno()).st_size != item.file.size_bytes:
+                    raise DiskBroken(f"{part} was whole, and is not any more")
                 os.fsync(whole.fileno())
-            part.replace(path)
+            self._move(part, path)
             _sync_folder(path.parent)
-        except OSError as error:
-            raise mapped(error, path) from error
+
+    def _move(self, fresh: Path, path: Path) -> None:
+        with self._folders:
+            path.parent.mkdir(exist_ok=True)
+            fresh.replace(path)
 
     def unplace(self, item: FillItem) -> None:
         """Take a placed file out of what is served, and keep it as an unfinished one, so that what is right of it need not come again."""
@@ -187,21 +209,40 @@ class Disk:
             raise mapped(error, path) from error
 
     def remove(self, title_id: str, name: str) -> None:
-        """Take a placed file away, its digests with it, and the title's folder with its last file."""
+        """Take a placed file away, its digests with it, and the title's folder with its last file. Raises DiskBroken."""
         root = name.partition(".")[0]
-        for each in (name, f"{root}.blocks"):
-            (self.placed / title_id / each).unlink(missing_ok=True)
-        try:
+        for each in (self.placed / title_id / name, self.placed / title_id / f"{root}.blocks"):
+            with mapping(each):
+                each.unlink(missing_ok=True)
+        with self._folders, contextlib.suppress(OSError):  # there are other files
             (self.placed / title_id).rmdir()
-        except OSError:  # there are other files
-            return
 
     def discard_parts(self, wanted: Callable[[str, str], bool]) -> None:
-        """Throw unfinished files away that nobody wants any more; ``wanted`` is asked by title and file name."""
-        for each in self.filling.iterdir():
-            title_id, _, name = each.name.partition(".")
+        """Throw unfinished files away that nobody wants any more; ``wanted`` is asked by title and file name. Raises DiskBroken, after
+        all that can go have gone."""
+        failed: DiskFull | DiskBroken | None = None
+        with mapping(self.filling):
+            names = os.listdir(self.filling)
+        for each in names:
+            title_id, _, name = each.partition(".")
             if not wanted(title_id, name):
-                each.unlink(missing_ok=True)
+                try:
+                    (self.filling / each).unlink(missing_ok=True)
+                except OSError as error:
+                    failed = mapped(error, self.filling / each)
+        if failed is not None:
+            raise failed
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes by name of the files in ``folder``. One that goes while it is being looked at is gone. Raises OSError."""
+    found: dict[str, int] = {}
+    with os.scandir(folder) as entries:
+        for each in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if each.is_file(follow_symlinks=False):
+                    found[each.name] = each.stat(follow_symlinks=False).st_size
+    return found
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -119,7 +119,9 @@ class Book:
         self._wishes: dict[Name, Wish] = {}
 
     def take(self, assignment: Assignment) -> None:
-        """Sources that are still named keep their standing."""
+        """Sources that are still named keep their standing. Where the files stay as they were, so do the routes that they name."""
+        if assignment.items is None:
+            return
         self._assignment = assignment
         self._standings = {source: self._standing(source) for source in assignment.sources}
 

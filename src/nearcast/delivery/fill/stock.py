@@ -35,7 +35,7 @@ class Stock:
         self.missing = {name: each for name, each in wanted.items() if self.held.get(name) != each.file.size_bytes}
         self.missing_bytes = sum([each.file.size_bytes for each in self.missing.values()])
         self.assigned_bytes = sum([each.file.size_bytes for each in wanted.values()])
-        self._surplus = [name for name in self.held if name not in wanted]
+        self._surplus = dict.fromkeys(name for name in self.held if name not in wanted)
         self._wanted = wanted
 
     def surplus(self) -> list[Name]:
@@ -50,13 +50,17 @@ class Stock:
         return None if self.assigned is None else self._wanted.get(name)
 
     def placed(self, item: FillItem) -> None:
-        name = name_of(item)
-        if self.missing.pop(name, None) is not None:
-            self.missing_bytes -= item.file.size_bytes
-        self._count(item.title_id, item.file.size_bytes - self.held.get(name, 0))
-        self.held[name] = item.file.size_bytes
+        self.found(name_of(item), item.file.size_bytes)
+
+    def found(self, name: Name, size_bytes: int) -> None:
+        """A file is there."""
+        if (item := self.missing.get(name)) is not None and item.file.size_bytes == size_bytes:
+            del self.missing[name]
+            self.missing_bytes -= size_bytes
+        self._count(name[0], size_bytes - self.held.get(name, 0))
+        self.held[name] = size_bytes
         if self.assigned is not None and name not in self._wanted:
-            self._surplus.append(name)
+            self._surplus[name] = None
 
     def gone(self, name: Name) -> None:
         """A held file is there no more. It is missing again where it is assigned, as the first of all: viewers were just served it."""

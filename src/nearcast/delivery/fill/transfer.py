@@ -13,7 +13,7 @@ import structlog
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.copying import Copier, Ended, Running
-from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull
+from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull, mapped
 from nearcast.delivery.fill.queue import NEVER, Queue
 from nearcast.delivery.fill.rate import Limiter
 from nearcast.delivery.fill.source import Source
@@ -74,6 +74,8 @@ class Transfers:
         self._unassigned_at: dict[Name, float] = {}
         self._paused_until_s = 0.0
         self._problems: dict[Name, NearcastError] = {}
+        self._broken: NearcastError | None = None
+        """What the disk refuses that no file is waited for with."""
         self._changed = asyncio.Event()
         self.assignment = Assignment(version=-1, items=None)
         self.stock = Stock(disk.scan())
@@ -90,6 +92,7 @@ class Transfers:
         self._book.take(assignment)
         if assignment.items is not None:
             self.stock.assign(assignment.items)
+            self._follow()
             for name in [each for each in self.stock.missing if each in self.stock.held]:
                 self._withdraw(name)
             for known in (self._part_bytes, self._problems):
@@ -142,7 +145,7 @@ class Transfers:
     @property
     def problem(self) -> NearcastError | None:
         """Why something assigned is not coming; None while all is well."""
-        return next(iter(self._problems.values()), None)
+        return self._broken or next(iter(self._problems.values()), None)
 
     @property
     def repairing(self) -> int:
@@ -164,7 +167,7 @@ class Transfers:
         try:
             while True:
                 self._changed.clear()
-                delay_s = await self._step()
+                delay_s = await self._try_step()
                 waiting = asyncio.ensure_future(self._changed.wait())
                 tasks = [task for _, task in self._running.values()]
                 await asyncio.wait([waiting, *tasks], timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
@@ -175,6 +178,28 @@ class Transfers:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _follow(self) -> None:
+        """What is being copied goes on by its new route. What is no longer wanted ends, unless only the disk is still waited for."""
+        for name, (running, task) in self._running.items():
+            item = self.stock.item(name)
+            if item is not None and item.file == running.item.file:
+                running.item = item
+            elif not running.whole:
+                task.cancel()
+
+    async def _try_step(self) -> float:
+        """A disk that refuses is no defect: it is told of, and tried again."""
+        before, self._broken = self._broken, None
+        try:
+            delay_s = await self._step()
+        except OSError as error:
+            self._broken, self._queue, delay_s = mapped(error, self._disk.filling), None, DISK_RETRY_S
+        if self._broken is None:
+            return delay_s
+        if before is None or before.message != self._broken.message:
+            _log.error("the disk refuses", error=self._broken.message, code=self._broken.code, hint=self._broken.hint)
+        return min(delay_s, DISK_RETRY_S)
 
     async def _step(self) -> float:
         """Start and end what there is to start and end; returns the seconds until something may be due."""
@@ -193,11 +218,14 @@ class Transfers:
         """What may be fetched has changed: end what may not, and look at everything else from the start."""
         wanted = {name: each for name, each in self.stock.missing.items() if is_open or each.urgent or name in self._repairs}
         for name, (running, task) in self._running.items():
-            if wanted.get(name) != running.item:
+            if name not in wanted and not running.whole:
                 task.cancel()
+        self._queue = Queue(wanted, taken=self._running.keys())
         if self.stock.assigned is not None:
-            self._disk.discard_parts(self._wants_part)
-        self._queue = Queue(name for name in wanted if name not in self._running)
+            try:
+                self._disk.discard_parts(self._wants_part)
+            except (DiskFull, DiskBroken) as error:
+                self._broken = error
 
     def _wants_part(self, title_id: str, name: str) -> bool:
         """Digests that are just being written are somebody's."""
@@ -241,7 +269,7 @@ class Transfers:
     def _has_room(self, item: FillItem) -> bool:
         try:
             self._disk.check_room(item, self.stock.held_bytes, [each.item for each in self.running])
-        except DiskFull as error:
+        except (DiskFull, DiskBroken) as error:
             if not (isinstance(error, PartitionFull) and self.stock.surplus()):  # else there is room once that has gone
                 self._complain(item, error)
             return False
@@ -251,13 +279,21 @@ class Transfers:
         """Remove what was no longer assigned for long enough; returns the seconds until more is."""
         self._unassigned_at = {name: self._unassigned_at.get(name, now_s) for name in self.stock.surplus()}
         delay_s = IDLE_S
-        for name, since_s in self._unassigned_at.items():
+        for name, since_s in list(self._unassigned_at.items()):
+            size_bytes = self.stock.held.get(name)
+            if size_bytes is None or self.stock.item(name) is not None:  # while another was being removed
+                continue
             if now_s - since_s < self._linger_s:
                 delay_s = min(delay_s, since_s + self._linger_s - now_s)
                 continue
             self.stock.gone(name)
-            await asyncio.to_thread(self._disk.remove, *name)
-            _log.info("no longer assigned, removed", title_id=name[0], file=name[1])
+            try:
+                await asyncio.to_thread(self._disk.remove, *name)
+            except (DiskFull, DiskBroken) as error:
+                self.stock.found(name, size_bytes)
+                self._broken = error
+            else:
+                _log.info("no longer assigned, removed", title_id=name[0], file=name[1])
         return delay_s
 
     async def _fetch(self, running: Running) -> None:
@@ -274,9 +310,14 @@ class Transfers:
             else:
                 self._wait(item, ended)
         except (DiskFull, DiskBroken) as error:
-            self._paused_until_s = self._clock.monotonic_s() + DISK_RETRY_S
-            self._put_back(name, self._paused_until_s)
-            self._complain(item, error)
+            self._pause(item, error)
+        except OSError as error:
+            self._pause(item, mapped(error, self._disk.part(item)))
+
+    def _pause(self, item: FillItem, error: NearcastError) -> None:
+        self._paused_until_s = self._clock.monotonic_s() + DISK_RETRY_S
+        self._put_back(name_of(item), self._paused_until_s)
+        self._complain(item, error)
 
     def _placed(self, item: FillItem) -> None:
         name = name_of(item)
@@ -321,7 +362,9 @@ class Transfers:
         for name, (_, task) in list(self._running.items()):
             if task.done():
                 del self._running[name]
-                if not task.cancelled():
+                if task.cancelled():
+                    self._put_back(name, 0.0)
+                else:
                     task.result()
 
     def _complain(self, item: FillItem, error: NearcastError) -> None:

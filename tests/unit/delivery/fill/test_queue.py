@@ -36,3 +36,11 @@ def test_strangers_are_passed_over() -> None:
     queue.put_back(("t", "other"), 0.0)
     assert queue.take(1.0, 9) == NAMES[:1]
     assert queue.due_s == NEVER
+
+
+def test_what_is_taken_when_it_is_made_can_be_put_back() -> None:
+    queue = Queue([("t", "a"), ("t", "b"), ("t", "c")], taken={("t", "a"), ("t", "c")})
+    assert queue.take(0.0, 9) == [("t", "b")]
+    assert queue.due_s == NEVER
+    queue.put_back(("t", "a"), 5.0)
+    assert (queue.take(4.0, 9), queue.due_s, queue.take(5.0, 9)) == ([], 5.0, [("t", "a")])

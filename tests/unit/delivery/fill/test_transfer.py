@@ -14,13 +14,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from nearcast.base.clock import VirtualClock
 from nearcast.delivery.fill import source, sources, transfer
 from nearcast.delivery.fill.blocks import CorruptBlocks, block_count, first_run, missing_blocks, read_digests
-from nearcast.delivery.fill.disk import Disk, DiskFull, PartitionFull, mapped
+from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull, mapped
 from nearcast.delivery.fill.source import CorruptSource, HttpSource, Opener, SourceDown, SourceWrong
 from nearcast.delivery.fill.transfer import Transfers
-from nearcast.model.fill import Assignment, FillItem
+from nearcast.model.fill import ORIGIN, Assignment, FillItem, Hop
 from nearcast.model.rendition import BLOCK_BYTES
 
 from ..making import TOKEN, Origin, describe, digests, film, publish, running_origin, until
@@ -246,6 +248,101 @@ async def test_too_little_room_is_seen_beforehand(tmp_path: Path) -> None:
         await bench.stop()
 
 
+@pytest.mark.parametrize("method", ["check_room", "discard_parts", "load_digests", "place"])
+async def test_a_disk_that_refuses_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(transfer, "DISK_RETRY_S", 0.05)
+    async with running_bench(tmp_path) as bench:
+        wanted = await publish(bench.origin.store, BIG)
+        with monkeypatch.context() as patched:
+
+            def refuse(*_: object) -> None:
+                raise OSError(errno.EIO, "no") if method != "discard_parts" else DiskBroken("no")
+
+            patched.setattr(bench.disk, method, refuse)
+            bench.assign(wanted)
+            if method == "discard_parts":
+                await until(lambda: bench.placed(wanted).exists())
+            else:
+                await until(lambda: isinstance(bench.transfers.problem, DiskBroken))
+                assert not bench.placed(wanted).exists()
+        await until(lambda: bench.placed(wanted).exists() and bench.transfers.problem is None)
+        assert bench.task is not None
+        assert not bench.task.done()
+
+
+async def test_a_defect_is_not_taken_for_a_broken_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_bench(tmp_path) as bench:
+        monkeypatch.setattr(bench.disk, "check_room", lambda *_: 1 / 0)
+        bench.assign(await publish(bench.origin.store, BIG))
+        assert bench.task is not None
+        with pytest.raises(ZeroDivisionError):
+            await bench.task
+
+
+async def test_what_cannot_be_removed_is_still_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DISK_RETRY_S", 0.05)
+    async with running_bench(tmp_path) as bench:
+        old, new = await publish(bench.origin.store, film(10)), await publish(bench.origin.store, film(11), "t_new")
+        await bench.done(old)
+        with monkeypatch.context() as patched:
+
+            def refuse(*_: object) -> None:
+                raise mapped(OSError(errno.EROFS, "read-only"), Path("film"))
+
+            patched.setattr(bench.disk, "remove", refuse)
+            await bench.done(new)
+            await until(lambda: isinstance(bench.transfers.problem, DiskBroken))
+            assert bench.transfers.stock.holdings == {"t_film": 10, "t_new": 11}
+        await until(lambda: bench.transfers.stock.holdings == {"t_new": 11} and bench.transfers.problem is None)
+
+
+async def test_an_assignment_in_the_middle_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy goes on by the new route; and when its source then fails, it is tried again without another assignment."""
+    async with running_bench(tmp_path) as bench:
+        wanted, gate = await publish(bench.origin.store, BIG), asyncio.Event()
+        many = ((Hop(0, 3600.0),), (Hop(0, 3600.0),), (Hop(0),))
+
+        async def halting(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+            if scope["type"] != "http" or not scope["path"].endswith(".mp4") or gate.is_set():
+                await bench.origin.serve(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(BIG)).encode())]})
+            await send({"type": "http.response.body", "body": BIG[:BLOCK_BYTES], "more_body": True})
+            await gate.wait()
+            raise ConnectionResetError
+
+        async with bench.origin.instead(halting):
+            bench.transfers.assign(Assignment(version=1, items=(replace(wanted, route=2),), routes=many))
+            await until(lambda: any(each.done_bytes for each in bench.transfers.running))
+            (running,) = bench.transfers.running
+            bench.assign(wanted)
+            await asyncio.sleep(0.05)
+            assert bench.transfers.running == (running,), "the same copy"
+            assert running.item == wanted
+            gate.set()
+            await until(lambda: bench.placed(wanted).exists())
+            assert bench.placed(wanted).read_bytes() == BIG
+
+
+async def test_what_is_wanted_again_while_it_is_being_given_up(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        wanted = await publish(bench.origin.store, BIG)
+        bench.origin.delay_s = 0.2
+        bench.assign(wanted)
+        await until(lambda: bool(bench.transfers.running))
+        bench.assign()
+        await bench.done(wanted)
+        assert bench.placed(wanted).read_bytes() == BIG
+
+
+def test_routes_stay_with_the_files_that_name_them(tmp_path: Path) -> None:
+    book = sources.Book(VirtualClock())
+    one = FillItem(title_id="t_1", file=describe(BIG), route=1)
+    book.take(Assignment(version=1, items=(one,), routes=((Hop(0, 9.0),), (Hop(0),))))
+    book.take(Assignment(version=2, items=None))
+    assert book.choose(one).source == ORIGIN
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path
@@ -253,7 +350,7 @@ import msgspec
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.fill.transfer import Transfers
-from nearcast.model.fill import Assignment, FillItem
+from nearcast.model.fill import ORIGIN, Assignment, FillItem, Hop
 
 async def main():
     folder, url, token, raw = sys.argv[1:]
