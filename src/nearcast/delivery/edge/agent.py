@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
-from nearcast.base.web import Application
 from nearcast.delivery.edge.admin import OwnPage, application
 from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.counting import Counting
@@ -74,7 +73,8 @@ class EdgeAgent:
         self._verifier = Verifier(self.reactive, self._above)
         self._make_loops(fill, insight)
         self.metrics = EdgeMetrics(registry, settings.id) if registry is not None else None
-        self.page = OwnPage(settings, application(self.status, registry, self._exchange()))
+        self.tokens = self._exchange()
+        self.page = OwnPage(settings, application(self.status, registry, self.tokens.application() if self.tokens else None))
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._ended = asyncio.Event()
@@ -123,12 +123,12 @@ class EdgeAgent:
         self._telling = Telling(self.transfers.stock)
         self.reporter = Reporter(self._discovery, self.report, self._told, settings.report_s, self.server.changed)
 
-    def _exchange(self) -> Application | None:
+    def _exchange(self) -> Exchange | None:
         settings = self.settings
         if not settings.cat_keys:
             return None
         keys = Path(settings.cat_keys)
-        return Exchange(settings.id, settings.public_address, keys, lambda: self.orders.keys, self._clock).application()
+        return Exchange(settings.id, settings.site, settings.public_address, keys, lambda: self.orders.keys, self._clock)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class EdgeAgent:
         """What discovery is told now."""
         settings, counting, counts, stock = self.settings, self.counting, self.log.counts, self.transfers.stock
         holdings, digest, base = self._telling.now()
-        problem = self.transfers.problem
+        problem = self.transfers.problem or (self.tokens.problem if self.tokens else None)
         return ApplianceReport(
             id=settings.id,
             site=settings.site,
@@ -257,6 +257,7 @@ class EdgeAgent:
             reporter=self.reporter,
             account=self.account,
             server=self.server,
+            tokens=self.tokens,
             history=self.counting.history,
         )
         return compose(self.report(), watched, self._clock.now_s())

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import structlog
@@ -194,7 +194,7 @@ def read_token(text: str, keys: list[Any]) -> dict[Any, Any]:
 
 
 def read_keys(path: Path) -> list[Any]:
-    """The keys of a JWK set that prove tokens. Raises BadTokenKeys."""
+    """The keys of a JWK set that prove tokens; an empty set means that nobody's do. Raises BadTokenKeys."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])["keys"]
         keys = [COSEKey.from_jwk(each) for each in found]
@@ -203,19 +203,67 @@ def read_keys(path: Path) -> list[Any]:
     except Exception as error:
         raise BadTokenKeys(f"{path} is not a set of keys: {error}") from error
     unfit = [each for each in keys if each.alg not in (5, -7) or not each.kid]
-    if unfit or not 0 < len(keys) <= KEYS_MAX:
-        raise BadTokenKeys(f"{path}: 1 to {KEYS_MAX} keys for HS256 or ES256 are wanted, each with its kid")
+    if unfit or len(keys) > KEYS_MAX:
+        raise BadTokenKeys(f"{path}: {KEYS_MAX} keys at most for HS256 or ES256 are wanted, each with its kid")
     return keys
 
 
-class Exchange:
-    """Gives paths of the appliance ``id`` at ``address`` for tokens. ``keys`` tells its MAC keys of now."""
+class Proofs:
+    """The keys in the file ``path``, read anew when it changes. While it is missing or wrong there are none: nobody's token is taken."""
 
-    def __init__(self, id: str, address: str, cat_keys: Path, keys: Callable[[], EdgeKeys], clock: Clock) -> None:
-        self._id, self._address, self._keys, self._clock = id, address, keys, clock
-        self._path = cat_keys
-        self._proofs = read_keys(cat_keys)
-        self._read_at_ns = cat_keys.stat().st_mtime_ns
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, ...] | None = ()
+        self._keys: list[Any] = []
+        self._problem: BadTokenKeys | None = None
+
+    def keys(self) -> list[Any]:
+        """As they stand in the file now."""
+        stamp = self._stamp_now()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._read()
+        return self._keys
+
+    @property
+    def problem(self) -> BadTokenKeys | None:
+        """Why no token is taken now; None: the file is good, though it may hold no keys."""
+        self.keys()
+        return self._problem
+
+    def _stamp_now(self) -> tuple[int, ...] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+    def _read(self) -> None:
+        try:
+            self._keys, self._problem = read_keys(self._path), None
+        except BadTokenKeys as error:
+            self._keys, self._problem = [], error
+            _log.error(
+                "no Common Access Token is taken: their keys cannot be read", error=error.message, code=error.code, hint=error.hint
+            )
+        else:
+            _log.info("keys of Common Access Tokens read", keys=len(self._keys))
+
+
+class Exchange:
+    """Gives paths of the appliance ``id`` of ``site`` at ``address`` for tokens. ``keys`` tells its MAC keys of now."""
+
+    def __init__(self, id: str, site: str, address: str, cat_keys: Path, keys: Callable[[], EdgeKeys], clock: Clock) -> None:
+        self._keys, self._clock = keys, clock
+        self._proofs = Proofs(cat_keys)
+        parts = urlsplit(address)
+        self._scheme, self._host = parts.scheme, parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._audience = (id, site, address, self._host)
+
+    @property
+    def problem(self) -> BadTokenKeys | None:
+        return self._proofs.problem
 
     def path(self, token: str, asked: Asked) -> str:
         """Where the file is that was asked for (``/cat/{title}/{file}``). Raises why it is not given."""
@@ -225,33 +273,22 @@ class Exchange:
         if not token:
             raise TokenMissing("there is no token")
         now_s = self._clock.now_s()
-        expires_at = verify(read_token(token, self._known()), asked, now_s)
+        expires_at = verify(read_token(token, self._proofs.keys()), asked, now_s)
         key = self._keys().current
         until = min(expires_at, int(now_s) + PATH_S_MAX)
         return capability.edge_path(key.key, found[1], until, key.generation) + found[2]
 
-    def _known(self) -> list[Any]:
-        """The keys as they stand in the file; a file that is wrong now leaves those before."""
-        try:
-            changed_at_ns = self._path.stat().st_mtime_ns
-            if changed_at_ns != self._read_at_ns:
-                self._read_at_ns = changed_at_ns
-                self._proofs = read_keys(self._path)
-        except (OSError, BadTokenKeys) as error:
-            _log.error("the keys of Common Access Tokens cannot be read; those before stay", error=str(error))
-        return self._proofs
-
     def application(self) -> Application:
-        """An ASGI application for nginx alone: it believes what the request says of the player's address."""
+        """An ASGI application, for nginx to pass on to."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 raise NotImplementedError(scope["type"])
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             try:
-                answer = self.path(_token(scope, headers), self._asked(scope, headers))
+                answer = self.path(_token(scope, headers), self._asked(scope))
             except NearcastError as error:
-                body = msgspec.json.encode(error.problem())
+                body = msgspec.json.encode({"code": error.code, "message": error.message, "hint": error.hint, "status": error.status})
                 challenge = [(b"www-authenticate", b"CTA-Common-Access-Token")] if error.status == 401 else []
                 await _answer(send, error.status, body, [(b"content-type", b"application/json"), *challenge])
                 return
@@ -259,18 +296,11 @@ class Exchange:
 
         return serve
 
-    def _asked(self, scope: Scope, headers: dict[str, str]) -> Asked:
-        scheme = headers.get("x-forwarded-proto", "http")
-        host, port = _authority(headers.get("host", ""), 443 if scheme == "https" else 80)
-        audience = (self._id, self._address, f"{scheme}://{headers.get('host', '')}", host)
-        return Asked(method=scope["method"], scheme=scheme, host=host, port=port, path=scope["path"], audience=audience)
-
-
-def _authority(host: str, port: int) -> tuple[str, int]:
-    name, colon, number = host.rpartition(":")
-    if colon and number.isdigit():
-        return name.strip("[]").lower(), int(number)
-    return host.strip("[]").lower(), port
+    def _asked(self, scope: Scope) -> Asked:
+        """Names and address are those that this appliance was given: by what name a client calls it is the client's word alone."""
+        return Asked(
+            method=scope["method"], scheme=self._scheme, host=self._host, port=self._port, path=scope["path"], audience=self._audience
+        )
 
 
 def _token(scope: Scope, headers: dict[str, str]) -> str:

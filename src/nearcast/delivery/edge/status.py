@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.edge.account import Account, Batch
+from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.logs import Counts
 from nearcast.delivery.edge.misses import Miss, MissLog
 from nearcast.delivery.edge.reactive import Reactive
@@ -156,6 +157,7 @@ class Watched:
     reporter: Reporter
     account: Account
     server: Server
+    tokens: Exchange | None
     history: History
 
 
@@ -240,7 +242,8 @@ def _outcomes(by_outcome: Mapping[tuple[str, int], int]) -> dict[str, int]:
 def _troubles(watched: Watched) -> tuple[Trouble, ...]:
     """Errors have their own code and hint; what has none is told in the words of the error that it would be."""
     unhealed = watched.scrub.last if watched.transfers.repairing else None
-    errors = [error for error in (watched.transfers.problem, unhealed) if error is not None]
+    tokens = watched.tokens.problem if watched.tokens else None
+    errors = [error for error in (watched.transfers.problem, unhealed, tokens) if error is not None]
     found = [_trouble(error) for error in errors]
     if not watched.server.healthy:
         found.append(Trouble(code="", message="nginx does not answer", hint="see logs/error.log and logs/start.log in the edge's folder"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
 import json
+import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cwt import CWT, COSEKey
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from nearcast.base.clock import SystemClock, VirtualClock
 from nearcast.base.errors import NearcastError
@@ -25,7 +29,7 @@ from nearcast.delivery.edge.cat import Asked, BadTokenKeys, Exchange, read_keys,
 from nearcast.delivery.edge.keys import EdgeKeys, MacKey
 from nearcast.policy import capability
 
-from ..making import ROOT, film, free_port, publish, running_origin
+from ..making import ROOT, film, free_port, publish, running_edge, running_origin
 from .serving import serving
 
 NAME = "ab" * 32 + ".mp4"
@@ -62,7 +66,7 @@ def keys(tmp_path: Path) -> Path:
 
 def exchange(keys: Path) -> Exchange:
     held = EdgeKeys(current=MacKey(0, capability.edge_key(ROOT, "fra-1")))
-    return Exchange("fra-1", "https://fra-1.example:8101", keys, lambda: held, VirtualClock(NOW_S))
+    return Exchange("fra-1", "frankfurt", "https://fra-1.example:8101", keys, lambda: held, VirtualClock(NOW_S))
 
 
 @pytest.mark.parametrize("jwk", [SECRET, PRIVATE_JWK])
@@ -157,7 +161,7 @@ def test_forged_tokens(keys: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", '{"keys": []}', '{"keys": [{"kty": "RSA"}]}', '{"keys": 5}', json.dumps({"keys": [{**SECRET, "alg": "HS384"}]})],
+    ["", "{}", '{"keys": [{"kty": "RSA"}]}', '{"keys": 5}', json.dumps({"keys": [{**SECRET, "alg": "HS384"}]})],
 )
 def test_keys_that_are_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keys.json"
@@ -168,14 +172,79 @@ def test_keys_that_are_none(tmp_path: Path, text: str) -> None:
         read_keys(tmp_path / "absent")
 
 
-def test_keys_are_read_anew_and_a_wrong_file_changes_nothing(keys: Path) -> None:
+async def ask(given_to: Exchange, token: str, host: str = "fra-1.example:8101") -> int:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": ASKED.path,
+        "query_string": f"CAT={token}".encode(),
+        "headers": [(b"host", host.encode())],
+    }
+    said: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    await given_to.application()(scope, None, send)  # type: ignore[arg-type]
+    return int(said[0]["status"])
+
+
+@pytest.mark.parametrize(
+    "claims", [{3: "dal-1"}, {3: "http://dal-1"}, {312: {1: {0: "dal-1"}}}, {312: {2: {0: "80"}}}, {312: {0: {0: "http"}}}]
+)
+async def test_the_name_in_the_request_counts_for_nothing(keys: Path, claims: dict[Any, Any]) -> None:
+    for host in ("dal-1", "DAL-1:80", "fra-1.example:8101"):
+        assert await ask(exchange(keys), token(claims), host) == 403
+
+
+@pytest.mark.parametrize("audience", ["fra-1", "frankfurt", "https://fra-1.example:8101", "fra-1.example"])
+async def test_names_of_its_own_count_by_whatever_name_it_is_called(keys: Path, audience: str) -> None:
+    claims = {3: audience, 312: {0: {0: "https"}, 1: {0: "fra-1.example"}, 2: {0: "8101"}}}
+    assert await ask(exchange(keys), token(claims), "127.0.0.1") == 307
+
+
+def test_keys_are_read_anew(keys: Path) -> None:
     given_to = exchange(keys)
     with pytest.raises(cat.TokenDamaged):
         given_to.path(token({}, OTHER), ASKED)
     keys.write_text(json.dumps({"keys": [OTHER]}))
     assert given_to.path(token({}, OTHER), ASKED)
-    keys.write_text("oops")
-    assert given_to.path(token({}, OTHER), ASKED)
+    with pytest.raises(cat.TokenDamaged):
+        given_to.path(token({}), ASKED)
+
+
+def test_an_empty_set_of_keys_lets_nobody_in_and_is_no_error(keys: Path) -> None:
+    given_to = exchange(keys)
+    keys.write_text('{"keys": []}')
+    with pytest.raises(cat.TokenDamaged):
+        given_to.path(token({}), ASKED)
+    assert given_to.problem is None
+
+
+@pytest.mark.parametrize("break_it", [lambda path: path.write_text("oops"), Path.unlink, lambda path: path.write_bytes(b"")])
+def test_keys_that_cannot_be_read_let_nobody_in_and_it_is_told_once(keys: Path, break_it: Callable[[Path], object]) -> None:
+    good, given_to = keys.read_text(), exchange(keys)
+    assert given_to.path(token({}), ASKED)
+    break_it(keys)
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(cat.TokenDamaged):
+                given_to.path(token({}), ASKED)
+            assert given_to.problem is not None
+            assert given_to.problem.code == "NC2025"
+    assert [(each["log_level"], each["code"], bool(each["hint"])) for each in logs] == [("error", "NC2025", True)]
+    keys.write_text(good)
+    assert given_to.path(token({}), ASKED)
+    assert given_to.problem is None
+
+
+def test_keys_that_are_missing_at_the_start_stop_nothing(keys: Path) -> None:
+    good = keys.read_text()
+    keys.unlink()
+    given_to = exchange(keys)
+    assert given_to.problem is not None
+    keys.write_text(good)
+    assert given_to.path(token({}), ASKED)
 
 
 async def test_a_foreign_player_from_its_token_to_the_film(tmp_path: Path, keys: Path) -> None:
@@ -184,8 +253,10 @@ async def test_a_foreign_player_from_its_token_to_the_film(tmp_path: Path, keys:
     async with running_origin() as origin, serving(tmp_path / "edge", origin, cat_keys=str(keys), admin_port=own_port) as edge:
         item = await publish(origin.store, data)
         path = f"/cat/t_film/{item.file.name}"
-        given_to = Exchange("fra-1", edge.settings.public_address, keys, lambda: edge.server.keys, SystemClock())
+        given_to = Exchange("fra-1", "frankfurt", edge.settings.public_address, keys, lambda: edge.server.keys, SystemClock())
         assert (await edge.get(path)).status_code == 502, "nobody there to verify it"
+        with socket.create_server(("127.0.0.1", own_port)):
+            assert (await edge.get(path)).status_code == 502, "somebody there who does not answer"
         server = await serve_asgi(given_to.application(), "127.0.0.1", own_port)
         try:
             limits = {1: {0: "127.0.0.1"}, 2: {0: str(edge.settings.port)}, 3: {0: path}}
@@ -210,8 +281,15 @@ async def test_a_foreign_player_from_its_token_to_the_film(tmp_path: Path, keys:
                 answer = await edge.client.get(path, **way)
                 assert (answer.status_code, answer.json()["code"]) == (status, code)
                 assert answer.json()["hint"]
+                assert "request_id" not in answer.json()
+            for method in ("POST", "PUT", "DELETE", "TRACE"):
+                answer = await edge.client.request(method, path, params={"CAT": good})
+                assert answer.status_code == 405
             assert (await edge.client.options(path)).headers["access-control-allow-headers"].endswith("CTA-Common-Access-Token")
             assert (await edge.get("/cat/t_film/../x.mp4")).status_code == 404
+            elsewhere = token({4: int(time.time()) + 60, 3: "dal-1"})
+            answer = await edge.client.get(path, headers={"host": "dal-1", "cta-common-access-token": elsewhere})
+            assert (answer.status_code, answer.json()["code"]) == (403, "NC2023")
             crowd = [await edge.client.get(path) for _ in range(120)]
             assert {each.status_code for each in crowd} == {401, 429}, "strangers cannot keep Python busy"
         finally:
@@ -223,3 +301,26 @@ async def test_a_foreign_player_from_its_token_to_the_film(tmp_path: Path, keys:
 async def test_without_keys_there_is_no_such_door(tmp_path: Path) -> None:
     async with running_origin() as origin, serving(tmp_path, origin) as edge:
         assert (await edge.get(f"/cat/t_film/{NAME}")).status_code == 404
+
+
+async def test_an_appliance_without_its_token_keys_serves_and_tells(tmp_path: Path) -> None:
+    keys, own_port, data = tmp_path / "keys.json", free_port(), film(5000)
+    async with running_edge(tmp_path / "edge", cat_keys=str(keys), admin_port=own_port) as edge:
+        item = await publish(edge.origin.store, data)
+        assert (await edge.get(edge.path(item.file.name))).content == data
+        assert edge.agent.report().problem.startswith("NC2025: ")
+        assert [(each.code, bool(each.hint)) for each in edge.agent.status().troubles if each.code] == [("NC2025", True)]
+        good, path = token({4: int(time.time()) + 60}), f"/cat/t_film/{item.file.name}"
+        await until_status(edge.client, path, good, 401)
+        keys.write_text(json.dumps({"keys": [SECRET]}))
+        await until_status(edge.client, path, good, 307)
+        assert edge.agent.report().problem == ""
+
+
+async def until_status(client: httpx.AsyncClient, url: str, token: str, status: int) -> None:
+    for _ in range(40):
+        found = (await client.get(url, params={"CAT": token})).status_code
+        if found == status:
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail(f"{found}, not {status}")

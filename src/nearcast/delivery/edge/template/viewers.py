@@ -162,14 +162,14 @@ CAT = r"""
         add_header Access-Control-Max-Age "86400";
         return 204;
       }
+      if ($request_method !~ "^(GET|HEAD)$") {
+        return 405;
+      }
       limit_req zone=tokens_of_one burst=40 nodelay;
       limit_req zone=tokens_of_all burst=200 nodelay;
       limit_req_status 429;
       proxy_pass http://127.0.0.1:<<own_port>>$uri?CAT=$arg_CAT;
       proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header CTA-Common-Access-Token $access_token;
       proxy_connect_timeout 1s;
       proxy_read_timeout 3s;
