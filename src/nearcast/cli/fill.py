@@ -68,6 +68,8 @@ def run(at_once: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(watch: bool, as_json: bool) -> None:
     """How far each appliance is with what it is to hold."""
+    if as_json and watch:
+        raise click.UsageError("--watch and --json do not go together: ask for --json again and again")
     if as_json:
         talk.answer_json(_ask_status())
     elif watch:
@@ -122,9 +124,9 @@ def _tell_plan(found: Plan, as_json: bool) -> None:
         talk.answer_json(found)
         return
     moving = [each for each in found.sites if each.enter_bytes or each.inside_bytes or each.leave_bytes]
-    if moving:
-        head = ["site", "in>", "from outside>", "inside>", "out>", "freed>", "takes>", "begins"]
-        talk.table(head, [_site_row(each) for each in moving])
+    if shown := [each for each in found.sites if each in moving or each.missing_bytes]:
+        head = ["site", "in>", "from outside>", "inside>", "out>", "freed>", "takes>", "still missing>", "begins"]
+        talk.table(head, [_site_row(each) for each in shown])
     if found.changes:
         talk.answer("")
         rows = [
@@ -137,8 +139,11 @@ def _tell_plan(found: Plan, as_json: bool) -> None:
 def summary(found: Plan, moving: int) -> str:
     """What a plan comes to, in a sentence."""
     state = f"generation {found.generation} is in force" if found.committed else f"generation {found.generation} would be the next"
+    missing_bytes = sum(each.missing_bytes for each in found.sites)
+    if missing_bytes:
+        state += f"; {bytes_text(missing_bytes)} of the one before are still missing (`nearcast fill status`)"
     if not moving:
-        return f"{state}; nothing has to move at any of {len(found.sites)} sites"
+        return f"{state}; {'nothing else' if missing_bytes else 'nothing'} has to move at any of {len(found.sites)} sites"
     enter = sum(each.enter_bytes for each in found.sites)
     words = f"{state}; {bytes_text(enter)} into {moving} of {len(found.sites)} sites, {bytes_text(found.origin_bytes)} from the origin"
     return words if found.committed else f"{words}\nnothing was changed: `nearcast fill run` does it"
@@ -153,6 +158,7 @@ def _site_row(each: SiteMove) -> list[str]:
         _titles(each.titles_out),
         bytes_text(each.leave_bytes),
         duration_text(each.seconds) if each.seconds else "-",
+        bytes_text(each.missing_bytes) if each.missing_bytes else "-",
         f"in {duration_text(each.opens_in_s)}" if each.opens_in_s > 0 else "now",
     ]
 
@@ -171,7 +177,19 @@ def _local(at: float) -> str:
 
 def done_share(each: ApplianceFill) -> float:
     """How much of what is assigned is there, 0 to 1."""
-    return 1 - each.missing_bytes / each.assigned_bytes if each.assigned_bytes else 1.0
+    return max(0.0, 1 - each.missing_bytes / each.assigned_bytes) if each.assigned_bytes else 1.0
+
+
+def share_text(each: ApplianceFill) -> str:
+    """``55 %``; what is not all there is never 100 %, and what has begun never 0 %."""
+    share = done_share(each)
+    if each.missing_bytes <= 0:
+        return "100 %"
+    return "< 1 %" if 0 < share < 0.01 else f"{int(100 * share)} %"
+
+
+def rate_text(rate_bps: float) -> str:
+    return f"{rate_bps / 1e6:.1f} Mb/s" if rate_bps >= 1e5 else f"{rate_bps / 1e3:.1f} kb/s"
 
 
 def state_text(each: ApplianceFill) -> str:
@@ -182,8 +200,10 @@ def state_text(each: ApplianceFill) -> str:
         return "holds everything"
     if each.fill_bps:
         eta = "" if each.eta_s is None else f", {duration_text(each.eta_s)} left"
-        return f"{each.fill_bps / 1e6:.1f} Mb/s{eta}"
-    return "about to begin" if each.window_open else f"waits for its quiet hours, {duration_text(each.opens_in_s)}"
+        return f"{rate_text(each.fill_bps)}{eta}"
+    if each.window_open or each.urgent_bytes:
+        return "waits for a source"
+    return f"waits for its quiet hours, {duration_text(each.opens_in_s)}"
 
 
 def _drawn() -> bool:
@@ -193,7 +213,7 @@ def _drawn() -> bool:
 
 def _tell_status(found: FillStatus) -> None:
     rows = [
-        [each.appliance, each.site, each.state, f"{100 * done_share(each):.0f} %", bytes_text(each.missing_bytes), state_text(each)]
+        [each.appliance, each.site, each.state, share_text(each), bytes_text(each.missing_bytes), state_text(each)]
         for each in found.appliances
     ]
     if rows and _drawn():
@@ -209,10 +229,12 @@ def _bars(found: FillStatus) -> RenderableType:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    table = Table.grid(padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("edge", "site", "", "filled", "to hold", "now"):
+        table.add_column(head, justify="right" if head in {"filled", "to hold"} else "left")
     for each in found.appliances:
         bar = ProgressBar(total=1.0, completed=done_share(each), width=32)
-        table.add_row(each.appliance, each.site, bar, f"{100 * done_share(each):3.0f} %", bytes_text(each.assigned_bytes), state_text(each))
+        table.add_row(each.appliance, each.site, bar, share_text(each), bytes_text(each.assigned_bytes), state_text(each))
     return table
 
 
@@ -225,7 +247,7 @@ def _follow() -> None:
             step = int(100 * done_share(each)) // PLAIN_STEP
             if told.get(each.appliance) != step:
                 told[each.appliance] = step
-                talk.answer(f"{each.appliance}: {100 * done_share(each):.0f} %, {state_text(each)}")
+                talk.answer(f"{each.appliance}: {share_text(each)}, {state_text(each)}")
         if not any(each.missing_bytes for each in found.appliances):
             return
         time.sleep(WATCH_S)

@@ -78,7 +78,10 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class SiteMove(Struct, frozen=True, kw_only=True):
-    """What a plan changes at one site. ``enter_bytes`` come from outside the site, ``inside_bytes`` from peers; ``seconds`` at its caps."""
+    """What a plan changes at one site. ``enter_bytes`` come from outside the site, ``inside_bytes`` from peers; ``seconds`` at its caps.
+
+    ``missing_bytes``: what of the placement before is not there yet, as the appliances tell, whether the plan changes anything or not.
+    """
 
     site: str
     appliances: int
@@ -91,6 +94,7 @@ class SiteMove(Struct, frozen=True, kw_only=True):
     leave_bytes: int
     seconds: float
     opens_in_s: float
+    missing_bytes: int = 0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -115,7 +119,10 @@ class PlacedChange(Struct, frozen=True, kw_only=True):
 
 
 class ApplianceFill(Struct, frozen=True, kw_only=True):
-    """How far one appliance is with its assignment. ``eta_s`` None: not known, or not moving."""
+    """How far one appliance is with its assignment; of one that is silent, by what it told last. ``eta_s`` None: not known, or not moving.
+
+    ``urgent_bytes``: of what is missing, what does not wait for the window.
+    """
 
     appliance: str
     site: str
@@ -127,6 +134,7 @@ class ApplianceFill(Struct, frozen=True, kw_only=True):
     opens_in_s: float
     eta_s: float | None = None
     problem: str = ""
+    urgent_bytes: int = 0
 
 
 class FillStatus(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nearcast.cli import fill, reach
 from nearcast.model.fill import ApplianceFill, FillStatus, Pin, PlacedChange, Plan, SiteMove
@@ -107,6 +108,56 @@ def test_a_plan_without_moves_says_so(planner: Planner, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert said.out == ""
     assert "nothing has to move at any of 1 sites" in said.err
+
+
+def test_what_is_still_missing_is_told_where_nothing_moves(planner: Planner, capsys: pytest.CaptureFixture[str]) -> None:
+    planner.sites = (replace(STILL, missing_bytes=2_000_000_000), STILL)
+    run("run")
+    said = capsys.readouterr()
+    assert "2.0 GB of the one before are still missing" in said.err
+    assert "nothing else has to move at any of 2 sites" in said.err
+    (line,) = (each for each in said.out.splitlines() if each.startswith("mumbai"))
+    assert "2.0 GB" in line
+
+
+@pytest.mark.parametrize(
+    ("missing_bytes", "said"), [(1000, "0 %"), (999, "< 1 %"), (990, "1 %"), (500, "50 %"), (1, "99 %"), (0, "100 %"), (2000, "0 %")]
+)
+def test_shares_are_not_rounded_to_nothing_or_all(missing_bytes: int, said: str) -> None:
+    assert fill.share_text(filling(missing_bytes=missing_bytes)) == said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"fill_bps": 8e6}, "8.0 Mb/s"),
+        ({"fill_bps": 3456.0, "eta_s": 60.0}, "3.5 kb/s, 1:00 left"),
+        ({"window_open": False, "opens_in_s": 120.0}, "waits for its quiet hours, 2:00"),
+        ({"window_open": False, "opens_in_s": 120.0, "urgent_bytes": 1}, "waits for a source"),
+        ({"problem": "is silent"}, "is silent"),
+    ],
+)
+def test_what_an_appliance_does(more: dict[str, Any], said: str) -> None:
+    assert fill.state_text(filling(missing_bytes=10, **more)) == said
+
+
+def filling(**more: Any) -> ApplianceFill:
+    told = {"appliance": "a", "site": "s", "state": "up", "assigned_bytes": 1000, "fill_bps": 0.0, "window_open": True, "opens_in_s": 0.0}
+    return ApplianceFill(**{**told, **more})
+
+
+def test_bars_have_a_head(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    Console(width=120).print(fill._bars(FillStatus(generation=1, made_at=0.0, appliances=(filling(missing_bytes=1),))))
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["edge", "site", "filled", "to", "hold", "now"]
+    assert "99 %" in line
+
+
+def test_watching_is_no_json(planner: Planner) -> None:
+    with pytest.raises(click.UsageError, match="do not go together"):
+        run("status", "--watch", "--json")
 
 
 def test_json_has_everything(planner: Planner, capsys: pytest.CaptureFixture[str]) -> None:

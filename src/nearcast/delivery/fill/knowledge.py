@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
@@ -26,6 +27,8 @@ EVERYTHING = "*"
 """Stands for all titles among those that hurry."""
 
 
+PACE_S = 30.0
+"""Over about so long the pace of a fill is averaged: a file that ends, and one that is slow to begin, are not its end."""
 GRACE_S = 5.0
 """An edge is heard for a moment after it was dismissed: until its lease is over."""
 
@@ -58,6 +61,11 @@ class View(Struct, frozen=True):
 def peak_at(settings: FillSettings, timezone: str, now: datetime) -> WindowState:
     """Whether a site of this time zone is in the hours of most viewers, and when that turns. Raises UnknownTimezone."""
     return window_at(settings.peak, timezone, now) if settings.peak else WindowState(False, float("inf"))
+
+
+def paced(before_bps: float, now_bps: float, passed_s: float) -> float:
+    """An exponential average over PACE_S."""
+    return before_bps + (now_bps - before_bps) * -math.expm1(-passed_s / PACE_S)
 
 
 class Knowledge:
@@ -93,6 +101,11 @@ class Knowledge:
         """The same of what is asked for beyond all expectation."""
         self.order: tuple[str, ...] = ()
         self.placement: Placement | None = None
+        self.held: dict[str, Mapping[str, int]] = {}
+        """What each appliance told last that it holds, whether it is heard now or not."""
+        self.pace_bps: dict[str, float] = {}
+        """What each fetches, averaged."""
+        self._paced_s = float("-inf")
         self._heard_s: dict[str, float] = {}
         self._answering_s: float | None = None
 
@@ -132,6 +145,12 @@ class Knowledge:
         silent_s = {name: now_s - max(self._heard_s.get(name, since_s), since_s) for name in self.members if name not in self.reports}
         shut_out = [name for name, at in dismissed.items() if name in silent_s and at > wall_s - silent_s[name] - GRACE_S]
         self.members = membership.remaining(self.members, silent_s, self._configured, shut_out)
+        told = self.held | {name: each.holdings for name, each in self.reports.items()}
+        self.held = {name: each for name, each in told.items() if name in self.members}
+        passed_s, self._paced_s = now_s - self._paced_s, now_s
+        self.pace_bps = {
+            name: paced(self.pace_bps.get(name, each.fill_bps), each.fill_bps, passed_s) for name, each in self.reports.items()
+        }
 
     def miss_discovery(self) -> None:
         """It does not answer: who is silent now may well be there."""
@@ -156,6 +175,11 @@ class Knowledge:
     def surprising(self, now_s: float) -> frozenset[str]:
         """Titles that wait for the end of the peak alone."""
         return frozenset(title_id for title_id, until_s in self.surprised.items() if until_s > now_s and title_id in self.files)
+
+    def urgent(self, timezone: str, now: datetime) -> frozenset[str]:
+        """Titles that sites of this time zone fetch now, whatever the window."""
+        hurry, peak = self.hurrying(now.timestamp()), peak_at(self._settings, timezone, now)
+        return hurry if peak.open else hurry | self.surprising(now.timestamp())
 
     def view(self, now_s: float) -> View | None:
         """What assignments are made from; None while too little is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from nearcast.delivery.fill.schedule import LAUNCH_BPS, Files, FillPeer
@@ -24,6 +24,16 @@ def size_of(files: Files, names: Iterable[tuple[str, str]]) -> int:
     return sum(found.size_bytes for title, name in names if (found := files.get(title, {}).get(name)) is not None)
 
 
+def missing_by_title(placement: Placement, appliance: str, files: Files, held: Mapping[str, int]) -> dict[str, int]:
+    """Bytes that an appliance lacks of what it is to hold, by title id. ``held``: bytes that it has of each, as it told."""
+    found = {}
+    for title_id, names in placement.holdings.get(appliance, {}).items():
+        left_bytes = size_of(files, ((title_id, name) for name in names)) - held.get(title_id, 0)
+        if left_bytes > 0:
+            found[title_id] = left_bytes
+    return found
+
+
 def site_moves(
     before: Placement,
     after: Placement,
@@ -32,8 +42,12 @@ def site_moves(
     capacity_bytes: Mapping[str, int],
     settings: FillSettings,
     now: datetime,
+    *,
+    missing_bytes: Mapping[str, int] = {},
+    urgent: Mapping[str, Collection[str]] = {},
 ) -> tuple[SiteMove, ...]:
-    """Of each site, by name. ``files``: of withdrawn titles, too, as far as they are to be counted; ``capacity_bytes`` by appliance."""
+    """Of each site, by name. ``files``: of withdrawn titles, too, as far as they are to be counted; ``capacity_bytes`` and
+    ``missing_bytes`` by appliance; ``urgent``: titles that do not wait for the window, by site."""
     found = []
     for site in sorted({each.site for each in fleet}):
         peers = [each for each in fleet if each.site == site]
@@ -42,6 +56,8 @@ def site_moves(
         fetched = {each: size_of(files, names_at(after, [each]) - names_at(before, [each])) for each in ids}
         enter_bytes = size_of(files, has - had)
         window = window_at(settings.window, peers[0].timezone, now)
+        coming = {title for each in ids for title, _ in names_at(after, [each]) - names_at(before, [each])}
+        waits = not window.open and not (coming and coming <= set(urgent.get(site, ())))
         found.append(
             SiteMove(
                 site=site,
@@ -54,7 +70,8 @@ def site_moves(
                 inside_bytes=sum(fetched.values()) - enter_bytes,
                 leave_bytes=sum(size_of(files, names_at(before, [each]) - names_at(after, [each])) for each in ids),
                 seconds=duration_s(fetched.values(), settings),
-                opens_in_s=0.0 if window.open else window.turns_in_s,
+                opens_in_s=window.turns_in_s if waits else 0.0,
+                missing_bytes=sum(missing_bytes.get(each, 0) for each in ids),
             )
         )
     return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -21,7 +21,8 @@ from nearcast.delivery.fill.store import Notes, PlacementStore
 from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import ApplianceFill, FillStatus, Pin, Placement, Plan
 from nearcast.model.services import Demand, DemandQuestion, Insight, PinQuestion, PlanQuestion
-from nearcast.policy.windows import window_at
+from nearcast.model.site import ApplianceReport
+from nearcast.policy.windows import WindowState, window_at
 
 T = TypeVar("T")
 
@@ -34,6 +35,10 @@ FRESH_S = 60.0
 """Demand that was asked for so lately is good enough for a plan that a launch asks for."""
 GENERATION_MAX = 2**53
 """What an appliance claims beyond it is not believed: numbers would run out."""
+PACE_SHARE_MIN = 0.01
+"""Of its cap: an appliance that fetches less has just begun, or is about to end."""
+LEFT_MAX_S = 30 * 86_400.0
+"""What would take longer is not moving."""
 NONE_YET = Placement(generation=0, made_at=0.0, holdings={})
 _log = structlog.get_logger("fill")
 
@@ -79,6 +84,39 @@ class Store(PlacementStore, Notes, Protocol):
 
 def _lasting(until_s: dict[str, float], now_s: float) -> dict[str, float]:
     return {title_id: at for title_id, at in until_s.items() if at > now_s}
+
+
+def filling(
+    peer: FillPeer,
+    report: ApplianceReport | None,
+    *,
+    assigned_bytes: int,
+    lacks: Mapping[str, int],
+    missing_bytes: int | None,
+    urgent: Collection[str],
+    pace_bps: float,
+    window: WindowState,
+    cap_bps: float,
+) -> ApplianceFill:
+    """How far an appliance is. ``lacks``: bytes by title, worked out from what it told last; ``missing_bytes``: as it counts them itself,
+    None where it is silent or speaks of another generation."""
+    missing_bytes = sum(lacks.values()) if missing_bytes is None else missing_bytes
+    urgent_bytes = min(missing_bytes, sum(size_bytes for title_id, size_bytes in lacks.items() if title_id in urgent))
+    moving = missing_bytes > 0 and report is not None and (window.open or urgent_bytes >= missing_bytes)
+    left_s = missing_bytes * 8 / pace_bps if moving and pace_bps > PACE_SHARE_MIN * cap_bps else float("inf")
+    return ApplianceFill(
+        appliance=peer.id,
+        site=peer.site,
+        state=peer.state,
+        assigned_bytes=assigned_bytes,
+        missing_bytes=missing_bytes,
+        fill_bps=report.fill_bps if report else 0.0,
+        window_open=window.open,
+        opens_in_s=0.0 if window.open else window.turns_in_s,
+        eta_s=left_s if left_s <= LEFT_MAX_S else None,
+        problem=report.problem if report else "is silent",
+        urgent_bytes=urgent_bytes,
+    )
 
 
 class Planning:
@@ -259,7 +297,17 @@ class Planning:
         return Plan(
             generation=after.generation,
             committed=committed,
-            sites=moves.site_moves(before, after, known.files, fleet, capacity_bytes, self._settings, now),
+            sites=moves.site_moves(
+                before,
+                after,
+                known.files,
+                fleet,
+                capacity_bytes,
+                self._settings,
+                now,
+                missing_bytes={each.id: self._filling(each, before, now).missing_bytes for each in fleet},
+                urgent={each.site: known.urgent(each.timezone, now) for each in fleet},
+            ),
             origin_bytes=moves.origin_bytes(before, after, known.files, fleet),
             changes=moves.changes(before, after, known.files, fleet, names) if changes else (),
         )
@@ -274,25 +322,19 @@ class Planning:
         )
 
     def _filling(self, peer: FillPeer, placement: Placement, now: datetime) -> ApplianceFill:
-        assigned_bytes = moves.size_of(self._known.files, moves.names_at(placement, [peer.id]))
-        window = window_at(self._settings.window, peer.timezone, now)
-        report = self._known.reports.get(peer.id)
-        behind = report is None or report.generation < placement.generation
-        missing_bytes = report.missing_bytes if report else 0
-        if behind and report is not None:  # it has not heard of this generation yet
-            missing_bytes = max(missing_bytes, assigned_bytes - sum(report.holdings.values()))
-        fill_bps = report.fill_bps if report else 0.0
-        return ApplianceFill(
-            appliance=peer.id,
-            site=peer.site,
-            state=peer.state,
-            assigned_bytes=assigned_bytes,
-            missing_bytes=missing_bytes,
-            fill_bps=fill_bps,
-            window_open=window.open,
-            opens_in_s=0.0 if window.open else window.turns_in_s,
-            eta_s=missing_bytes * 8 / fill_bps if missing_bytes and fill_bps > 0 else None,
-            problem=report.problem if report else "is silent",
+        known = self._known
+        report = known.reports.get(peer.id)
+        return filling(
+            peer,
+            report,
+            assigned_bytes=moves.size_of(known.files, moves.names_at(placement, [peer.id])),
+            lacks=moves.missing_by_title(placement, peer.id, known.files, known.held.get(peer.id, {})),
+            # Who has not heard of this generation yet tells of another's.
+            missing_bytes=report.missing_bytes if report is not None and report.generation >= placement.generation else None,
+            urgent=known.urgent(peer.timezone, now),
+            pace_bps=known.pace_bps.get(peer.id, 0.0),
+            window=window_at(self._settings.window, peer.timezone, now),
+            cap_bps=self._settings.appliance_max_bps,
         )
 
     async def pin(self, question: PinQuestion) -> tuple[Pin, ...]:

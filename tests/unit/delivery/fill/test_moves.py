@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from nearcast.delivery.fill.moves import changes, origin_bytes, site_moves
+from nearcast.delivery.fill.moves import changes, missing_by_title, origin_bytes, site_moves
 from nearcast.delivery.fill.schedule import FillPeer
 from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import Placement
@@ -69,3 +69,23 @@ def test_changes_by_title_the_largest_first() -> None:
         ("x", "t_two", "", 0, 70),
         ("y", "t_two", "", 70, 0),
     ]
+
+
+def test_what_does_not_wait_begins_now() -> None:
+    fleet, after = [peer("x", "s")], placement(2, x="a c")
+    for urgent, opens_in_s in (((), 4 * 3600), (("t_one",), 4 * 3600), (("t_one", "t_two"), 0)):
+        (move,) = site_moves(placement(1), after, FILES, fleet, {}, FillSettings(), NIGHT, urgent={"s": urgent})
+        assert move.opens_in_s == opens_in_s
+
+
+def test_what_is_still_missing_counts_beside_what_moves() -> None:
+    fleet, same = [peer("x", "s"), peer("y", "s")], placement(1, x="a", y="b")
+    (move,) = site_moves(same, same, FILES, fleet, {}, FillSettings(), NOON, missing_bytes={"x": 7, "y": 2})
+    assert (move.enter_bytes, move.missing_bytes) == (0, 9)
+
+
+def test_what_an_appliance_lacks_by_what_it_told() -> None:
+    wanted = placement(1, x="a b c")
+    assert missing_by_title(wanted, "x", FILES, {}) == {"t_one": 1300, "t_two": 70}
+    assert missing_by_title(wanted, "x", FILES, {"t_one": 1200, "t_two": 70, "t_old": 5000}) == {"t_one": 100}
+    assert missing_by_title(wanted, "y", FILES, {}) == {}

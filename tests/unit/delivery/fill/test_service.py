@@ -291,6 +291,28 @@ async def test_a_plan_is_shown_before_it_is_made(house: House) -> None:
         assert (again.committed, again.generation, again.origin_bytes) == (True, shown.generation, 0), "nothing to do is no generation"
 
 
+async def test_a_silent_appliance_lacks_what_it_lacked_and_one_never_heard_lacks_all(house: House) -> None:
+    house.settings = replace(house.settings, window="02:00-03:00")
+    house.library.add(film(0))
+    await house.report("a", holdings={"t_0": 11})
+    async with house.fill(clock=Shifted(12)) as fill:
+        await assigned(fill, "a", {"t_0"})
+        (plan,) = (await fill.plan(PlanQuestion(commit=True))).sites
+        assert (plan.enter_bytes, plan.missing_bytes) == (0, 100), "nothing changes, and not everything is there"
+        assert plan.opens_in_s > 0
+        await house.discovery.drop(DropQuestion(id="a"))
+        await eventually(lambda: not fill._knowledge.reports)
+        (told,) = (await fill.status(Nothing())).appliances
+        assert (told.assigned_bytes, told.missing_bytes, told.urgent_bytes, told.problem) == (111, 100, 0, "is silent")
+    async with house.fill(clock=Shifted(12)) as fill:
+        await eventually(lambda: fill.version > 0)
+        (told,) = (await fill.status(Nothing())).appliances
+        assert told.missing_bytes == 111
+        await fill.plan(PlanQuestion(commit=True, at_once=True))
+        (told,) = (await fill.status(Nothing())).appliances
+        assert told.urgent_bytes == 111
+
+
 async def test_a_pinned_title_is_everywhere_by_its_hour(house: House) -> None:
     house.settings = replace(house.settings, appliance_max_bps=1.0)
     house.library.add(film(0), film(1))
