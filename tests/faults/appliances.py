@@ -30,6 +30,8 @@ from nearcast.delivery.origin import application
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.fill import Assignment, FillItem, FillSource
 from nearcast.model.services import FillQuestion
+from nearcast.model.services.nothing import Nothing
+from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
 from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, free_port, item
 
@@ -67,6 +69,19 @@ class FileOrders(Orders):
         return Assignment(version=question.after, items=None)
 
 
+class FileBooks(Books):
+    """An insight that writes down what it is told, one report a line, and then answers."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    async def record(self, question: TrafficReport, /) -> Nothing:
+        with self._path.open("ab") as file:
+            file.write(msgspec.json.encode(question) + b"\n")
+        return Nothing()
+
+
 async def _run_origin(port: int, folder: Path) -> None:
     await (await serve_asgi(application(LocalStore(folder), TOKEN), "127.0.0.1", port)).wait()
 
@@ -80,7 +95,7 @@ async def _run_agent(settings: EdgeSettings, folder: Path, origin_url: str, assi
         parent_url=origin_url,
         discovery=Registry(),
         fill=FileOrders(assignment),
-        insight=Books(),
+        insight=FileBooks(folder.with_suffix(".traffic")),
         clock=ShiftedClock(off_s),
     )
     ending = asyncio.Event()
@@ -206,6 +221,16 @@ class Appliance(Process):
         status = self.status
         assert status is not None
         return status.filling.by_kind
+
+    def told(self) -> int:
+        """Bytes that all its agents told insight to have fetched, each report counted once."""
+        path, last, total = self.folder.with_suffix(".traffic"), dict[str, int](), 0
+        for line in path.read_bytes().splitlines() if path.exists() else []:
+            report = msgspec.json.decode(line, type=TrafficReport)
+            if report.sequence > last.get(report.run, -1):
+                last[report.run] = report.sequence
+                total += sum(each.size_bytes for each in report.fetched)
+        return total
 
     def placed(self, each: FillItem) -> Path:
         return self.folder / "placed" / each.title_id / each.file.name

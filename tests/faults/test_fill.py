@@ -71,6 +71,8 @@ def test_the_agent_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -
     assert edge.placed(item).read_bytes() == data
     assert edge.fetched() == {"origin": SIZE - kept_bytes}, "what was whole did not come again"
     assert edge.get(item).content == data
+    edge.end()
+    assert SIZE - BLOCK_BYTES <= edge.told() <= SIZE, "all but the block that was just written, at most, is counted, and none twice"
 
 
 def test_nginx_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -> None:

@@ -1,7 +1,8 @@
 """What was served and fetched, by title and file, told to insight every few seconds until it has taken it in.
 
 A report has the agent's run and a number. While one is not acknowledged it is sent again as it was, so that insight can tell that it
-knows it, and what happens meanwhile is added up for the next. What an agent that is killed has not told yet (seconds) is lost.
+knows it, and what happens meanwhile is added up for the next. An agent that is killed leaves both to the next one (edge/journal): what the
+fill wrote to the block, what was served but for the last REPORT_S.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
-from nearcast.base.errors import NearcastError
+from nearcast.base.errors import BadInput, NearcastError
+from nearcast.delivery.edge.journal import Journal
 from nearcast.delivery.edge.logs import Line
 from nearcast.model.fill import FillItem, FillSource
 from nearcast.model.services import Insight
@@ -99,9 +101,9 @@ def added(one: Served, other: Served) -> Served:
 
 
 class Account:
-    """Adds up what is to be told, and tells it."""
+    """Adds up what is to be told, and tells it. ``journal`` None: it is kept in memory alone."""
 
-    def __init__(self, insight: Insight, appliance: str, site: str, clock: Clock) -> None:
+    def __init__(self, insight: Insight, appliance: str, site: str, clock: Clock, journal: Journal | None = None) -> None:
         self._insight = insight
         self._clock = clock
         self._served: dict[tuple[str, str, MissCause], Served] = {}
@@ -113,6 +115,21 @@ class Account:
         self._seen_parents: dict[str, int] = {}
         self._seen_written = 0
         self.answered = True
+        self._journal = journal
+        if journal is not None:
+            self._inherit(*journal.load())
+            self.keep()
+
+    def _inherit(self, waiting: TrafficReport | None, sums: TrafficReport | None, rows: Iterable[Fetched]) -> None:
+        """What the agent before has not told: its report as it was, and what is newer as ours."""
+        if waiting is not None and waiting.appliance == self._next.appliance:
+            self._waiting = waiting
+        if sums is None or sums.appliance != self._next.appliance:
+            return
+        self._served = {(each.title_id, each.file, each.cause): each for each in sums.served}
+        self._parent_bytes, self._written_bytes = dict(sums.parent_bytes), sums.reactive_written_bytes
+        for each in (*sums.fetched, *rows):
+            self._fetch(each)
 
     def serve(self, batch: Batch, causes: Mapping[str, MissCause]) -> None:
         """``causes``: of titles that were not placed; none: *other*."""
@@ -134,10 +151,15 @@ class Account:
             self._served[key] = added(self._served[key], row) if key in self._served else row
 
     def fetch(self, generation: int, item: FillItem, source: FillSource, size_bytes: int) -> None:
-        key = (generation, item.title_id, item.file.name, source.id)
+        row = Fetched(generation, item.title_id, item.file.name, source.id, source.kind, size_bytes)
+        self._fetch(row)
+        if self._journal is not None:
+            self._journal.add(row)
+
+    def _fetch(self, row: Fetched) -> None:
+        key = (row.generation, row.title_id, row.file, row.source)
         known = self._fetched.get(key)
-        before = known.size_bytes if known else 0
-        self._fetched[key] = Fetched(generation, item.title_id, item.file.name, source.id, source.kind, before + size_bytes)
+        self._fetched[key] = row if known is None else replace(known, size_bytes=known.size_bytes + row.size_bytes)
 
     def parents(self, bytes_by_parent: Mapping[str, int], written_bytes: int) -> None:
         """Totals since the agent started: what parents gave on misses, and what was kept of it."""
@@ -153,6 +175,18 @@ class Account:
         while True:
             await self._clock.sleep(REPORT_S)
             await self.tell()
+            if self._waiting is not None or (self._journal is not None and self._journal.stale):
+                self.keep()
+
+    def keep(self) -> None:
+        """Leave everything that was added up to whoever comes after this agent."""
+        if self._journal is not None:
+            self._journal.begin(self._sums())
+
+    def close(self) -> None:
+        self.keep()
+        if self._journal is not None:
+            self._journal.close()
 
     async def tell(self) -> None:
         """Tell what is to be told now, or tell again what was not acknowledged."""
@@ -164,26 +198,37 @@ class Account:
             async with asyncio.timeout(ANSWER_S):
                 await self._insight.record(self._waiting)
         except (NearcastError, TimeoutError) as error:
-            if self.answered:
-                _log.warning("insight does not answer; traffic is counted on and told later", error=str(error))
-            self.answered = False
-            return
+            if isinstance(error, NearcastError) and error.status == BadInput.status:
+                _log.error("insight refuses what was counted; it is given up", error=error.message, code=error.code, hint=error.hint)
+            else:
+                if self.answered:
+                    _log.warning("insight does not answer; traffic is counted on and told later", error=str(error))
+                self.answered = False
+                return
         self._waiting, self.answered = None, True
+        if self._journal is not None:
+            self._journal.told()
 
     def _taken(self) -> TrafficReport | None:
         """Everything that was added up since the last report; None: nothing."""
         if not (self._served or self._fetched or self._parent_bytes or self._written_bytes):
             return None
-        report = replace(
+        report = self._sums()
+        self._next = replace(self._next, sequence=self._next.sequence + 1)
+        self._served, self._fetched, self._parent_bytes, self._written_bytes = {}, {}, {}, 0
+        if self._journal is not None:
+            self._journal.wait(report)
+            self.keep()
+        return report
+
+    def _sums(self) -> TrafficReport:
+        return replace(
             self._next,
             served=tuple(self._served.values()),
             fetched=tuple(self._fetched.values()),
-            parent_bytes=self._parent_bytes,
+            parent_bytes=dict(self._parent_bytes),
             reactive_written_bytes=self._written_bytes,
         )
-        self._next = replace(self._next, sequence=self._next.sequence + 1)
-        self._served, self._fetched, self._parent_bytes, self._written_bytes = {}, {}, {}, 0
-        return report
 
 
 def missed(lines: Sequence[Line]) -> list[Line]:

@@ -195,6 +195,7 @@ class EdgeAgent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        self.account.close()
         self.log.close()
         await self.page.stop()
         await self._client.aclose()

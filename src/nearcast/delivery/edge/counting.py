@@ -10,6 +10,7 @@ from pathlib import Path
 from nearcast.base.clock import Clock
 from nearcast.delivery.edge import load, nginx
 from nearcast.delivery.edge.account import Account, Sessions, gather, missed
+from nearcast.delivery.edge.journal import Journal
 from nearcast.delivery.edge.logs import AccessLog, Line
 from nearcast.delivery.edge.misses import Causes, MissLog
 from nearcast.delivery.edge.process import open_files_max
@@ -65,7 +66,7 @@ class Counting:
         self._sessions = Sessions()
         self._lines: list[Line] = []
         self.log = AccessLog(logs / "access.log", settings.log_bytes_max, server.nginx.reopen_logs, self._read)
-        self.account = Account(insight, settings.id, settings.site, clock)
+        self.account = Account(insight, settings.id, settings.site, clock, Journal(logs.parent))
         self.causes = Causes(fill, settings.id, clock)
         self.misses = MissLog(logs / "misses.log", settings.log_bytes_max)
         self.history = History()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearcast.base.clock import VirtualClock
-from nearcast.base.errors import Unavailable
+from nearcast.base.errors import BadInput, Unavailable
 from nearcast.delivery.edge import account as module
-from nearcast.delivery.edge.account import Account, Sessions, gather, missed
+from nearcast.delivery.edge.account import REPORT_S, Account, Sessions, gather, missed
+from nearcast.delivery.edge.journal import Journal, left
 from nearcast.delivery.edge.logs import MEMORY, Line
 from nearcast.delivery.edge.misses import KNOWN_S, LINES_MAX, RETRY_S, Causes, Miss, MissLog
 from nearcast.model.fill import FillItem, FillSource
 from nearcast.model.rendition import File
 from nearcast.model.services import Causes as Answer
 from nearcast.model.services import CausesQuestion
-from nearcast.model.traffic import Fetched, Served
+from nearcast.model.services.nothing import Nothing
+from nearcast.model.traffic import Fetched, Served, TrafficReport
 
 from ..making import Books, Orders
 
@@ -151,6 +154,140 @@ async def test_memory_is_bounded_by_titles(monkeypatch: pytest.MonkeyPatch) -> N
     await account.tell()
     assert len(books.reports[0].served) == 4
     assert books.reports[0].served[-1] == Served("t_1", "", 47, 0, 4700, 0, 0, "other")
+
+
+# --- an agent that is killed -----------------------------------------------------------------------------------------------
+
+
+def successor(folder: Path, books: Books) -> Account:
+    """The next agent of the same appliance; the one before is left as it was."""
+    return Account(books, "fra-1", "frankfurt", VirtualClock(), Journal(folder))
+
+
+def totals(books: Books) -> tuple[int, int, int]:
+    """Fetched, served and parents' bytes as insight counts them: of each run, numbers that only grow."""
+    last: dict[str, int] = {}
+    fetched = served = parents = 0
+    for report in books.reports:
+        if report.sequence > last.get(report.run, -1):
+            last[report.run] = report.sequence
+            fetched += sum(each.size_bytes for each in report.fetched)
+            served += sum(each.placed_bytes for each in report.served)
+            parents += sum(report.parent_bytes.values())
+    return fetched, served, parents
+
+
+async def test_what_was_not_told_is_left_to_the_next_agent(tmp_path: Path) -> None:
+    books = Books()
+    first = successor(tmp_path, books)
+    first.fetch(7, ITEM, PEER, 60)
+    books.failing = Unavailable("away")
+    await first.tell()
+    first.fetch(7, ITEM, PEER, 30)
+    first.fetch(8, ITEM, ORIGIN, 5)
+    with (tmp_path / "traffic-next.jsonl").open("ab") as torn:
+        torn.write(b'[7,"t_1","')
+    second = successor(tmp_path, books)
+    books.failing = None
+    second.fetch(7, ITEM, PEER, 1)
+    await second.tell()
+    await second.tell()
+    waited, fresh = books.reports
+    assert waited.run != fresh.run
+    assert waited.fetched == (Fetched(7, "t_1", FILE, "fra-2", "peer", 60),)
+    assert fresh.fetched == (Fetched(7, "t_1", FILE, "fra-2", "peer", 31), Fetched(8, "t_1", FILE, "origin", "origin", 5))
+    await successor(tmp_path, books).tell()
+    assert len(books.reports) == 2, "what was taken in is not left to anyone"
+
+
+async def test_sums_of_what_was_served_are_kept_while_insight_is_away(tmp_path: Path) -> None:
+    clock, books = VirtualClock(), Books()
+    account = Account(books, "fra-1", "frankfurt", clock, Journal(tmp_path))
+    books.failing = Unavailable("away")
+    running = asyncio.create_task(account.run())
+    for _ in range(3):
+        account.serve(gather([line(), line(bytes=3, **MISSED)], Sessions()), {})
+        account.parents({"origin": 500}, 300)
+        await asyncio.sleep(0)
+        await clock.advance(REPORT_S)
+    running.cancel()
+    books.failing = None
+    after = successor(tmp_path, books)
+    for _ in range(2):
+        await after.tell()
+    assert totals(books) == (0, 300, 500)
+    assert sum(each.reactive_written_bytes for each in books.reports) == 300
+
+
+@pytest.mark.parametrize("moment", ["wait", "begin", "told", "record"])
+async def test_killed_at_any_moment_of_a_report_every_byte_counts_once(
+    tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before the report is written down, before the sums begin anew, before it is forgotten, or as soon as insight has it."""
+
+    class Killed(BaseException):
+        pass
+
+    class Cut(Books):
+        async def record(self, question: TrafficReport, /) -> Nothing:
+            answer = await super().record(question)
+            if moment == "record" and len(self.reports) == 1:
+                raise Killed
+            return answer
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    books = Cut()
+    first = successor(tmp_path, books)
+    first.fetch(7, ITEM, PEER, 60)
+    first.fetch(7, ITEM, ORIGIN, 7)
+    with monkeypatch.context() as patched:
+        if moment != "record":
+            patched.setattr(Journal, moment, kill)
+        with pytest.raises(Killed):
+            await first.tell()
+    for _ in range(3):
+        after = successor(tmp_path, books)
+        for _ in range(3):
+            await after.tell()
+    assert totals(books)[0] == 67
+
+
+async def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
+    books = Books()
+    account = Account(books, "fra-1", "frankfurt", VirtualClock(), Journal(tmp_path / "missing"))
+    account.fetch(7, ITEM, PEER, 60)
+    await account.tell()
+    assert totals(books)[0] == 60
+    (tmp_path / "missing").mkdir()
+    account.keep()
+    account.fetch(7, ITEM, PEER, 9)
+    after = successor(tmp_path / "missing", books)
+    await after.tell()
+    assert totals(books)[0] == 69
+
+
+async def test_what_insight_refuses_is_not_told_for_ever(tmp_path: Path) -> None:
+    books = Books()
+    account = successor(tmp_path, books)
+    account.fetch(7, ITEM, PEER, 60)
+    books.failing = BadInput("nonsense")
+    await account.tell()
+    books.failing = None
+    account.fetch(7, ITEM, PEER, 9)
+    await account.tell()
+    assert totals(books)[0] == 9
+
+
+def test_another_appliances_sums_are_not_ours(tmp_path: Path) -> None:
+    Account(Books(), "fra-9", "frankfurt", VirtualClock(), Journal(tmp_path)).fetch(7, ITEM, PEER, 60)
+    assert successor(tmp_path, Books())._taken() is None
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_whatever_the_files_hold_they_can_be_read(waiting: bytes, following: bytes) -> None:
+    assert left(waiting, following)[2] == []
 
 
 # --- causes ----------------------------------------------------------------------------------------------------------------
