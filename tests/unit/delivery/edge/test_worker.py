@@ -101,7 +101,7 @@ async def test_a_strangers_request_is_read_by_a_user_who_may_do_little(open_fold
 
         log = folder / "logs" / "access.log"
         inode = log.stat().st_ino
-        for _ in range(250):
+        for _ in range(500):  # some 64 kB of lines, in a log that is rotated at as many
             await edge.get(edge.path(held.file.name), Range="bytes=0-0")
         await until(lambda: log.stat().st_ino != inode)
         before = edge.agent.log.counts.requests
