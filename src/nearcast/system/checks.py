@@ -9,7 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,7 @@ def run(home: Home) -> Iterator[Check]:
     yield from _certificates(home, whole)
     for appliance in whole.appliances:
         yield appliance_check(home, whole, appliance)
+    yield from disk_checks(home, whole.appliances)
     yield from _programs()
     yield _web()
     yield from _running(home, whole)
@@ -71,7 +72,7 @@ def _python() -> Check:
 def _home(home: Home) -> Iterator[Check]:
     from nearcast.control.license.master import ENVIRONMENT
 
-    nearest = next(each for each in (home.root, *home.root.parents) if each.exists())
+    nearest = _nearest(home.root)
     writable = os.access(nearest, os.W_OK | os.X_OK)
     cure = "" if writable else "set NEARCAST_HOME to a folder that you may write to"
     yield Check(name="home", state="good" if writable else "bad", found=str(home.root), cure=cure)
@@ -133,8 +134,7 @@ def certificate_check(name: str, ends: datetime.datetime, now: datetime.datetime
 def appliance_check(home: Home, whole: Settings, appliance: EdgeSettings) -> Check:
     """Whether an appliance has room for placed films, stands in a site that is known, and when it fills."""
     name = f"edge {appliance.id}"
-    folder = places.below_home(home, appliance.folder) if appliance.folder else home.edges / appliance.id
-    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    nearest = _nearest(places.edge_folder(home, appliance))
     placed = partitions(appliance, shutil.disk_usage(nearest).total).placed
     if placed < ROOM_LOW_BYTES:
         cure = "give it a larger disk_bytes_max or a larger disk, or a smaller disk_reserve_bytes or reactive_share"
@@ -145,6 +145,38 @@ def appliance_check(home: Home, whole: Settings, appliance: EdgeSettings) -> Che
         cure = f"name one of [steering.sites] ({known}), or add it there: else no route leads to it, and its quiet hours are UTC"
         return Check(name=name, state="note", found=f"its site {appliance.site} is not known", cure=cure)
     return Check(name=name, state="good", found=f"room for {bytes_text(placed)}, fills {whole.fill.window} {site.timezone}")
+
+
+def disk_checks(home: Home, appliances: Sequence[EdgeSettings]) -> Iterator[Check]:
+    """Whether the appliances of this host may fill more of a file system, all together, than is free there or theirs already."""
+    by_device: dict[int, list[EdgeSettings]] = {}
+    for each in appliances:
+        by_device.setdefault(_nearest(places.edge_folder(home, each)).stat().st_dev, []).append(each)
+    for found in by_device.values():
+        folders = [places.edge_folder(home, each) for each in found]
+        disk = shutil.disk_usage(_nearest(folders[0]))
+        shares = [partitions(each, disk.total) for each in found]
+        wanted_bytes = sum(each.placed + each.reactive for each in shares)
+        there_bytes = disk.free + sum(map(size_on_disk, folders))
+        if wanted_bytes > there_bytes:
+            names = ", ".join(each.id for each in found)
+            text = f"{names} may fill {bytes_text(wanted_bytes)} of one disk, where {bytes_text(there_bytes)} are free or theirs"
+            yield Check(name="edge disks", state="note", found=text, cure="give them a smaller disk_bytes_max, or a larger disk")
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes that the files below take up; what goes while it is counted, or may not be read, counts nothing."""
+    total_bytes = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total_bytes += os.lstat(os.path.join(root, name)).st_blocks * 512
+    return total_bytes
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or where it is to be made."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def _programs() -> Iterator[Check]:

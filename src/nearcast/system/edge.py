@@ -64,7 +64,7 @@ async def build(system: System, process: str) -> Part:
         await system.channels.close()  # what is dialled from now on shows the new one
     settings = with_parent(system.home, system.settings, completed(system.home, system.settings, configured))
     os.umask(0o022)  # nginx's workers, another user where root starts them, must read what is placed
-    folder = places.below_home(system.home, settings.folder) if settings.folder else system.home.edges / settings.id
+    folder = places.edge_folder(system.home, settings)
     agent = EdgeAgent(
         settings,
         folder,

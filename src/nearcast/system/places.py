@@ -31,6 +31,11 @@ def below_home(home: Home, text: str) -> Path:
     return home.root / Path(text).expanduser()
 
 
+def edge_folder(home: Home, appliance: EdgeSettings) -> Path:
+    """Where the files of an appliance lie."""
+    return below_home(home, appliance.folder) if appliance.folder else home.edges / appliance.id
+
+
 def gateway_url(settings: Settings) -> str:
     """How people reach the gateway, without a slash at the end."""
     return url(settings, settings.network.gateway_port)

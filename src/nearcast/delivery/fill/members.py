@@ -19,6 +19,8 @@ GONE_S = 600.0
 GROWN = 1.05
 SHRUNK = 0.999
 """Room that changes by less is no reason to plan anew: file systems breathe."""
+SHORT = 0.9
+"""The same of room that is bounded by what is free: files under way, and others on the disk, take of it and give it back."""
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -35,6 +37,22 @@ class Member(Struct, frozen=True, kw_only=True):
 Members = Mapping[str, Member]
 
 
+def room_bytes(report: ApplianceReport, before_bytes: int | None) -> int:
+    """What an appliance can be given to hold: no more than it holds and there is free, whatever its partition is to be. Appliances that
+    share a disk each count all that is free, until they have filled it. ``before_bytes``: what was counted on so far.
+
+    What is under way takes room already, and is not held yet: it counts, but where it gets no further, and never as room that came back.
+    """
+    told = report.held_bytes > 0 or report.disk_free_bytes > 0
+    there_bytes = report.held_bytes + report.disk_free_bytes if told else report.capacity_bytes
+    coming_bytes = 0 if report.problem else report.missing_bytes
+    least, most = (min(report.capacity_bytes, each) for each in (there_bytes, there_bytes + coming_bytes))
+    lowest = SHRUNK if most == report.capacity_bytes else SHORT
+    if before_bytes is None or most < before_bytes * lowest:
+        return most
+    return least if least > before_bytes * GROWN else before_bytes
+
+
 def met(members: Members, reports: Iterable[ApplianceReport], configured: Collection[str]) -> dict[str, Member]:
     """``members`` with who reports now. Who holds films and tells of no room is not believed: an empty placement would empty its disk."""
     found = dict(members)
@@ -42,12 +60,11 @@ def met(members: Members, reports: Iterable[ApplianceReport], configured: Collec
         before = found.get(report.id)
         if report.capacity_bytes <= 0 and (report.holdings or before):
             continue
-        same_room = before is not None and before.capacity_bytes * SHRUNK <= report.capacity_bytes <= before.capacity_bytes * GROWN
         found[report.id] = Member(
             id=report.id,
             site=report.site,
             url=report.address.rstrip("/"),
-            capacity_bytes=before.capacity_bytes if before and same_room else report.capacity_bytes,
+            capacity_bytes=room_bytes(report, before.capacity_bytes if before else None),
             limit_bps=report.limit_bps,
             configured=report.id in configured,
         )

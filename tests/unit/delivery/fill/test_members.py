@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nearcast.delivery.fill import members
-from nearcast.delivery.fill.members import GONE_S, Member, met, peers, remaining, rooms, shape, signature
+from nearcast.delivery.fill.members import GONE_S, Member, met, peers, remaining, room_bytes, rooms, shape, signature
 from nearcast.model.site import ApplianceReport, Site
 
 SITES = {
@@ -33,6 +35,41 @@ def test_who_does_not_know_its_room_yet_takes_no_part_and_loses_none() -> None:
 def test_room_that_breathes_is_no_news(told: int, counted: int) -> None:
     known = met(met({}, [report("a")], ()), [report("a", capacity_bytes=told)], ())
     assert known["a"].capacity_bytes == counted
+
+
+@pytest.mark.parametrize(
+    ("before", "held", "free", "counted"),
+    [
+        (None, 0, 0, 1000),  # an appliance that does not tell
+        (None, 0, 400, 400),
+        (None, 300, 400, 700),
+        (None, 300, 5000, 1000),
+        (1000, 300, 620, 1000),  # files under way
+        (1000, 300, 580, 880),  # others fill the disk
+        (880, 300, 600, 880),
+        (880, 300, 5000, 1000),  # there is room again
+        (700, 700, 0, 700),
+    ],
+)
+def test_room_that_is_not_there_is_not_counted_on(before: int | None, held: int, free: int, counted: int) -> None:
+    assert room_bytes(report("a", held_bytes=held, disk_free_bytes=free), before) == counted
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2000)] * 3, st.sampled_from(["", "NC2011: full"])), max_size=30))
+def test_room_never_grows_beyond_the_partition_and_settles(told: list[tuple[int, int, int, str]]) -> None:
+    counted: int | None = None
+    for held, free, missing, problem in told:
+        heard = report("a", held_bytes=held, disk_free_bytes=free, missing_bytes=missing, problem=problem)
+        counted = room_bytes(heard, counted)
+        assert counted <= 1000
+        assert room_bytes(heard, counted) == counted, "the same told twice changes nothing"
+
+
+def test_what_is_under_way_is_no_loss_of_room_and_what_gets_no_further_is() -> None:
+    half: dict[str, Any] = {"held_bytes": 300, "disk_free_bytes": 100, "missing_bytes": 600}
+    assert room_bytes(report("a", **half), 1000) == 1000
+    assert room_bytes(report("a", **half, problem="NC2011: full"), 1000) == 400
+    assert room_bytes(report("a", **half), 400) == 400, "not room that came back"
 
 
 def test_who_is_gone() -> None:
