@@ -243,9 +243,7 @@ class Proofs:
             self._keys, self._problem = read_keys(self._path), None
         except BadTokenKeys as error:
             self._keys, self._problem = [], error
-            _log.error(
-                "no Common Access Token is taken: their keys cannot be read", error=error.message, code=error.code, hint=error.hint
-            )
+            _log.error("no Common Access Token is taken: their keys cannot be read", error=error.message, code=error.code, hint=error.hint)
         else:
             _log.info("keys of Common Access Tokens read", keys=len(self._keys))
 

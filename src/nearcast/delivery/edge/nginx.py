@@ -30,6 +30,9 @@ LETTERS = "abcdefghijklmnop"
 """Names of the sixteenths by which playbacks are refused."""
 TIER_S, ORIGIN_S = (1, 4), (2, 6)
 """Seconds to connect, and between bytes, that a parent may take. After a tier there is still another to ask."""
+MISSES_RATE, MISSES_BURST = 200, 4000
+"""Requests a second for what is not held, from one address under one path. A player makes a few; many may stand behind one address who
+all began at once."""
 CACHE_ZONE_BYTES_MIN = 8 << 20
 LANDING_ZONE_BYTES_MIN = 1 << 20
 CACHE_NAME_BYTES = 128
@@ -124,6 +127,8 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
         "tls": _tls(settings, machine.build),
         "fill_token": content.secrets.fill_token,
         "sixteenths": "\n    ".join(f'6.25% "{LETTERS[each]}";' for each in range(SHARES - 1)),
+        "misses_rate": str(MISSES_RATE),
+        "misses_burst": str(MISSES_BURST),
         "retry_after_s": str(RETRY_AFTER_S),
         "slice_bytes": str(BLOCK_BYTES),
         "cache_bytes": str(2 * content.reactive_bytes),

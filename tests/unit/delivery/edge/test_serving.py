@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from nearcast.delivery.edge import nginx
 from nearcast.delivery.edge.logs import read_lines
 from nearcast.delivery.edge.process import alive
 from nearcast.model.fill import FillItem
@@ -364,3 +365,22 @@ async def test_the_reactive_partition_stays_within_its_size(tmp_path: Path) -> N
         assert edge.reactive.removed_bytes_total
         assert edge.reactive.written_bytes_total < 9 * 40 * BLOCK_BYTES / 4
         assert (edge.folder / "logs" / "error.log").read_text() == "", "which is nothing grave to nginx"
+
+
+async def test_names_that_were_never_there_go_up_only_so_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nginx, "MISSES_RATE", 1)
+    monkeypatch.setattr(nginx, "MISSES_BURST", 20)
+    data = film(26 * BLOCK_BYTES, seed=3)
+    async with running_origin() as origin, serving(tmp_path, origin) as edge:
+        file, held = (await publish(origin.store, data)).file, await publish(origin.store, HELD)
+        edge.place(held, HELD)
+        assert (await edge.get(edge.path(file.name))).content == data, "many slices, asked for at once, count once"
+        folder = edge.path("")
+        found = [(await edge.get(f"{folder}{number:064x}.mp4")) for number in range(60)]
+        assert {each.status_code for each in found} == {404, 429}
+        assert found[-1].headers["cache-control"] == "no-store"
+        assert 10 <= sum(f"{0:060x}" in name for name, _ in origin.asked) <= 40
+        assert (await edge.get(folder + held.file.name)).content == HELD, "what is held is nobody's burden"
+        assert (await edge.get(edge.path(file.name, ttl_s=900.0))).content == data, "nor are others with other paths"
+        through = [await edge.client.get(f"/titles/t_film/{number:064x}.mp4", headers=edge.authority) for number in range(30)]
+        assert {each.status_code for each in through} == {404}, "other appliances are not viewers"

@@ -80,6 +80,8 @@ http {
   # A bound that holds with the agent dead, too: past it connections would be cut off without a word.
   limit_conn_zone $server_name zone=crowd:64k;
   limit_conn_status 503;
+  # Whoever has a path may ask for names that were never there, each of which goes up to the origin.
+  limit_req_zone $misses_of zone=misses:8m rate=<<misses_rate>>r/s;
   <<cat_rate>>
 
   proxy_http_version 1.1;

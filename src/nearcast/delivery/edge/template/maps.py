@@ -88,6 +88,11 @@ MAPS = r"""map $generation $mac_key {
     "" "<<appliance>>";
     default "";
   }
+  # Who asks for what is not held: a viewer's address and its path. Those who began a title in the same second have the same path.
+  map $mac $misses_of {
+    "" "";
+    default "$binary_remote_addr$mac";
+  }
   map $door $reach {
     "" "public";
     default "private";

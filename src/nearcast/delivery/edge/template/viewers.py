@@ -99,6 +99,9 @@ VIEWERS = r"""server {
       if ($request_method !~ "^(GET|HEAD)$") {
         return 405;
       }
+      limit_req zone=misses burst=<<misses_burst>> nodelay;
+      limit_req_status 598;  # any number that no parent says
+      error_page 598 =429 @too_many;
       slice <<slice_bytes>>;
       sendfile_max_chunk 64k;  # of a crowd that waited for one slice, each is to have its first bytes soon
       set $zone landing;
@@ -141,6 +144,10 @@ VIEWERS = r"""server {
 
     location @failed {
       return 502;
+    }
+
+    location @too_many {
+      return 429;
     }
 <<cat>>
     location /v1 {
