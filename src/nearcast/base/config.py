@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import msgspec
@@ -66,8 +66,15 @@ class UnreadableConfiguration(BadInput):
 # --- pure: from text to Struct ----------------------------------------------------------------------------------------
 
 
-def parse(kind: type[T], text: str, source: str = "nearcast.toml", environment: Mapping[str, str] | None = None) -> T:
-    """``text`` as a ``kind``. Raises BadConfiguration with every mistake. ``environment`` overrides: see ``overrides``."""
+def parse(
+    kind: type[T],
+    text: str,
+    source: str = "nearcast.toml",
+    environment: Mapping[str, str] | None = None,
+    look: Callable[[T], Iterable[Unfitting]] = lambda built: (),
+) -> T:
+    """``text`` as a ``kind``. Raises BadConfiguration with every mistake. ``environment`` overrides: see ``overrides``; ``look``: what is
+    wrong with the whole that it cannot know of itself."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -78,7 +85,10 @@ def parse(kind: type[T], text: str, source: str = "nearcast.toml", environment: 
     mistakes: list[Mistake] = []
     for path, value in overrides(kind, environment or {}, mistakes):
         _put(raw, path, value)
-    built: T = _build(kind, raw, (), lines_of(text), mistakes)
+    lines = lines_of(text)
+    built: T = _build(kind, raw, (), lines, mistakes)
+    if not mistakes:
+        mistakes = [_unfitting((), error, lines) for error in look(built)]
     if mistakes:
         raise BadConfiguration(source, sorted(mistakes, key=lambda each: each.line))
     return built
@@ -235,7 +245,7 @@ def _build_struct(kind: type[Struct], raw: Any, path: Path, lines: Mapping[Path,
     try:
         return kind(**values)
     except Unfitting as error:
-        mistakes.append(_mistake((*path, *error.path), lines, f"`{dotted((*path, *error.path))}`: {error.text}", error.hint))
+        mistakes.append(_unfitting(path, error, lines))
         return None
     except ValueError as error:  # what __post_init__ says of fields that do not fit together
         mistakes.append(_mistake(path, lines, f"`{dotted(path)}`: {error}" if path else str(error)))
@@ -245,6 +255,11 @@ def _build_struct(kind: type[Struct], raw: Any, path: Path, lines: Mapping[Path,
 def _mistake(path: Path, lines: Mapping[Path, int], text: str, hint: str = "") -> Mistake:
     line = next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), 0)
     return Mistake(line=line, key=dotted(path), text=text, hint=hint)
+
+
+def _unfitting(path: Path, error: Unfitting, lines: Mapping[Path, int]) -> Mistake:
+    whole = (*path, *error.path)
+    return _mistake(whole, lines, f"`{dotted(whole)}`: {error.text}", error.hint)
 
 
 def _shown(raw: Any) -> str:

@@ -21,7 +21,7 @@ from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
 from nearcast.delivery.settings import EdgeSettings, partitions
-from nearcast.system import aside, peers, places, renewal, secrets, settings, start
+from nearcast.system import aside, folders, peers, renewal, secrets, settings, start
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
 
@@ -132,32 +132,29 @@ def certificate_check(name: str, ends: datetime.datetime, now: datetime.datetime
 
 
 def appliance_check(home: Home, whole: Settings, appliance: EdgeSettings) -> Check:
-    """Whether an appliance has room for placed films, stands in a site that is known, and when it fills."""
+    """Whether an appliance has room for placed films, and when it fills."""
     name = f"edge {appliance.id}"
-    nearest = _nearest(places.edge_folder(home, appliance))
+    nearest = _nearest(folders.edge_folder(home, appliance))
     placed = partitions(appliance, shutil.disk_usage(nearest).total).placed
     if placed < ROOM_LOW_BYTES:
         cure = "give it a larger disk_bytes_max or a larger disk, or a smaller disk_reserve_bytes or reactive_share"
         return Check(name=name, state="bad", found=f"room for {bytes_text(placed)} of placed films in {nearest}", cure=cure)
     site = next((each for each in whole.steering.sites if each.name == appliance.site), None)
-    if site is None:
-        known = ", ".join(each.name for each in whole.steering.sites)
-        cure = f"name one of [steering.sites] ({known}), or add it there: else no route leads to it, and its quiet hours are UTC"
-        return Check(name=name, state="note", found=f"its site {appliance.site} is not known", cure=cure)
-    return Check(name=name, state="good", found=f"room for {bytes_text(placed)}, fills {whole.fill.window} {site.timezone}")
+    when = f", fills {whole.fill.window} {site.timezone}" if site else ""  # of a host that has joined, the main host knows the site
+    return Check(name=name, state="good", found=f"room for {bytes_text(placed)}{when}")
 
 
 def disk_checks(home: Home, appliances: Sequence[EdgeSettings]) -> Iterator[Check]:
     """Whether the appliances of this host may fill more of a file system, all together, than is free there or theirs already."""
     by_device: dict[int, list[EdgeSettings]] = {}
     for each in appliances:
-        by_device.setdefault(_nearest(places.edge_folder(home, each)).stat().st_dev, []).append(each)
+        by_device.setdefault(_nearest(folders.edge_folder(home, each)).stat().st_dev, []).append(each)
     for found in by_device.values():
-        folders = [places.edge_folder(home, each) for each in found]
-        disk = shutil.disk_usage(_nearest(folders[0]))
+        own = [folders.edge_folder(home, each) for each in found]
+        disk = shutil.disk_usage(_nearest(own[0]))
         shares = [partitions(each, disk.total) for each in found]
         wanted_bytes = sum(each.placed + each.reactive for each in shares)
-        there_bytes = disk.free + sum(map(size_on_disk, folders))
+        there_bytes = disk.free + sum(map(size_on_disk, own))
         if wanted_bytes > there_bytes:
             names = ", ".join(each.id for each in found)
             text = f"{names} may fill {bytes_text(wanted_bytes)} of one disk, where {bytes_text(there_bytes)} are free or theirs"

@@ -10,7 +10,7 @@ import msgspec
 
 from nearcast.model.services import Discovery, Fill, Insight
 from nearcast.policy.capability import edge_purpose
-from nearcast.system import peers, places, renewal, tls
+from nearcast.system import folders, peers, places, renewal, tls
 from nearcast.system.origin import origin_token
 from nearcast.system.part import Part, System
 from nearcast.system.table import EDGE_PREFIX
@@ -64,7 +64,7 @@ async def build(system: System, process: str) -> Part:
         await system.channels.close()  # what is dialled from now on shows the new one
     settings = with_parent(system.home, system.settings, completed(system.home, system.settings, configured))
     os.umask(0o022)  # nginx's workers, another user where root starts them, must read what is placed
-    folder = places.edge_folder(system.home, settings)
+    folder = folders.edge_folder(system.home, settings)
     agent = EdgeAgent(
         settings,
         folder,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nearcast.base import ports
-from nearcast.base.paths import Home
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.policy.capability import edge_purpose
 from nearcast.system import table
@@ -24,16 +21,6 @@ def processes(settings: Settings) -> dict[str, table.Bulkhead]:
         name = table.EDGE_PREFIX + appliance.id
         found[name] = table.Bulkhead(name, table.EDGE, keys=(*table.EDGE_KEYS, edge_purpose(appliance.id)))
     return found
-
-
-def below_home(home: Home, text: str) -> Path:
-    """A path of the configuration: it starts at the home folder unless it is absolute."""
-    return home.root / Path(text).expanduser()
-
-
-def edge_folder(home: Home, appliance: EdgeSettings) -> Path:
-    """Where the files of an appliance lie."""
-    return below_home(home, appliance.folder) if appliance.folder else home.edges / appliance.id
 
 
 def gateway_url(settings: Settings) -> str:

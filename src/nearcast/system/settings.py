@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,7 +28,10 @@ from nearcast.control.search.settings import SearchSettings
 from nearcast.control.store.settings import StoreSettings
 from nearcast.delivery.settings import EdgeSettings, FillSettings, OriginSettings
 from nearcast.media.settings import MediaSettings
+from nearcast.model.site import Site
 from nearcast.steering.settings import SteeringSettings
+from nearcast.system import folders
+from nearcast.system.secrets import JOINED
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -121,6 +125,16 @@ def check_ports(network: NetworkSettings, appliances: tuple[EdgeSettings, ...]) 
         taken[each.own_port] = f"the own page of {each.id}"
 
 
+def homeless(appliances: Sequence[EdgeSettings], sites: Sequence[Site]) -> Iterator[Unfitting]:
+    """Appliances in sites that there are none of: no route leads to them, and nobody knows their quiet hours."""
+    known = [each.name for each in sites]
+    for index, each in enumerate(appliances):
+        if each.site not in known:
+            close = difflib.get_close_matches(each.site, known, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]!r}?" if close else f"add it as one of [[steering.sites]]; there are: {', '.join(known)}"
+            yield Unfitting(("appliances", index, "site"), f"{each.id} stands in {each.site!r}, and there is no such site", hint)
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -145,8 +159,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         names = [each.id for each in self.appliances]
-        for name in sorted({each for each in names if names.count(each) > 1}):
-            raise ValueError(f"there are two appliances named {name}")
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Unfitting(("appliances", index, "id"), f"there are two appliances named {name}", "each has an id of its own")
         check_ports(self.network, self.appliances)
 
 
@@ -201,4 +216,10 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
-    return config.parse(Settings, text, str(path), environment)
+
+    def look(whole: Settings) -> Iterator[Unfitting]:
+        if not (home.secrets / JOINED).exists():  # of a host that has joined, the main host knows the sites
+            yield from homeless(whole.appliances, whole.steering.sites)
+        yield from folders.misplaced(home, whole.appliances)
+
+    return config.parse(Settings, text, str(path), environment, look)

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nearcast.base.errors import BadInput
 from nearcast.base.paths import Home
 from nearcast.base.web import Tls
-from nearcast.system.places import below_home
+from nearcast.system.folders import below_home
 from nearcast.system.secrets import JOINED, PEER, write
 from nearcast.system.settings import Settings
 

@@ -380,6 +380,8 @@ def test_a_host_that_answers_itself_alone_invites_nobody(host: str, home: Home) 
 
 def test_the_configuration_that_a_join_writes_is_good(tmp_path: Path) -> None:
     answer = join.JoinAnswer(id="lon-1", site="london", public_name="", chain="", keys={}, edges_port=8111, origin_port=8100)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "joined.json").write_text("{}")
     (tmp_path / "nearcast.toml").write_text(joiner.configuration(answer, "[2001:db8::1]", joiner.Place(listen=("127.0.0.3",))))
     found = settings.load(Home(tmp_path), {})
     assert found.network.origin_url == "https://[2001:db8::1]:8100"

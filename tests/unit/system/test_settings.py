@@ -73,8 +73,52 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path, text: str, line: int
     assert said in f"{mistake.text} {mistake.hint}"
 
 
+APPLIANCE = '[[appliances]]\nid="{}"\nsite="{}"\nport={}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (APPLIANCE.format("a", "dallas", 1) + APPLIANCE.format("a", "dallas", 2), 6, "two appliances named a"),
+        (APPLIANCE.format("a", "dalas", 8101), 3, "did you mean 'dallas'?"),
+        (APPLIANCE.format("a", "mars", 8101), 3, "there are: frankfurt"),
+        (APPLIANCE.format("a", "dallas", 8101) + APPLIANCE.format("b", "dallas", 8102) + 'folder="edges/a"\n', 9, "b and a would share"),
+        (
+            APPLIANCE.format("a", "dallas", 8101) + 'folder="/mnt/x"\n' + APPLIANCE.format("b", "dallas", 8102) + 'folder="/mnt/x/y"\n',
+            10,
+            "share",
+        ),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="/"\n', 5, "holds more than"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="."\n', 5, "holds more than"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="edges"\n', 5, "holds more than"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="edges/../secrets"\n', 5, "of the system itself"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="origin/a"\n', 5, "of the system itself"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="/etc/nginx"\n', 5, "of the machine"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="/usr"\n', 5, "of the machine"),
+        (APPLIANCE.format("a", "dallas", 8101) + 'folder="nearcast.toml/a"\n', 5, "below a file"),
+    ],
+)
+def test_appliances_stand_where_they_can(tmp_path: Path, text: str, line: int, said: str) -> None:
+    test_mistakes_are_told_where_they_stand(tmp_path, text, line, said)
+
+
+def test_a_link_to_another_appliances_folder_is_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "edges").mkdir()
+    (tmp_path / "edges" / "b").symlink_to(tmp_path / "disk")
+    text = APPLIANCE.format("a", "dallas", 8101) + f'folder="{tmp_path}/disk"\n' + APPLIANCE.format("b", "dallas", 8102)
+    test_mistakes_are_told_where_they_stand(tmp_path, text, 6, "b and a would share")
+
+
+def test_a_host_that_has_joined_knows_no_sites(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "joined.json").write_text("{}")
+    (tmp_path / "nearcast.toml").write_text(APPLIANCE.format("a", "mars", 8101))
+    assert settings.load(Home(tmp_path), {}).appliances[0].site == "mars"
+
+
 def test_own_pages_may_be_moved(tmp_path: Path) -> None:
-    (tmp_path / "nearcast.toml").write_text('[[appliances]]\nid="a"\nsite="x"\nport=8000\nadmin_port=9000\n')
+    (tmp_path / "nearcast.toml").write_text('[[appliances]]\nid="a"\nsite="dallas"\nport=8000\nadmin_port=9000\n')
     assert settings.load(Home(tmp_path), {}).appliances[0].own_port == 9000
 
 
@@ -104,8 +148,8 @@ def test_addresses_for_people(tmp_path: Path) -> None:
         ('[network]\nhost = "0.0.0.0"\nplain = true\n', 0),
         ('[network]\nhost = "0.0.0.0"\npublic_name = "films.example.org"\n', 0),
         ('[network]\nhost = "0.0.0.0"\n[tls]\ncertificate = "a.pem"\nkey = "a.key"\n', 0),
-        ('[[appliances]]\nid = "a"\nsite = "x"\nport = 1\nlisten = ["127.0.0.1", "::"]\n', 1),
-        ('[[appliances]]\nid = "a"\nsite = "x"\nport = 1\nlisten = ["::"]\ntls_certificate = "a"\ntls_key = "b"\n', 0),
+        ('[[appliances]]\nid = "a"\nsite = "dallas"\nport = 1\nlisten = ["127.0.0.1", "::"]\n', 1),
+        ('[[appliances]]\nid = "a"\nsite = "dallas"\nport = 1\nlisten = ["::"]\ntls_certificate = "a"\ntls_key = "b"\n', 0),
     ],
 )
 def test_what_would_speak_plain_http_to_others(tmp_path: Path, text: str, found: int) -> None:
