@@ -21,7 +21,7 @@ CAUSES = {
 @click.option("--days", type=click.IntRange(1, 60), default=1, show_default=True, help="Days to look back on, today among them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(days: int, as_json: bool) -> None:
-    """Report where the bytes came from, by site, and why what missed did: the origin's share, and the bandwidth that each site saved."""
+    """Report where the bytes came from, by site, and why not from where it is placed: the origin's share, and the bandwidth that each site saved."""
     found = reach.converse(lambda system: system.client(Insight).offload(OffloadQuestion(days=days)))
     if as_json:
         talk.answer_json(found)
@@ -40,7 +40,7 @@ def command(days: int, as_json: bool) -> None:
         talk.answer("")
         total = sum(causes.values())
         rows = [[cause, bytes_text(size), percent(size, total), CAUSES.get(cause, "")] for cause, size in causes.items()]
-        talk.table(["not placed", "bytes>", "share>", "because"], rows)
+        talk.table(["not placed", "bytes>", "share>", "because (reactive hits and misses alike)"], rows)
     if found.flows:
         talk.answer("")
         head = ["generation>", "site", "from peers>", "from the tier>", "from the origin>", "most often>"]
@@ -59,7 +59,8 @@ def command(days: int, as_json: bool) -> None:
             ],
         )
     if found.sent_bytes:
-        talk.say(f"offload {percent(found.sent_bytes - found.origin_bytes, found.sent_bytes)}: {_origin(found)}")
+        spared = found.sent_bytes - found.origin_bytes
+        talk.say(f"{f'offload {percent(spared, found.sent_bytes)}' if spared >= 0 else 'no offload yet'}: {_origin(found)}")
 
 
 def by_tier(found: OffloadReport) -> dict[str, int]:
@@ -75,7 +76,7 @@ def by_tier(found: OffloadReport) -> dict[str, int]:
 
 
 def miss_causes(found: OffloadReport) -> dict[str, int]:
-    """Bytes of all sites that were not placed where they were asked for, by cause, the largest first."""
+    """Bytes of all sites that were not placed where they were asked for, kept there from a miss or not, by cause, the largest first."""
     causes: dict[str, int] = {}
     for site in found.sites:
         for cause, size_bytes in site.misses.items():
@@ -101,5 +102,11 @@ def _row(each: SiteOffload) -> list[str]:
         percent(each.reactive_bytes, each.sent_bytes),
         percent(each.missed_bytes, each.sent_bytes),
         bytes_text(each.filled_bytes),
-        f"{bytes_text(each.saved_bytes)} ({percent(each.saved_bytes, each.sent_bytes)})",
+        _saved(each),
     ]
+
+
+def _saved(each: SiteOffload) -> str:
+    """Less than nothing where the fill has brought more than was asked for yet, of which a percentage says nothing."""
+    saved = bytes_text(each.saved_bytes)
+    return f"{saved} ({percent(each.saved_bytes, each.sent_bytes)})" if each.saved_bytes >= 0 else saved

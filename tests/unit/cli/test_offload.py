@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast.cli import offload, reach
 from nearcast.model.services import OffloadQuestion
@@ -51,6 +52,23 @@ def test_shares_causes_and_what_the_link_was_spared(monkeypatch: pytest.MonkeyPa
     assert "1.00 ×" in out
     assert "offload 80.0 %" in err
     assert "in 7 days" in err
+
+
+def test_causes_add_up_to_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    report = OffloadReport(days=1, sites=(SITE,), sent_bytes=1_000_000_000, origin_bytes=0)
+    assert sum(offload.miss_causes(report).values()) == SITE.reactive_bytes + SITE.missed_bytes
+    assert "because (reactive hits and misses alike)" in shown(monkeypatch, capsys, report)[0]
+
+
+def test_where_the_fill_has_brought_more_than_was_sent_no_percentage_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = replace(SITE, sent_bytes=1_000_000, placed_bytes=1_000_000, reactive_bytes=0, missed_bytes=0, parent_bytes=0, misses={})
+    report = OffloadReport(days=1, sites=(early,), sent_bytes=1_000_000, origin_bytes=160_000_000)
+    out, err = shown(monkeypatch, capsys, report)
+    assert next(line for line in out.splitlines() if line.startswith("frankfurt")).endswith("-159.0 MB")
+    assert "no offload yet: 160.0 MB left the origin for 1.0 MB" in err
+    assert "-1" not in err
 
 
 def test_nothing_sent_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
