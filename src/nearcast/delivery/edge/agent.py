@@ -116,6 +116,7 @@ class EdgeAgent:
             insight=insight,
             clock=clock,
             taken_bytes=lambda: self.transfers.taken_bytes,
+            is_filling=lambda: bool(self.transfers.running),
         )
         self.log, self.account = self.counting.log, self.counting.account
         conf = self.folder / "conf"

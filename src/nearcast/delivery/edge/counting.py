@@ -15,7 +15,7 @@ from nearcast.delivery.edge.logs import AccessLog, Line
 from nearcast.delivery.edge.misses import Causes, MissLog
 from nearcast.delivery.edge.process import open_files_max
 from nearcast.delivery.edge.reactive import Reactive
-from nearcast.delivery.edge.report import Rate
+from nearcast.delivery.edge.report import Pace, Rate
 from nearcast.delivery.edge.server import Server
 from nearcast.delivery.edge.status import History
 from nearcast.delivery.fill.disk import Disk
@@ -42,7 +42,10 @@ def connections_max(settings: EdgeSettings, open_files: int, processors: int) ->
 
 
 class Counting:
-    """Two loops: ``read`` the log, and ``weigh`` the load. ``taken_bytes`` tells what the fill has fetched so far."""
+    """Two loops: ``read`` the log, and ``weigh`` the load.
+
+    ``taken_bytes`` tells what the fill has fetched so far, ``is_filling`` whether it is fetching now.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Counting:
         insight: Insight,
         clock: Clock,
         taken_bytes: Callable[[], int],
+        is_filling: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._server = server
@@ -63,6 +67,7 @@ class Counting:
         self._disk = disk
         self._clock = clock
         self._taken_bytes = taken_bytes
+        self._is_filling = is_filling
         self._sessions = Sessions()
         self._lines: list[Line] = []
         self.log = AccessLog(logs / "access.log", settings.log_bytes_max, server.nginx.reopen_logs, self._read)
@@ -73,7 +78,7 @@ class Counting:
         self.connections = 0
         wanted = settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         self.connections_max = connections_max(settings, open_files_max(wanted), os.cpu_count() or 1)
-        self.sent, self.filled = Rate(), Rate()
+        self.sent, self.filled = Rate(), Pace()
 
     def _read(self, lines: Sequence[Line]) -> None:
         """New lines of the log, in the thread that reads it."""
@@ -109,7 +114,7 @@ class Counting:
         while True:
             now_s = self._clock.monotonic_s()
             self.sent.see(self.log.counts.sent_bytes, now_s)
-            self.filled.see(self._taken_bytes(), now_s)
+            self.filled.see(self._taken_bytes(), now_s, self._is_filling())
             self.connections = await self._server.connections() or 0
             decided = self._decide()
             if decided != self._server.load:

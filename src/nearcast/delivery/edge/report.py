@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -20,6 +21,7 @@ from nearcast.model.site import ApplianceReport
 from nearcast.policy import holdings
 
 SMOOTH_S = 3.0
+PACE_S = 10.0
 _log = structlog.get_logger("edge")
 
 
@@ -39,6 +41,27 @@ class Rate:
             fresh = 8 * (total_bytes - self._last[1]) / span_s
             self.bps = fresh + (self.bps - fresh) * math.exp(-span_s / SMOOTH_S)
             self._last = (now_s, total_bytes)
+        return self.bps
+
+
+class Pace:
+    """Bits a second over the last PACE_S in which something was under way, so that what is left at this pace takes as long as it says;
+    exactly 0 while nothing is."""
+
+    def __init__(self) -> None:
+        self.bps = 0.0
+        self._seen: deque[tuple[float, int]] = deque()
+        """When (in monotonic seconds) how much was there, since the work began."""
+
+    def see(self, total_bytes: int, now_s: float, under_way: bool) -> float:
+        grew = bool(self._seen) and total_bytes > self._seen[-1][1]
+        self._seen.append((now_s, total_bytes))
+        if not (under_way or grew):
+            self._seen = deque([(now_s, total_bytes)])
+        while len(self._seen) > 2 and self._seen[1][0] <= now_s - PACE_S:
+            self._seen.popleft()
+        span_s = now_s - self._seen[0][0]
+        self.bps = 8 * max(0, total_bytes - self._seen[0][1]) / span_s if span_s > 0 else 0.0
         return self.bps
 
 

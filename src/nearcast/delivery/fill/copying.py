@@ -20,7 +20,12 @@ from nearcast.delivery.fill.rate import Limiter
 from nearcast.delivery.fill.source import CorruptSource, NotYet, Source, SourceSlow
 from nearcast.delivery.fill.sources import Book
 from nearcast.model.fill import FillItem, FillSource
+from nearcast.model.rendition import BLOCK_BYTES
 
+PIECE_BYTES = 64 * 1024
+"""Paid for at a time, before it is read."""
+REPAIR_AHEAD_BYTES = 4 * BLOCK_BYTES
+"""So much of a damaged file comes at once, whatever the pace; others then wait until the pace has made up for it."""
 SLOW_S = 4.0
 SLOW_BPS = 500e3
 """A source that gives less for SLOW_S, while another could be asked, is left."""
@@ -28,12 +33,13 @@ SLOW_BPS = 500e3
 
 class Running(Struct):
     """One file on its way. ``done_bytes`` are here and verified; ``whole``: all of it, and the disk is being waited for. ``item`` is as in
-    the assignment of now: its route may have changed since the copy began."""
+    the assignment of now: its route may have changed since the copy began. ``ahead_bytes`` do not wait for the pace."""
 
     item: FillItem
     source: FillSource | None = None
     done_bytes: int = 0
     whole: bool = False
+    ahead_bytes: int = 0
 
 
 class Ended(Struct, frozen=True):
@@ -100,8 +106,9 @@ class Copier:
     async def _read_digests(self, running: Running, source: Source) -> tuple[bytes, ...]:
         item, raw = running.item, b""
         if item.file.size_bytes:
-            reading = source.read(item.title_id, item.file.blocks_name, 0, DIGEST_BYTES * block_count(item.file.size_bytes))
-            async with aclosing(self._watched(running, reading)) as chunks:
+            size_bytes = DIGEST_BYTES * block_count(item.file.size_bytes)
+            reading = source.read(item.title_id, item.file.blocks_name, 0, size_bytes)
+            async with aclosing(self._watched(running, reading, size_bytes)) as chunks:
                 raw = b"".join([chunk async for chunk in chunks])
         digests = read_digests(raw, item.file)
         await asyncio.to_thread(self._disk.save_digests, item, raw)
@@ -113,7 +120,7 @@ class Copier:
         size_bytes = item.file.size_bytes
         start, end = block_span(run[0], size_bytes)[0], block_span(run[-1], size_bytes)[1]
         reading = source.read(item.title_id, item.file.name, start, size_bytes, None if end == size_bytes else end)
-        async with aclosing(self._watched(running, reading)) as chunks:
+        async with aclosing(self._watched(running, reading, end - start)) as chunks:
             async for chunk in chunks:
                 buffer += chunk
                 while left and left[0] in run and len(buffer) >= (length := _length(left[0], size_bytes)):
@@ -126,8 +133,36 @@ class Copier:
                     self._book.gave(given)
                     self._wrote(running, given, length)
 
-    async def _watched(self, running: Running, reading: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """What a source gives, at the pace of the fill. Raises SourceSlow where it gives too little and another could be asked.
+    async def _watched(self, running: Running, reading: AsyncGenerator[bytes, None], size_bytes: int) -> AsyncGenerator[bytes, None]:
+        """The ``size_bytes`` that a source gives, at the pace of the fill.
+
+        Each piece waits before it is read, the first before it is asked for: small files at a small pace come no faster than large ones.
+        """
+        left_bytes, paid_bytes = size_bytes, 0
+        async with aclosing(self._timely(running, reading)) as chunks:
+            try:
+                while True:
+                    if paid_bytes <= 0 < left_bytes:
+                        piece = min(PIECE_BYTES, left_bytes) - paid_bytes
+                        paid_bytes += piece
+                        await self._pay(running, piece)
+                    chunk = await anext(chunks, b"")
+                    left_bytes, paid_bytes = left_bytes - len(chunk), paid_bytes - len(chunk)
+                    if not chunk:
+                        return
+                    yield chunk
+            finally:
+                self._limiter.give_back(paid_bytes)
+
+    async def _pay(self, running: Running, size_bytes: int) -> None:
+        if size_bytes <= running.ahead_bytes:
+            running.ahead_bytes -= size_bytes
+            self._limiter.charge(size_bytes)
+        else:
+            await self._limiter.took(size_bytes)
+
+    async def _timely(self, running: Running, reading: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """What a source gives. Raises SourceSlow where it gives too little and another could be asked.
 
         Only the time that is spent waiting for the source counts, not the time in which the pace keeps us from reading.
         """
@@ -149,7 +184,6 @@ class Copier:
                         raise _slow(running)
                     waited_s, got_bytes = 0.0, 0
                 yield chunk
-                await self._limiter.took(len(chunk))
 
     def _has_other(self, running: Running) -> bool:
         return self._book.choose(running.item, leaving=running.source).source is not None

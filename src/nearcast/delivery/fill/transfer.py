@@ -12,7 +12,7 @@ import structlog
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
-from nearcast.delivery.fill.copying import Copier, Ended, Running
+from nearcast.delivery.fill.copying import REPAIR_AHEAD_BYTES, Copier, Ended, Running
 from nearcast.delivery.fill.disk import Disk, DiskBroken, DiskFull, PartitionFull, mapped
 from nearcast.delivery.fill.queue import NEVER, Queue
 from nearcast.delivery.fill.rate import Limiter
@@ -70,6 +70,8 @@ class Transfers:
         self._repairs: set[Name] = set()
         self._queue: Queue | None = None
         """None: to be made anew, of what is missing now."""
+        self._mending = Queue()
+        """Damaged files, which do not wait for a slot that others have."""
         self._part_bytes: dict[Name, int] = {}
         self._unassigned_at: dict[Name, float] = {}
         self._paused_until_s = 0.0
@@ -220,7 +222,8 @@ class Transfers:
         for name, (running, task) in self._running.items():
             if name not in wanted and not running.whole:
                 task.cancel()
-        self._queue = Queue(wanted, taken=self._running.keys())
+        self._queue = Queue((name for name in wanted if name not in self._repairs), taken=self._running.keys())
+        self._mending = Queue((name for name in wanted if name in self._repairs), taken=self._running.keys())
         if self.stock.assigned is not None:
             try:
                 self._disk.discard_parts(self._wants_part)
@@ -238,33 +241,38 @@ class Transfers:
     def _due_s(self) -> float:
         if self._queue is None:
             return 0.0
-        return max(self._paused_until_s, self._queue.due_s) if self._has_slot() else NEVER
+        due_s = min((queue.due_s for queue in (self._mending, self._queue) if self._has_slot(queue)), default=NEVER)
+        return max(self._paused_until_s, due_s)
 
-    def _has_slot(self) -> bool:
-        """Files that wait for the disk alone make room for others, as many again at most."""
-        copying = sum(not each.whole for each in self.running)
-        return copying < self._parallel and len(self._running) < 2 * self._parallel
+    def _has_slot(self, queue: Queue) -> bool:
+        """Files that wait for the disk alone make room for others, as many again at most; one damaged file finds room beside them."""
+        copying, extra = sum(not each.whole for each in self.running), queue is self._mending
+        return copying < self._parallel + extra and len(self._running) < 2 * self._parallel + extra
 
     def _start(self, now_s: float) -> None:
+        """Start what may be fetched now, damaged files first."""
+        if now_s >= self._paused_until_s and self._queue is not None:
+            for queue in (self._mending, self._queue):
+                self._start_of(queue, now_s)
+
+    def _start_of(self, queue: Queue, now_s: float) -> None:
         """Start what may be fetched now, in order, as long as there is room for one more at a time."""
-        if now_s < self._paused_until_s or self._queue is None:
-            return
-        for name in self._queue.take(now_s, LOOK if self._has_slot() else 0):
+        for name in queue.take(now_s, LOOK if self._has_slot(queue) else 0):
             item = self.stock.missing.get(name)
             if item is None:
                 continue
-            if not self._has_slot():
-                self._queue.put_back(name, now_s)
+            if not self._has_slot(queue):
+                queue.put_back(name, now_s)
                 continue
             choice = self._book.choose(item)
             if choice.source is None:
-                self._queue.put_back(name, choice.due_s)
+                queue.put_back(name, choice.due_s)
             elif self._has_room(item):
-                running = Running(item)
+                running = Running(item, ahead_bytes=REPAIR_AHEAD_BYTES if queue is self._mending else 0)
                 task = asyncio.create_task(self._fetch(running), name=f"fill {item.title_id}/{item.file.name[:8]}")
                 self._running[name] = running, task
             else:
-                self._queue.put_back(name, now_s + DISK_RETRY_S)
+                queue.put_back(name, now_s + DISK_RETRY_S)
 
     def _has_room(self, item: FillItem) -> bool:
         try:
@@ -332,8 +340,9 @@ class Transfers:
             self._complain(item, ended.error)
 
     def _put_back(self, name: Name, due_s: float) -> None:
-        if self._queue is not None:
-            self._queue.put_back(name, due_s)
+        for queue in (self._mending, self._queue):
+            if queue is not None:
+                queue.put_back(name, due_s)
 
     def _wrote(self, running: Running, source: FillSource, size_bytes: int) -> None:
         name = name_of(running.item)

@@ -18,7 +18,7 @@ from nearcast.base.errors import Unavailable
 from nearcast.delivery.edge.admin import OwnPage, application, is_own_name
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.page import rate_text, render, spark
-from nearcast.delivery.edge.report import SMOOTH_S, Rate, Telling
+from nearcast.delivery.edge.report import PACE_S, SMOOTH_S, Pace, Rate, Telling
 from nearcast.delivery.edge.status import Sample, Status
 from nearcast.delivery.fill.stock import Stock, name_of
 from nearcast.model.fill import FillItem
@@ -41,6 +41,23 @@ def test_a_rate_comes_to_what_is_sent_and_fades() -> None:
     assert rate.bps == pytest.approx(8e6, rel=0.01)
     assert rate.see(total, 20.0 + SMOOTH_S) == pytest.approx(8e6 / 2.718, rel=0.02)
     assert rate.see(total, 20.0 + SMOOTH_S) == rate.bps, "no time has passed"
+
+
+def test_a_pace_is_of_the_last_seconds_of_work_and_nothing_while_there_is_none() -> None:
+    pace, total, now_s = Pace(), 0, 0.0
+    assert pace.see(0, now_s, False) == 0
+    for second in range(60):
+        now_s += 1
+        total += 65_536 if second % 4 == 0 else 0  # at a small cap pieces are far between
+        pace.see(total, now_s, True)
+        if second > PACE_S:
+            assert pace.bps == pytest.approx(8 * 65_536 / 4, rel=0.25)
+    assert pace.see(total, now_s + PACE_S, True) == 0, "nothing came"
+    total += 5
+    assert pace.see(total, now_s + PACE_S + 1, False) > 0, "it came, and was done before it was looked at"
+    assert pace.see(total, now_s + PACE_S + 2, False) == 0
+    assert pace.see(total, now_s + 9999, False) == 0
+    assert pace.see(total + 1000, now_s + 10_000, True) == 8000, "what was before does not count"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["place", "lose", "tell", "lost", "forgotten"]), st.integers(0, 5)), max_size=40))

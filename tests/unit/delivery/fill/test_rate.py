@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nearcast.base.clock import VirtualClock
+from nearcast.delivery.fill.copying import Copier, Running
+from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.fill.rate import LATE_S, Limiter, paced
+from nearcast.delivery.fill.sources import Book
+from nearcast.model.fill import Assignment, FillItem
+from nearcast.model.rendition import File
 
 
 @given(st.lists(st.tuples(st.integers(1, 10_000_000), st.floats(0, 2)), min_size=1, max_size=100), st.floats(1e5, 1e9))
@@ -62,3 +69,63 @@ async def test_the_limiter_is_shared_and_takes_a_new_rate_at_once() -> None:
     await clock.advance(1.0)
     await asyncio.gather(*tasks)
     assert len(done) == 8
+
+
+async def test_what_is_given_back_is_as_if_it_had_not_been_taken() -> None:
+    clock = VirtualClock()
+    limiter = Limiter(clock, rate_bps=8e6)
+    limiter.charge(500_000)
+    limiter.give_back(500_000)
+    assert limiter.charge(1_000_000) == pytest.approx(1.0)
+    assert limiter.taken_bytes == 1_000_000
+
+
+RATE_BPS = 200e3
+
+
+async def copied(folder: Path, sizes: list[int], workers: int, chunk_bytes: int, *, ahead_bytes: int = 0) -> list[tuple[float, int]]:
+    """Files fetched by ``workers`` at RATE_BPS from a source that gives at once: when how many bytes had come."""
+    clock = VirtualClock()
+    book = Book(clock)
+    began_s = clock.monotonic_s()
+    limiter, left, came = Limiter(clock, RATE_BPS), list(sizes), [(0.0, 0)]
+    copier = Copier(Disk(folder), lambda each: pytest.fail(str(each)), book, limiter, clock, lambda *_: None)
+
+    async def reading(size_bytes: int) -> AsyncGenerator[bytes, None]:
+        for start in range(0, size_bytes, chunk_bytes):
+            yield bytes(min(chunk_bytes, size_bytes - start))
+
+    async def work() -> None:
+        while left:
+            size_bytes = left.pop()
+            item = FillItem(title_id="t", file=File(root="a" * 64, extension="mp4", size_bytes=size_bytes))
+            book.take(Assignment(version=1, items=(item,)))
+            async for chunk in copier._watched(Running(item, ahead_bytes=ahead_bytes), reading(size_bytes), size_bytes):
+                came.append((clock.monotonic_s() - began_s, came[-1][1] + len(chunk)))
+
+    tasks = [asyncio.create_task(work()) for _ in range(workers)]
+    while not all(each.done() for each in tasks):
+        await asyncio.sleep(0)
+        await clock.advance(0.05)
+    await asyncio.gather(*tasks)
+    assert came[-1][1] == limiter.taken_bytes == sum(sizes)
+    return came
+
+
+@pytest.mark.parametrize("workers", [1, 2, 6])
+@pytest.mark.parametrize("chunk_bytes", [64 << 10, 100_000, 256 << 10])
+@pytest.mark.parametrize("sizes", [[41_000] * 14 + [8000], [3000, 900_000, 120_000], [582_000]])
+async def test_a_small_cap_holds_for_small_files_too(tmp_path: Path, workers: int, chunk_bytes: int, sizes: list[int]) -> None:
+    came = await copied(tmp_path, sizes, workers, chunk_bytes)
+    ideal_s = 8 * sum(sizes) / RATE_BPS
+    assert came[-1][0] == pytest.approx(ideal_s, rel=0.05 if chunk_bytes == 64 << 10 or max(sizes) < chunk_bytes else 0.25)
+    for at_s, total in came:
+        if at_s >= 10.0 and chunk_bytes == 64 << 10:
+            assert 8 * total <= 1.05 * RATE_BPS * at_s
+    if chunk_bytes == 64 << 10:
+        assert all(8 * total <= RATE_BPS * (at_s + LATE_S) for at_s, total in came), "not even in the first second"
+
+
+async def test_a_damaged_block_does_not_wait_and_is_made_up_for(tmp_path: Path) -> None:
+    came = await copied(tmp_path, [1 << 20], 1, 64 << 10, ahead_bytes=4 << 20)
+    assert came[-1][0] < 1.0

@@ -324,6 +324,29 @@ async def test_an_assignment_in_the_middle_of_a_copy(tmp_path: Path, monkeypatch
             assert bench.placed(wanted).read_bytes() == BIG
 
 
+async def test_a_damaged_file_does_not_wait_for_those_that_come_slowly(tmp_path: Path) -> None:
+    async with running_bench(tmp_path) as bench:
+        held = await publish(bench.origin.store, film(100), "t_held")
+        slow = [await publish(bench.origin.store, film(3 * BLOCK_BYTES, seed), f"t_{seed}") for seed in (1, 2, 3)]
+        await bench.done(held)
+        ended = asyncio.Event()
+
+        async def halting(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+            if scope["type"] == "http" and "t_held" not in scope["path"]:
+                await ended.wait()
+            await bench.origin.serve(scope, receive, send)
+
+        async with bench.origin.instead(halting):
+            bench.assign(held, *slow)
+            await until(lambda: len(bench.transfers.running) == 2)
+            bench.transfers.repair((held.title_id, held.file.name))
+            assert not bench.placed(held).exists()
+            await until(lambda: bench.placed(held).exists())
+            assert (len(bench.transfers.running), bench.transfers.repaired_total) == (2, 1)
+            ended.set()
+            await until(lambda: bench.transfers.missing_bytes() == 0)
+
+
 async def test_what_is_wanted_again_while_it_is_being_given_up(tmp_path: Path) -> None:
     async with running_bench(tmp_path) as bench:
         wanted = await publish(bench.origin.store, BIG)
