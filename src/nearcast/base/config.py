@@ -7,6 +7,7 @@ Types, ranges and descriptions stand once, in the Structs that the rooms declare
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -214,6 +215,9 @@ def _build(kind: Any, raw: Any, path: Path, lines: Mapping[Path, int], mistakes:
         return tuple(built)
     if element is not None and isinstance(raw, dict) and get_origin(plain) is dict:
         return {key: _build(element, each, (*path, key), lines, mistakes) for key, each in raw.items()}
+    if isinstance(raw, float) and not math.isfinite(raw):  # TOML knows inf and nan, which pass every bound or none
+        mistakes.append(_mistake(path, lines, f"`{dotted(path)}`: expected a number that there is, found {raw}"))
+        return None
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

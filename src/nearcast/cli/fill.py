@@ -29,11 +29,13 @@ class BadTime(BadInput):
     """A time on the command line is none."""
 
     code = "NC0250"
-    cure = "give it as 2026-12-24T20:00, or with its offset, 2026-12-24T20:00+01:00"
+    cure = (
+        "give it as 2026-12-24T20:00 (in this machine's time zone), or with its offset, 2026-12-24T20:00+01:00; a date alone is its 00:00"
+    )
 
 
 def parse_time(text: str, zone: datetime.tzinfo) -> float:
-    """Unix seconds of an ISO 8601 time; one without an offset is in ``zone``. Raises BadTime."""
+    """Unix seconds of an ISO 8601 time; one without an offset is in ``zone``, a date alone its first moment. Raises BadTime."""
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -80,7 +82,13 @@ def status(watch: bool, as_json: bool) -> None:
 
 @command.command("pin")
 @click.argument("title_id")
-@click.option("--by", "release", required=True, metavar="TIME", help="When it must be everywhere, as 2026-12-24T20:00 (local, or +01:00).")
+@click.option(
+    "--by",
+    "release",
+    required=True,
+    metavar="TIME",
+    help="When it must be everywhere: 2026-12-24T20:00 in this machine's time zone, or with its offset, +01:00; a date alone is 00:00.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pin(title_id: str, release: str, as_json: bool) -> None:
     """Have TITLE_ID on every site, whole, by a certain time: a launch."""

@@ -21,7 +21,7 @@ CAUSES = {
 @click.option("--days", type=click.IntRange(1, 60), default=1, show_default=True, help="Days to look back on, today among them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(days: int, as_json: bool) -> None:
-    """Report where the bytes came from, by site, and why not from where it is placed: the origin's share, and the bandwidth that each site saved."""
+    """Report where the bytes came from, by site, why some were not placed, the origin's share, and the bandwidth that each site saved."""
     found = reach.converse(lambda system: system.client(Insight).offload(OffloadQuestion(days=days)))
     if as_json:
         talk.answer_json(found)

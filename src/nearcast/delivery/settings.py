@@ -13,6 +13,8 @@ from nearcast.base.config import Unfitting
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
+BPS_MAX = 1e13
+"""Beyond it a rate is a mistake: no machine sends as much."""
 
 
 class EdgeSettings(Struct, frozen=True, kw_only=True):
@@ -71,14 +73,26 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     transfers_max: Annotated[int, Meta(ge=1, le=64, description="Files copied at once.")] = 2
     linger_s: Annotated[
         float,
-        Meta(ge=0, description="How long a file stays after it is no longer assigned. Viewers in mid-film then get it through the parent."),
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How long a file stays after it is no longer assigned. Viewers in mid-film then get it through the parent.",
+        ),
     ] = 60.0
     throughput_max_bps: Annotated[
         float,
-        Meta(ge=0, description="What it can send. Near it players are told to take less, above it requests are refused. 0: not known."),
+        Meta(
+            ge=0,
+            le=BPS_MAX,
+            description="What it can send. Near it players are told to take less, above it requests are refused. 0: not known.",
+        ),
     ] = 0.0
-    fill_max_bps: Annotated[float, Meta(ge=0, description="What its fill may fetch, whatever it is told. 0: as it is told.")] = 0.0
-    scrub_bps: Annotated[float, Meta(ge=0, description="How fast placed files are read again and verified, once a day. 0: never.")] = 80e6
+    fill_max_bps: Annotated[
+        float, Meta(ge=0, le=BPS_MAX, description="What its fill may fetch, whatever it is told. 0: as it is told.")
+    ] = 0.0
+    scrub_bps: Annotated[
+        float, Meta(ge=0, le=BPS_MAX, description="How fast placed files are read again and verified, once a day. 0: never.")
+    ] = 80e6
     admin_port: Annotated[int, Meta(ge=0, le=65535, description="Its own page, for this machine only. 0: 100 above port.")] = 0
     cat_keys: Annotated[
         str,
@@ -87,13 +101,15 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
             "Empty: it takes none."
         ),
     ] = ""
-    report_s: Annotated[Positive, Meta(description="Interval of reports to discovery; three that fail to come mean dead.")] = 0.5
-    health_s: Annotated[Positive, Meta(description="Interval at which the agent asks its nginx for a sign of life.")] = 0.5
-    health_timeout_s: Annotated[Positive, Meta(description="A sign of life later than this is none; two in a row mean frozen.")] = 0.8
-    frozen_restart_s: Annotated[Positive, Meta(description="An nginx that runs but gives no sign of life for so long is started anew.")] = (
-        30.0
+    report_s: Annotated[Positive, Meta(le=60, description="Interval of reports to discovery; three that fail to come mean dead.")] = 0.5
+    health_s: Annotated[Positive, Meta(le=60, description="Interval at which the agent asks its nginx for a sign of life.")] = 0.5
+    health_timeout_s: Annotated[Positive, Meta(le=60, description="A sign of life later than this is none; two in a row mean frozen.")] = (
+        0.8
     )
-    stop_grace_s: Annotated[Positive, Meta(description="On a clean stop, running answers get so long to end.")] = 2.0
+    frozen_restart_s: Annotated[
+        Positive, Meta(le=3600, description="An nginx that runs but gives no sign of life for so long is started anew.")
+    ] = 30.0
+    stop_grace_s: Annotated[Positive, Meta(le=600, description="On a clean stop, running answers get so long to end.")] = 2.0
 
     def __post_init__(self) -> None:
         for each in self.listen:
@@ -156,12 +172,16 @@ class FillSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "18:00-00:00"
     launch_at_once: Annotated[bool, Meta(description="Copy a title that was just published at once, not in the next quiet hours.")] = True
-    appliance_max_bps: Annotated[float, Meta(ge=0, description="What one appliance may fetch. 0: no bound.")] = 0.0
-    site_max_bps: Annotated[float, Meta(ge=0, description="What all appliances of one site may fetch together. 0: no bound.")] = 0.0
+    appliance_max_bps: Annotated[float, Meta(ge=0, le=BPS_MAX, description="What one appliance may fetch. 0: no bound.")] = 0.0
+    site_max_bps: Annotated[
+        float, Meta(ge=0, le=BPS_MAX, description="What all appliances of one site may fetch together. 0: no bound.")
+    ] = 0.0
     peer_wait_s: Annotated[
-        float, Meta(ge=0, description="How long an appliance waits for a file from its peers before it asks the tier above.")
+        float, Meta(ge=0, le=86_400, description="How long an appliance waits for a file from its peers before it asks the tier above.")
     ] = 120.0
-    tier_wait_s: Annotated[float, Meta(ge=0, description="How long it then waits for the tier before it asks the origin.")] = 600.0
+    tier_wait_s: Annotated[float, Meta(ge=0, le=86_400, description="How long it then waits for the tier before it asks the origin.")] = (
+        600.0
+    )
     copies_max: Annotated[int, Meta(ge=1, le=64, description="Copies of one title inside a site, at most.")] = 4
     balance: Annotated[
         float, Meta(ge=1.01, le=10, description="How far above its fair share an appliance of a site may be loaded, as a factor.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -10,6 +11,8 @@ from msgspec import Struct
 
 from nearcast.base.errors import BadInput
 
+_NO_ZONES = re.compile(r"posixrules|localtime|Factory|(posix|right)/.*")
+"""Files beside the zones (zdump(8), tzfile(5)): the machine's own rules, none, and the zones again, with leap seconds or without."""
 TURN_MAX = timedelta(days=3)
 _MINUTE = timedelta(minutes=1)
 
@@ -30,6 +33,8 @@ class WindowState(Struct, frozen=True):
 
 def zone(name: str) -> ZoneInfo:
     """The time zone of that name. Raises UnknownTimezone."""
+    if _NO_ZONES.fullmatch(name):
+        raise UnknownTimezone(f"{name!r} is no time zone of a place")
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # not there; not a name; a folder of names

@@ -226,6 +226,10 @@ def test_any_iso_time_is_taken(at: datetime.datetime) -> None:
     assert fill.parse_time(at.isoformat(), datetime.UTC) == at.timestamp()
 
 
+def test_a_date_alone_is_its_first_moment() -> None:
+    assert fill.parse_time("2026-12-24", datetime.UTC) == fill.parse_time("2026-12-24T00:00+00:00", datetime.UTC)
+
+
 def test_a_time_without_an_offset_is_local() -> None:
     zone = datetime.timezone(datetime.timedelta(hours=2))
     assert fill.parse_time("2026-01-01T02:00", zone) == fill.parse_time("2026-01-01T00:00+00:00", zone)
