@@ -32,6 +32,11 @@ export function bytes(count: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ${units[power - 1]}`;
 }
 
+/** `1 title`, `2 titles`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** A language tag as a person would say it; the tag itself where the browser knows no name. */
 export function language(tag: string): string {
   if (!tag || tag === "und") return "Original";

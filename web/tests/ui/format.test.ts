@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { bitrate, bytes, clock, display, language, quality, resumable, runtime, watched } from "../../src/ui/format";
+import { bitrate, bytes, clock, counted, display, language, quality, resumable, runtime, watched } from "../../src/ui/format";
 import { sentence } from "../../src/ui/problem";
 
 describe("numbers as people read them", () => {
   it.each([[0, ""], [31.2, "31 s"], [600, "10 min"], [5_400, "1 h 30 min"], [3_599, "1 h 0 min"]])("runtime of %d s", (seconds, text) => {
     expect(runtime(seconds)).toBe(text);
+  });
+
+  it.each([[0, "0 titles"], [1, "1 title"], [2_000, "2,000 titles"]])("%d of them", (count, text) => {
+    expect(counted(count, "title")).toBe(text);
   });
 
   it.each([[0, "0:00"], [9.9, "0:09"], [61, "1:01"], [3_661, "1:01:01"], [-3, "0:00"], [Number.NaN, "0:00"]])("clock at %d s", (seconds, text) => {

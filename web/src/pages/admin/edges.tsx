@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, problemOf } from "../../api/client";
 import type { Appliance, ApplianceReport, Problem } from "../../api/types";
-import { bytes } from "../../ui/format";
+import { bytes, counted } from "../../ui/format";
 import { ProblemPanel } from "../../ui/problem";
 
 const LOOK_MS = 2_000;
@@ -46,7 +46,7 @@ const megabits = (bps: number): string => `${(bps / 1e6).toFixed(1)} Mb/s`;
 /** What it sends now, against what it can send where that is known. */
 function sending(report: ApplianceReport): string {
   const share = report.limit_bps > 0 ? ` (${Math.round((100 * report.sent_bps) / report.limit_bps)} % of its limit)` : "";
-  return `${megabits(report.sent_bps)}${share}, ${report.connections} connections`;
+  return `${megabits(report.sent_bps)}${share}, ${counted(report.connections, "connection")}`;
 }
 
 /** Share of the bytes sent that need not be fetched for it; nothing where nothing was sent. */
@@ -74,10 +74,10 @@ function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
         <span style={{ width: `${share * 100}%` }} />
       </span>
       <dl class="details">
-        <div><dt>Holds</dt><dd>{bytes(report.held_bytes)} in {Object.keys(report.holdings).length} titles{report.missing_bytes > 0 && `, ${bytes(report.missing_bytes)} to come`}</dd></div>
+        <div><dt>Holds</dt><dd>{bytes(report.held_bytes)} in {counted(Object.keys(report.holdings).length, "title")}{report.missing_bytes > 0 && `, ${bytes(report.missing_bytes)} to come`}</dd></div>
         {report.fill_bps > 0 && report.missing_bytes > 0 && <div><dt>Fetches</dt><dd>{megabits(report.fill_bps)}</dd></div>}
         <div><dt>Sends</dt><dd>{sending(report)}</dd></div>
-        <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {report.requests_total.toLocaleString("en")} requests{hits(report)}</dd></div>
+        <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {counted(report.requests_total, "request")}{hits(report)}</dd></div>
         <div><dt>Room</dt><dd>{bytes(report.capacity_bytes)} for placed films, {bytes(report.reactive_bytes)} of others kept, {bytes(report.disk_free_bytes)} free on the disk</dd></div>
         {report.problem && <div><dt>Problem</dt><dd>{report.problem}</dd></div>}
         <div><dt>Address</dt><dd class="mono">{report.address}</dd></div>
