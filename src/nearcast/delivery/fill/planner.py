@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -292,6 +292,7 @@ class Planning:
     def _told(self, before: Placement, after: Placement, *, committed: bool, changes: bool) -> Plan:
         known, fleet = self._known, self._fleet()
         now = datetime.fromtimestamp(self._clock.now_s(), UTC)
+        urgent = self._urgent(fleet, now)
         capacity_bytes = {each.id: each.capacity_bytes for each in known.members.values()}
         names = {title_id: each.metadata.name for title_id, each in known.catalog.items()}
         return Plan(
@@ -305,8 +306,8 @@ class Planning:
                 capacity_bytes,
                 self._settings,
                 now,
-                missing_bytes={each.id: self._filling(each, before, now).missing_bytes for each in fleet},
-                urgent={each.site: known.urgent(each.timezone, now) for each in fleet},
+                missing_bytes={each.id: self._filling(each, before, now, urgent[each.timezone]).missing_bytes for each in fleet},
+                urgent={each.site: urgent[each.timezone] for each in fleet},
             ),
             origin_bytes=moves.origin_bytes(before, after, known.files, fleet),
             changes=moves.changes(before, after, known.files, fleet, names) if changes else (),
@@ -315,13 +316,19 @@ class Planning:
     def status(self) -> FillStatus:
         placement = self._known.placement or NONE_YET
         now = datetime.fromtimestamp(self._clock.now_s(), UTC)
+        fleet = self._fleet()
+        urgent = self._urgent(fleet, now)
         return FillStatus(
             generation=placement.generation,
             made_at=placement.made_at,
-            appliances=tuple(self._filling(each, placement, now) for each in self._fleet()),
+            appliances=tuple(self._filling(each, placement, now, urgent[each.timezone]) for each in fleet),
         )
 
-    def _filling(self, peer: FillPeer, placement: Placement, now: datetime) -> ApplianceFill:
+    def _urgent(self, fleet: Iterable[FillPeer], now: datetime) -> dict[str, frozenset[str]]:
+        """By time zone: there are few of them, and many appliances."""
+        return {timezone: self._known.urgent(timezone, now) for timezone in {each.timezone for each in fleet}}
+
+    def _filling(self, peer: FillPeer, placement: Placement, now: datetime, urgent: Collection[str]) -> ApplianceFill:
         known = self._known
         report = known.reports.get(peer.id)
         return filling(
@@ -331,7 +338,7 @@ class Planning:
             lacks=moves.missing_by_title(placement, peer.id, known.files, known.held.get(peer.id, {})),
             # Who has not heard of this generation yet tells of another's.
             missing_bytes=report.missing_bytes if report is not None and report.generation >= placement.generation else None,
-            urgent=known.urgent(peer.timezone, now),
+            urgent=urgent,
             pace_bps=known.pace_bps.get(peer.id, 0.0),
             window=window_at(self._settings.window, peer.timezone, now),
             cap_bps=self._settings.appliance_max_bps,
