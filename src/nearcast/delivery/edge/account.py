@@ -131,11 +131,11 @@ class Account:
         for each in (*sums.fetched, *rows):
             self._fetch(each)
 
-    def serve(self, batch: Batch, causes: Mapping[str, MissCause]) -> None:
-        """``causes``: of titles that were not placed; none: *other*."""
+    def serve(self, batch: Batch, causes: Mapping[tuple[str, str], MissCause]) -> None:
+        """``causes``: of files that were not placed, by title and file; none: *other*."""
         for (title_id, file), sent in batch.items():
             missed = sent.reactive_bytes or sent.missed_bytes
-            cause: MissCause = causes.get(title_id, "other") if missed else "other"
+            cause: MissCause = causes.get((title_id, file), "other") if missed else "other"
             name = file if len(self._served) < FILES_MAX else ""
             row = Served(
                 title_id,

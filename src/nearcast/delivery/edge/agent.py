@@ -20,6 +20,7 @@ from nearcast.delivery.edge.admin import OwnPage, application
 from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.counting import Counting
 from nearcast.delivery.edge.metrics import EdgeMetrics
+from nearcast.delivery.edge.misses import local_cause
 from nearcast.delivery.edge.orders import Orders
 from nearcast.delivery.edge.parent import bundle
 from nearcast.delivery.edge.reactive import Reactive
@@ -34,6 +35,7 @@ from nearcast.delivery.fill.transfer import Transfers
 from nearcast.delivery.settings import EdgeSettings, partitions
 from nearcast.model.services import Discovery, DropQuestion, Fill, Insight, ReportAnswer
 from nearcast.model.site import ApplianceReport, ApplianceState
+from nearcast.model.traffic import MissCause
 
 _log = structlog.get_logger("edge")
 
@@ -117,6 +119,7 @@ class EdgeAgent:
             clock=clock,
             taken_bytes=lambda: self.transfers.taken_bytes,
             is_filling=lambda: bool(self.transfers.running),
+            local=self._cause,
         )
         self.log, self.account = self.counting.log, self.counting.account
         conf = self.folder / "conf"
@@ -263,6 +266,14 @@ class EdgeAgent:
             history=self.counting.history,
         )
         return compose(self.report(), watched, self._clock.now_s())
+
+    def _cause(self, title_id: str, file: str) -> MissCause | None:
+        stock = self.transfers.stock
+        return local_cause(
+            title_assigned=title_id in stock.titles,
+            file_assigned=stock.item((title_id, file)) is not None,
+            in_repair=self.transfers.in_repair((title_id, file)),
+        )
 
     def _told(self, report: ApplianceReport, answer: ReportAnswer) -> None:
         self._telling.told(report, answer)

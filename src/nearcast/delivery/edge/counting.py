@@ -12,7 +12,7 @@ from nearcast.delivery.edge import load, nginx
 from nearcast.delivery.edge.account import Account, Sessions, gather, missed
 from nearcast.delivery.edge.journal import Journal
 from nearcast.delivery.edge.logs import AccessLog, Line
-from nearcast.delivery.edge.misses import Causes, MissLog
+from nearcast.delivery.edge.misses import Causes, Local, MissLog
 from nearcast.delivery.edge.process import open_files_max
 from nearcast.delivery.edge.reactive import Reactive
 from nearcast.delivery.edge.report import Pace, Rate
@@ -44,7 +44,7 @@ def connections_max(settings: EdgeSettings, open_files: int, processors: int) ->
 class Counting:
     """Two loops: ``read`` the log, and ``weigh`` the load.
 
-    ``taken_bytes`` tells what the fill has fetched so far, ``is_filling`` whether it is fetching now.
+    ``taken_bytes`` tells what the fill has fetched so far, ``is_filling`` whether it is fetching now; ``local``: see Causes.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Counting:
         clock: Clock,
         taken_bytes: Callable[[], int],
         is_filling: Callable[[], bool],
+        local: Local,
     ) -> None:
         self._settings = settings
         self._server = server
@@ -72,7 +73,7 @@ class Counting:
         self._lines: list[Line] = []
         self.log = AccessLog(logs / "access.log", settings.log_bytes_max, server.nginx.reopen_logs, self._read)
         self.account = Account(insight, settings.id, settings.site, clock, Journal(logs.parent))
-        self.causes = Causes(fill, settings.id, clock)
+        self.causes = Causes(fill, settings.id, clock, local)
         self.misses = MissLog(logs / "misses.log", settings.log_bytes_max)
         self.history = History()
         self.connections = 0
@@ -100,10 +101,10 @@ class Counting:
 
     async def _count(self, lines: list[Line]) -> None:
         batch = await asyncio.to_thread(gather, lines, self._sessions)
-        titles = {title_id for (title_id, _), sent in batch.items() if sent.reactive_bytes or sent.missed_bytes}
-        misses = missed(lines) if titles else []
-        await self.causes.learn(titles)
-        self.account.serve(batch, {each: self.causes.of(each) for each in titles})
+        absent = [each for each, sent in batch.items() if sent.reactive_bytes or sent.missed_bytes]
+        misses = missed(lines) if absent else []
+        await self.causes.learn({each[0] for each in absent if self.causes.local(*each) is None})
+        self.account.serve(batch, {each: self.causes.of(*each) for each in absent})
         self.account.parents(self.log.counts.parent_bytes_by, self._reactive.written_bytes_total)
         self.history.serve(batch)
         if misses:

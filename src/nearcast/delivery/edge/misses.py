@@ -1,13 +1,14 @@
 """Why viewers were served what is not placed here: each miss is logged with its cause, and counted by it.
 
-The fill knows who was to hold a title and how those fared (Fill.causes); while nobody answers, the cause is *other*.
+Of a title that is placed here the agent itself knows: a rendition that is not, and a file in repair. Else the fill knows who was to hold a
+title and how those fared (Fill.causes); while nobody answers, the cause is *other*.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,22 @@ RECENT = 50
 _log = structlog.get_logger("edge")
 
 
+Local = Callable[[str, str], MissCause | None]
+"""What the appliance itself knows of the cause, by title and file; None: nothing."""
+
+
+def local_cause(*, title_assigned: bool, file_assigned: bool, in_repair: bool) -> MissCause | None:
+    """Why a file was not served from what is placed here, as far as the appliance itself can tell."""
+    if in_repair:
+        return "health"
+    return "content" if title_assigned and not file_assigned else None
+
+
+def unknown(title_id: str, file: str) -> MissCause | None:
+    """Nothing is placed here."""
+    return None
+
+
 class Miss(Struct, frozen=True, kw_only=True):
     """One line of misses.log. ``omitted``: misses that were not logged because there were too many at once."""
 
@@ -48,12 +65,14 @@ class Miss(Struct, frozen=True, kw_only=True):
 
 
 class Causes:
-    """Causes by title, asked of the fill for titles that are not known or known for too long. Bounded."""
+    """Causes by title and file: what ``local`` knows, else what the fill is asked by titles that are not known, or known for too long.
+    Bounded."""
 
-    def __init__(self, fill: Fill, appliance: str, clock: Clock) -> None:
+    def __init__(self, fill: Fill, appliance: str, clock: Clock, local: Local = unknown) -> None:
         self._fill = fill
         self._appliance = appliance
         self._clock = clock
+        self.local = local
         self._known: dict[str, tuple[float, MissCause]] = {}
         self._retry_at_s = 0.0
 
@@ -74,8 +93,8 @@ class Causes:
             self._known.clear()
         self._known |= {each: (now_s + KNOWN_S, found.get(each, "other")) for each in wanted}
 
-    def of(self, title_id: str) -> MissCause:
-        return self._known.get(title_id, (0.0, "other"))[1]
+    def of(self, title_id: str, file: str) -> MissCause:
+        return self.local(title_id, file) or self._known.get(title_id, (0.0, "other"))[1]
 
 
 class MissLog:
@@ -89,9 +108,9 @@ class MissLog:
 
     def write(self, lines: Sequence[Line], causes: Causes) -> None:
         for line in lines:
-            cause = causes.of(line.title)
+            cause = causes.of(line.title, line.file)
             self.requests[cause] = self.requests.get(cause, 0) + 1
-        found = [_miss(line, causes.of(line.title)) for line in lines[:LINES_MAX]]
+        found = [_miss(line, causes.of(line.title, line.file)) for line in lines[:LINES_MAX]]
         if len(lines) > LINES_MAX:
             found[-1] = msgspec.structs.replace(found[-1], omitted=len(lines) - LINES_MAX)
         self.recent.extend(found)

@@ -21,6 +21,8 @@ class Stock:
     def __init__(self, held: Held) -> None:
         self.held = dict(held)
         self.assigned: tuple[FillItem, ...] | None = None
+        self.titles: frozenset[str] = frozenset()
+        """Of which anything is assigned."""
         self.missing: dict[Name, FillItem] = {}
         self.holdings: dict[str, int] = {}
         self.held_bytes = self.missing_bytes = self.assigned_bytes = 0
@@ -32,6 +34,7 @@ class Stock:
         """From now on exactly these are to be held; a file of another length than assigned is not held."""
         self.assigned = tuple(items)
         wanted = {name_of(each): each for each in self.assigned}
+        self.titles = frozenset(title_id for title_id, _ in wanted)
         self.missing = {name: each for name, each in wanted.items() if self.held.get(name) != each.file.size_bytes}
         self.missing_bytes = sum([each.file.size_bytes for each in self.missing.values()])
         self.assigned_bytes = sum([each.file.size_bytes for each in wanted.values()])

@@ -25,6 +25,8 @@ DISK_RETRY_S = 3.0
 IDLE_S = 60.0
 LOOK = 64
 """Files looked at in one step."""
+JUST_REPAIRED_S = 5.0
+"""What was asked for during a repair is looked at so much later at most."""
 REPAIR_GENERATION = 0
 """Under which bytes are counted that replace damaged ones: no placement asked for them."""
 _log = structlog.get_logger("transfer")
@@ -68,6 +70,8 @@ class Transfers:
         self._was_open = True
         self._running: dict[Name, tuple[Running, asyncio.Task[None]]] = {}
         self._repairs: set[Name] = set()
+        self._repaired_s: dict[Name, float] = {}
+        """When files were whole again, for as long as that counts."""
         self._queue: Queue | None = None
         """None: to be made anew, of what is missing now."""
         self._mending = Queue()
@@ -94,6 +98,7 @@ class Transfers:
         self._book.take(assignment)
         if assignment.items is not None:
             self.stock.assign(assignment.items)
+            self._repairs &= self.stock.missing.keys()
             self._follow()
             for name in [each for each in self.stock.missing if each in self.stock.held]:
                 self._withdraw(name)
@@ -153,6 +158,13 @@ class Transfers:
     def repairing(self) -> int:
         """Damaged files that are not whole again yet."""
         return sum(name in self.stock.missing for name in self._repairs)
+
+    def in_repair(self, name: Name) -> bool:
+        """Whether it is damaged, or was until just now."""
+        if name in self._repairs:
+            return True
+        ended_s = self._repaired_s.get(name)
+        return ended_s is not None and self._clock.monotonic_s() - ended_s < JUST_REPAIRED_S
 
     @property
     def running(self) -> tuple[Running, ...]:
@@ -330,8 +342,11 @@ class Transfers:
     def _placed(self, item: FillItem) -> None:
         name = name_of(item)
         self.stock.placed(item)
-        self.repaired_total += name in self._repairs
-        self._repairs.discard(name)
+        if name in self._repairs:
+            now_s = self._clock.monotonic_s()
+            self._repaired_s = {each: at_s for each, at_s in self._repaired_s.items() if now_s - at_s < JUST_REPAIRED_S} | {name: now_s}
+            self._repairs.discard(name)
+            self.repaired_total += 1
         self._settle(name)
 
     def _wait(self, item: FillItem, ended: Ended) -> None:

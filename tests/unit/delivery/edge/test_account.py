@@ -17,13 +17,13 @@ from nearcast.delivery.edge import account as module
 from nearcast.delivery.edge.account import REPORT_S, Account, Sessions, gather, missed
 from nearcast.delivery.edge.journal import Journal, left
 from nearcast.delivery.edge.logs import MEMORY, Line
-from nearcast.delivery.edge.misses import KNOWN_S, LINES_MAX, RETRY_S, Causes, Miss, MissLog
+from nearcast.delivery.edge.misses import KNOWN_S, LINES_MAX, RETRY_S, Causes, Miss, MissLog, local_cause
 from nearcast.model.fill import FillItem, FillSource
 from nearcast.model.rendition import File
 from nearcast.model.services import Causes as Answer
 from nearcast.model.services import CausesQuestion
 from nearcast.model.services.nothing import Nothing
-from nearcast.model.traffic import Fetched, Served, TrafficReport
+from nearcast.model.traffic import Fetched, MissCause, Served, TrafficReport
 
 from ..making import Books, Orders
 
@@ -75,11 +75,11 @@ def test_a_session_begins_once_for_each_title() -> None:
 
 async def test_a_report_comes_again_as_it_was_until_it_is_taken_in() -> None:
     account, books, _ = make()
-    account.serve(gather([line(**MISSED)], Sessions()), {"t_1": "content"})
+    account.serve(gather([line(**MISSED)], Sessions()), {("t_1", FILE): "content"})
     books.failing = Unavailable("insight is away")
     await account.tell()
     await account.tell()
-    account.serve(gather([line(bytes=9, **MISSED), line(bytes=1, **PLACED)], Sessions()), {"t_1": "health"})
+    account.serve(gather([line(bytes=9, **MISSED), line(bytes=1, **PLACED)], Sessions()), {("t_1", FILE): "health"})
     account.fetch(7, ITEM, PEER, 60)
     account.fetch(7, ITEM, PEER, 30)
     account.fetch(7, ITEM, ORIGIN, 10)
@@ -300,11 +300,38 @@ async def test_causes_are_asked_once_and_anew_when_they_are_old() -> None:
     await causes.learn({"t_1", "t_2"})
     await causes.learn({"t_1", "t_2"})
     assert orders.asked == [CausesQuestion(appliance="fra-1", title_ids=("t_1", "t_2"))]
-    assert (causes.of("t_1"), causes.of("t_2"), causes.of("t_9")) == ("health", "other", "other")
+    assert (causes.of("t_1", FILE), causes.of("t_2", FILE), causes.of("t_9", FILE)) == ("health", "other", "other")
     await clock.advance(KNOWN_S)
     orders.known = {"t_1": "overload"}
     await causes.learn({"t_1"})
-    assert causes.of("t_1") == "overload"
+    assert causes.of("t_1", FILE) == "overload"
+
+
+def _known_here(title_id: str, file: str) -> MissCause | None:
+    """One file of ``t_1`` is in repair, others of it are not placed; of other titles nothing is known."""
+    return None if title_id != "t_1" else "health" if file == FILE else "content"
+
+
+def test_what_the_appliance_itself_knows_of_a_cause() -> None:
+    known = {
+        (True, True, True): "health",  # damaged, whoever else has it
+        (True, True, False): None,  # on its way, or just placed
+        (True, False, False): "content",  # a rendition that no placement wanted here
+        (False, False, False): None,
+        (False, False, True): "health",  # damaged, and no longer assigned
+    }
+    for (title, file, repair), cause in known.items():
+        assert local_cause(title_assigned=title, file_assigned=file, in_repair=repair) == cause
+
+
+async def test_what_is_known_here_goes_before_what_the_fill_says(tmp_path: Path) -> None:
+    orders = Orders()
+    causes = Causes(orders, "fra-1", VirtualClock(), _known_here)
+    orders.known = {"t_1": "other", "t_2": "overload"}
+    await causes.learn({"t_1", "t_2"})
+    log = MissLog(tmp_path / "misses.log", 10_000)
+    log.write([line(**MISSED), line(title="t_2", **MISSED), line(file="b.mp4", **MISSED)], causes)
+    assert log.requests == {"health": 1, "overload": 1, "content": 1}
 
 
 async def test_a_fill_that_does_not_answer_is_left_alone_for_a_while() -> None:
@@ -319,7 +346,7 @@ async def test_a_fill_that_does_not_answer_is_left_alone_for_a_while() -> None:
     causes = Causes(orders, "fra-1", clock)
     await causes.learn({"t_1"})
     await causes.learn({"t_1"})
-    assert (causes.of("t_1"), len(orders.asked)) == ("other", 1)
+    assert (causes.of("t_1", FILE), len(orders.asked)) == ("other", 1)
     await clock.advance(RETRY_S)
     await causes.learn({"t_1"})
     assert len(orders.asked) == 2
