@@ -99,7 +99,7 @@ class DemoSettings(Struct, frozen=True, kw_only=True):
     film: Annotated[bool, Meta(description="ingest the demo film on the first start")] = True
 
 
-_DEMO_BYTES = 32 << 30
+_DEMO_BYTES = 16 << 30
 DEMO_APPLIANCES = (
     EdgeSettings(id="fra-1", site="frankfurt", port=8101, disk_bytes_max=_DEMO_BYTES),
     EdgeSettings(id="bom-1", site="mumbai", port=8102, disk_bytes_max=_DEMO_BYTES),
