@@ -26,6 +26,8 @@ from nearcast.policy.windows import window_at
 
 SOURCES_MAX = 4
 """Appliances of one site that a route names."""
+DOWN_WAIT_S = 10.0
+"""So long who is down and has nothing of a title is waited for, in place of peer_wait_s: a restart makes nobody fetch twice."""
 LAUNCH_BPS = 100e6
 """What a launch is thought to fetch with where nothing is capped."""
 LAUNCH_MARGIN = 2.0
@@ -124,7 +126,7 @@ def _items(
     hurry = frozenset(urgent)
     titles = sorted(holdings, key=lambda each: (each not in hurry, place.get(each, len(place)), each))
     return tuple(
-        FillItem(title_id=title_id, file=file, route=router.route(title_id, name), urgent=title_id in hurry)
+        FillItem(title_id=title_id, file=file, route=router.route(title_id, name, title_id in hurry), urgent=title_id in hurry)
         for title_id in titles
         for wanted in [frozenset(holdings[title_id])]
         for name, file in files.get(title_id, {}).items()
@@ -146,7 +148,7 @@ class _Router:
         self._by_title: dict[tuple[str, str], list[FillPeer]] = {}
         self._sources: dict[FillSource, int] = {}
         self._routes: dict[tuple[Hop, ...], int] = {}
-        self._known: dict[tuple[str, ...], int] = {}
+        self._known: dict[tuple[bool, tuple[str, ...]], int] = {}
         """Routes by title and who holds the file: mostly the same for all files of a title."""
 
     @property
@@ -157,29 +159,36 @@ class _Router:
     def routes(self) -> list[tuple[Hop, ...]]:
         return list(self._routes) or [(Hop(0),)]
 
-    def route(self, title_id: str, name: str) -> int:
+    def route(self, title_id: str, name: str, urgent: bool) -> int:
         """Peers first; the master of a file does not wait for them, and who is behind it in rank waits the longer.
 
-        The delay counts by rank whoever is up, so that a short absence makes nobody fetch what the master has half of. Who is before us
-        in rank, and the exchange, are awaited: they will have the file without us.
+        The delay counts those before us in rank, also one that is away and has a part of the title; one that has nothing of it is waited
+        for DOWN_WAIT_S only, and not at all for what is urgent. Those before us, and the exchange, are awaited: they will have the file
+        without us.
         """
         holders = self._holders(self._mates, title_id, name)
         above = [self._holders(site, title_id, name) for site in self._exchanges]
-        key = (title_id, *(each.id for site in (holders, *above) for each in (*site, self._own)))
+        key = (urgent, (title_id, *(each.id for site in (holders, *above) for each in (*site, self._own))))
         if key not in self._known:
-            self._known[key] = self._route(title_id, holders, above)
+            self._known[key] = self._route(title_id, holders, above, urgent)
         return self._known[key]
 
-    def _route(self, title_id: str, holders: Sequence[FillPeer], above: Sequence[Sequence[FillPeer]]) -> int:
+    def _route(self, title_id: str, holders: Sequence[FillPeer], above: Sequence[Sequence[FillPeer]], urgent: bool) -> int:
         rank = [each.id for each in holders].index(self._own.id)
         peers = [(each, at < rank) for at, each in enumerate(holders) if at != rank]
-        hops, after_s = self._hops(title_id, "peer", peers, 0.0), rank * self._settings.peer_wait_s
+        hops, after_s = self._hops(title_id, "peer", peers, 0.0), sum(self._wait_s(each, title_id, urgent) for each in holders[:rank])
         for site, holding in zip(self._exchanges, above, strict=True):
             through = [] if holding else [each for each in self._ranked(site, title_id) if each.state != "down"]
             hops += self._hops(title_id, "tier", [(each, bool(holding)) for each in holding or through], after_s)
             after_s += self._settings.tier_wait_s
         hops.append(Hop(self._source(ORIGIN), after_s))
         return self._routes.setdefault(tuple(hops), len(self._routes))
+
+    def _wait_s(self, peer: FillPeer, title_id: str, urgent: bool) -> float:
+        """How long one before us in rank is given to bring a file in."""
+        if peer.state != "down" or peer.holdings.get(title_id):
+            return self._settings.peer_wait_s
+        return 0.0 if urgent else min(DOWN_WAIT_S, self._settings.peer_wait_s)
 
     def _holders(self, site: Sequence[FillPeer], title_id: str, name: str) -> list[FillPeer]:
         return [each for each in self._ranked(site, title_id) if name in self._placement.holdings.get(each.id, {}).get(title_id, ())]

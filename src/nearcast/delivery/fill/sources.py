@@ -2,7 +2,8 @@
 
 A hop further away opens ``after_s`` after the file was first asked for in vain. While a source that is to have it first (``awaited``)
 answers that it is not there yet, that time does not run; when such a source fails, it runs from the failure; and when it has given nothing
-at all for PATIENCE times as long, it is not believed any longer.
+at all for PATIENCE times as long, it is not believed any longer. When it ceases to be awaited, which it does when it is down, a hop that is
+still to wait stays closed for AWAY_S more: it may be a restart.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nearcast.delivery.fill.stock import Name, name_of
 from nearcast.model.fill import Assignment, FillItem, FillSource, Hop
 
 PATIENCE = 30.0
+AWAY_S = 10.0
 REST_S = (0.5, 15.0)
 """How long a source that failed is left alone, doubling with each failure."""
 NOT_YET_S = (1.0, 15.0)
@@ -77,14 +79,23 @@ class Choice(Struct, frozen=True):
 
 
 def choose(
-    route: Sequence[Hop], sources: Sequence[FillSource], wish: Wish, known: Callable[[FillSource], Standing], now_s: float
+    route: Sequence[Hop],
+    sources: Sequence[FillSource],
+    wish: Wish,
+    known: Callable[[FillSource], Standing],
+    now_s: float,
+    left_s: float = -NEVER,
 ) -> Choice:
-    """The first source of the route that is open and may be asked; of those, one that gave the file wrongly comes last."""
+    """The first source of the route that is open and may be asked; of those, one that gave the file wrongly comes last. ``left_s``: when
+    a source last ceased to be awaited."""
     due_s = NEVER
     doubtful = None
     for hop in route:
         source = sources[hop.source]
-        may_s = max(opens_at_s(hop, route, sources, wish, known), known(source).rests_until_s, wish.again_at_s.get(source, 0.0))
+        opens_s = opens_at_s(hop, route, sources, wish, known)
+        if hop.after_s:
+            opens_s = max(opens_s, left_s + min(AWAY_S, hop.after_s))
+        may_s = max(opens_s, known(source).rests_until_s, wish.again_at_s.get(source, 0.0))
         if may_s > now_s:
             due_s = min(due_s, may_s)
         elif source not in wish.wrong:
@@ -109,6 +120,10 @@ def opens_at_s(hop: Hop, route: Sequence[Hop], sources: Sequence[FillSource], wi
     return opens_s
 
 
+def _awaited(assignment: Assignment) -> set[str]:
+    return {assignment.sources[hop.source].id for route in assignment.routes for hop in route if hop.awaited}
+
+
 class Book:
     """What an appliance knows of its sources and of the files that it wants from them."""
 
@@ -117,11 +132,15 @@ class Book:
         self._assignment = Assignment(version=-1, items=None)
         self._standings: dict[FillSource, Standing] = {}
         self._wishes: dict[Name, Wish] = {}
+        self._left_s = -NEVER
+        """When a source last ceased to be awaited."""
 
     def take(self, assignment: Assignment) -> None:
         """Sources that are still named keep their standing. Where the files stay as they were, so do the routes that they name."""
         if assignment.items is None:
             return
+        if _awaited(self._assignment) - _awaited(assignment):
+            self._left_s = self._clock.monotonic_s()
         self._assignment = assignment
         self._standings = {source: self._standing(source) for source in assignment.sources}
 
@@ -136,7 +155,7 @@ class Book:
         """Whom to ask for ``item`` now, somebody else than who is being left."""
         assignment = self._assignment
         route = [hop for hop in assignment.routes[item.route] if assignment.sources[hop.source] != leaving]
-        return choose(route, assignment.sources, self._wish(item), self._standing, self._clock.monotonic_s())
+        return choose(route, assignment.sources, self._wish(item), self._standing, self._clock.monotonic_s(), self._left_s)
 
     def gave(self, source: FillSource) -> None:
         self._standing(source).gave(self._clock.monotonic_s())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nearcast.delivery.fill.schedule import FillPeer, NotInFleet, assignment, ranked, urgent_pins
+from nearcast.delivery.fill.schedule import DOWN_WAIT_S, FillPeer, NotInFleet, assignment, ranked, urgent_pins
 from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import Assignment, FillItem, Pin, Placement
 from nearcast.model.rendition import File
@@ -118,6 +118,22 @@ def test_who_is_to_have_a_file_first_is_awaited() -> None:
     stuck = [replace(each, stuck=True, holdings={"t_1": 3000}) if each.id == first else each for each in FLEET]
     assert awaited(second, stuck) == above
     assert route(made(second, stuck), "t_1")[0] == ("peer", first, True, 0), "it is asked all the same"
+
+
+def test_who_is_down_and_has_nothing_is_hardly_waited_for() -> None:
+    first, second, third = ranked("t_1", [each.id for each in EDGES])
+
+    def outward_s(appliance: str, urgent: bool, **fields: object) -> float:
+        changed = [replace(each, **fields) if each.id == first else each for each in FLEET]
+        return next(hop[3] for hop in route(made(appliance, changed, urgent={"t_1"} if urgent else ()), "t_1") if hop[0] == "tier")
+
+    for urgent, waits_s in ((True, 0.0), (False, DOWN_WAIT_S)):
+        assert outward_s(second, urgent) == 100
+        assert outward_s(second, urgent, state="down") == waits_s
+        assert outward_s(third, urgent, state="down") == waits_s + 100, "who is up is waited for"
+        assert outward_s(second, urgent, state="down", holdings={"t_1": 1000}) == 100, "it has begun, and will go on"
+        assert outward_s(second, urgent, state="down", holdings={"t_2": 1000}) == waits_s
+        assert outward_s(second, urgent, state="draining") == outward_s(second, urgent, stuck=True) == 100
 
 
 def test_who_drains_is_asked_last() -> None:

@@ -14,7 +14,7 @@ from nearcast.base.clock import VirtualClock
 from nearcast.delivery.fill.blocks import CorruptBlocks
 from nearcast.delivery.fill.schedule import FillPeer, assignment
 from nearcast.delivery.fill.source import CorruptSource, OtherLength, SourceDown, UnsafeSource
-from nearcast.delivery.fill.sources import BLOCK_TRIES, PATIENCE, WRONG_S, Book, Standing, Wish, choose
+from nearcast.delivery.fill.sources import AWAY_S, BLOCK_TRIES, PATIENCE, WRONG_S, Book, Standing, Wish, choose
 from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import ORIGIN, Assignment, FillItem, FillSource, Hop, Placement
 from nearcast.model.rendition import File
@@ -103,29 +103,57 @@ async def test_the_book_leaves_a_source_alone_for_what_it_did() -> None:
     assert book.choose(ITEM, leaving=TIER).source == ORIGIN
 
 
+async def test_who_goes_down_is_given_the_time_of_a_restart() -> None:
+    """However long the file was waited for already."""
+    clock = VirtualClock()
+    book = Book(clock)
+    before = Assignment(version=1, items=(ITEM,), sources=SOURCES, routes=((Hop(0, awaited=True), Hop(1, 100), Hop(2, 500)),))
+    book.take(before)
+    book.not_yet(ITEM, PEER)
+    await clock.advance(90.0)
+    shorter = replace(before, version=2, sources=(TIER, ORIGIN), routes=((Hop(0, 10), Hop(1, 500)),))
+    book.take(shorter)
+    assert book.choose(ITEM).due_s == clock.monotonic_s() + AWAY_S
+    await clock.advance(AWAY_S / 2)
+    book.take(replace(shorter, version=3))
+    await clock.advance(AWAY_S / 2)
+    assert book.choose(ITEM).source == TIER, "another assignment does not begin the wait anew"
+    book.take(before)
+    book.take(replace(shorter, version=4, routes=((Hop(0), Hop(1, 500)),)))
+    assert book.choose(ITEM).source == TIER, "what is urgent does not wait"
+
+
 # --- a fleet in virtual time -----------------------------------------------------------------------------------------------
 
-STEP_S, COPY_S = 1.0, 3.0
+STEP_S, COPY_S, LEASE_S = 1.0, 3.0, 2.0
 
 
 def simulated(
-    fleet: list[FillPeer], placement: Placement, files: dict[str, dict[str, File]], dead: dict[str, tuple[float, float]]
+    fleet: list[FillPeer],
+    placement: Placement,
+    files: dict[str, dict[str, File]],
+    dead: dict[str, tuple[float, float]],
+    urgent: bool = False,
+    first_s: dict[str, float] | None = None,
 ) -> Counter[str]:
-    """Each appliance copies one file at a time in COPY_S. ``dead``: seconds from and to which an appliance does nothing.
+    """Each appliance copies one file at a time in COPY_S. ``dead``: seconds from and to which an appliance does nothing, which the fill
+    hears of LEASE_S later. ``first_s`` is filled with when each file was first asked for outside a site (``site/file``).
 
     Returns how often each file entered each site from outside (``site/file``) or left the origin (``origin/file``)."""
     at_s = 0.0
+    settings = FillSettings(peer_wait_s=300, tier_wait_s=60)
+    known_down: frozenset[str] = frozenset()
+
+    def made_for(appliance: str) -> Assignment:
+        seen = [replace(each, state="down" if each.id in known_down else "up") for each in fleet]
+        now = datetime(2026, 6, 1, 3, tzinfo=UTC)
+        return assignment(appliance, placement, files, seen, settings, now, urgent=files if urgent else ())
 
     class Now(VirtualClock):
         def monotonic_s(self) -> float:
             return at_s
 
-    made = {
-        each.id: assignment(
-            each.id, placement, files, fleet, FillSettings(peer_wait_s=20, tier_wait_s=60), datetime(2026, 6, 1, 3, tzinfo=UTC)
-        )
-        for each in fleet
-    }
+    made = {each.id: made_for(each.id) for each in fleet}
     books = {each.id: Book(Now()) for each in fleet}
     held: dict[str, set[str]] = {each.id: set() for each in fleet}
     busy: dict[str, tuple[float, FillItem, FillSource]] = {}
@@ -147,10 +175,18 @@ def simulated(
             busy[appliance] = (at_s + COPY_S, item, source)
             if source.kind != "peer":
                 entered[f"{site[appliance]}/{item.file.name}"] += 1
+                if first_s is not None:
+                    first_s.setdefault(f"{site[appliance]}/{item.file.name}", at_s)
             if source.kind == "origin":
                 entered[f"origin/{item.file.name}"] += 1
 
     while at_s < 40_000 and any(len(held[each]) < len(made[each].items or ()) for each in held):
+        heard_down = frozenset(each for each, (begin_s, end_s) in dead.items() if begin_s + LEASE_S <= at_s < end_s)
+        if heard_down != known_down:
+            known_down = heard_down
+            made = {each.id: made_for(each.id) for each in fleet}
+            for appliance, book in books.items():
+                book.take(made[appliance])
         for appliance in held:
             if not alive(appliance):
                 busy.pop(appliance, None)
@@ -205,3 +241,30 @@ def test_a_death_in_the_middle_holds_nobody_up_for_long(dead: str) -> None:
     twice = [key for key, count in entered.items() if count > 1]
     assert max(entered.values()) == 2
     assert 0 < len(twice) < len(entered), "what the dead one had not got yet came by another, and once more for itself at most"
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(2, 6), st.integers(1, 8), st.integers(1, 40), st.integers(1, 9), st.data())
+def test_a_short_absence_makes_nobody_fetch_twice(edges: int, titles: int, begin_s: int, lasts_s: int, data: st.DataObject) -> None:
+    """Of an edge, for up to AWAY_S: only what it was itself in the middle of enters its site once more."""
+    fleet, files = fleet_of(edges, 2), library(titles)
+    dead = data.draw(st.sampled_from([each.id for each in fleet if each.site != "cix"]))
+    everything = {title: tuple(names) for title, names in files.items()}
+    placement = Placement(generation=1, made_at=0, holdings={each.id: everything for each in fleet})
+    entered = simulated(fleet, placement, files, {dead: (begin_s, begin_s + lasts_s)})
+    assert sum(count - 1 for key, count in entered.items() if not key.startswith("origin/")) <= 1
+    assert max(count for key, count in entered.items() if key.startswith("origin/")) == 1
+
+
+def test_a_launch_does_not_wait_for_who_is_down() -> None:
+    fleet, files = fleet_of(4, 1), library(6)
+    everything = {title: tuple(names) for title, names in files.items()}
+    placement = Placement(generation=1, made_at=0, holdings={each.id: everything for each in fleet})
+    waited_s = {}
+    for urgent in (True, False):
+        first_s: dict[str, float] = {}
+        simulated(fleet, placement, files, {"e-0": (0.0, 5000.0)}, urgent, first_s)
+        waited_s[urgent] = max(at_s for key, at_s in first_s.items() if key.startswith("edge-0/"))
+    busy_s = 12 * COPY_S + 12 * COPY_S + LEASE_S + 20  # twelve files to the exchange and on; asked again within 15 s
+    assert waited_s[True] <= busy_s
+    assert waited_s[False] <= busy_s + AWAY_S
