@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -193,13 +194,14 @@ def _hits(status: Status) -> str:
         ("from above", report.missed_bytes_total, "var(--ember)"),
     ]
     total = sum(size for _, size, _ in parts)
+    counted = f"{_many(report.requests_total, 'request')}, {_many(report.errors_total, 'error')}"
     rows = "".join(_line(name, bytes_text(size)) for name, size, _ in parts)
     return _card(
         "w4",
         "Served from here",
         f'<p class="figure">{f"{100 * ratio:.1f} %" if ratio is not None else "–"}<small>of {bytes_text(total)}</small></p>'
         f"{_bar((size / total if total else 0, colour) for _, size, colour in parts)}<table>{rows}</table>"
-        f'<p class="note row">{report.requests_total:,} requests, {report.errors_total:,} errors, {status.refused:,} refused for load</p>',
+        f'<p class="note row">{counted}, {status.refused:,} refused for load</p>',
         "since the agent started",
     )
 
@@ -213,7 +215,8 @@ def _fill(status: Status) -> str:
     elif not filling.files_missing:
         said = "Everything that it is to hold is here."
     else:
-        said = f"{filling.files_missing:,} files, {bytes_text(report.missing_bytes)}, are missing."
+        are = "is" if filling.files_missing == 1 else "are"
+        said = f"{_many(filling.files_missing, 'file')}, {bytes_text(report.missing_bytes)}, {are} missing."
     pace = f"at {rate_text(report.fill_bps)}" + (f" of {rate_text(filling.rate_bps)}" if filling.rate_bps else "")
     copies = "".join(_copying(each) for each in filling.copying)
     kinds = "".join(
@@ -222,7 +225,7 @@ def _fill(status: Status) -> str:
     return _card(
         "w7",
         "Fill",
-        f'<p class="figure">{100 * share:.{0 if share in (0, 1) else 1}f} %'
+        f'<p class="figure">{_percent(share)}'
         f"<small>of {bytes_text(assigned)}, generation {report.generation}</small></p>"
         f"{_bar([(share, 'var(--good)')])}"
         f'<p class="note">{said} {pace[:1].upper() + pace[1:] + "." if filling.copying else ""}</p>'
@@ -254,7 +257,7 @@ def _disk(status: Status) -> str:
     report = status.report
     rows = []
     for name, used, room, colour, note in (
-        ("Placed", report.held_bytes, status.placed_capacity_bytes, "var(--good)", f"{status.titles_held:,} titles"),
+        ("Placed", report.held_bytes, status.placed_capacity_bytes, "var(--good)", _many(status.titles_held, "title")),
         ("Reactive", report.reactive_bytes, status.reactive_capacity_bytes, "var(--blue)", f"{escape(status.leader)} decides what goes"),
     ):
         rows.append(
@@ -273,7 +276,7 @@ def _misses(status: Status) -> str:
     )
     last = "".join(_miss(each) for each in status.last_misses)
     recent = f'<table class="row"><tr><th>at</th><th>title</th><th>cause</th><th>from</th><th class="n">bytes</th></tr>{last}</table>'
-    return _card("w7", "Misses by cause", f"<table>{rows}</table>{recent if last else ''}", f"{total:,} requests")
+    return _card("w7", "Misses by cause", f"<table>{rows}</table>{recent if last else ''}", _many(total, "request"))
 
 
 def _miss(miss: Miss) -> str:
@@ -333,6 +336,15 @@ def _card(width: str, name: str, body: str, aside: str = "") -> str:
 def _bar(parts: Iterable[tuple[float, str]]) -> str:
     inside = "".join(f'<i style="width: {100 * min(1.0, max(0.0, share)):.2f}%; --fill: {colour}"></i>' for share, colour in parts)
     return f'<div class="bar">{inside}</div>'
+
+
+def _percent(share: float) -> str:
+    """Rounded down: what is not whole is not called so."""
+    return f"{share:.0%}".replace("%", " %") if share in (0, 1) else f"{math.floor(1000 * share) / 10:.1f} %"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _line(name: str, value: str) -> str:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from nearcast.base.errors import Unavailable
 from nearcast.delivery.edge.admin import OwnPage, application, is_own_name
 from nearcast.delivery.edge.metrics import EdgeMetrics
-from nearcast.delivery.edge.page import rate_text, render, spark
+from nearcast.delivery.edge.page import _many, _percent, rate_text, render, spark
 from nearcast.delivery.edge.report import PACE_S, SMOOTH_S, Pace, Rate, Telling
 from nearcast.delivery.edge.status import Sample, Status
 from nearcast.delivery.fill.stock import Stock, name_of
@@ -58,6 +58,14 @@ def test_a_pace_is_of_the_last_seconds_of_work_and_nothing_while_there_is_none()
     assert pace.see(total, now_s + PACE_S + 2, False) == 0
     assert pace.see(total, now_s + 9999, False) == 0
     assert pace.see(total + 1000, now_s + 10_000, True) == 8000, "what was before does not count"
+
+
+def test_one_is_not_many() -> None:
+    assert [_many(each, "title") for each in (0, 1, 2, 1234)] == ["0 titles", "1 title", "2 titles", "1,234 titles"]
+
+
+def test_what_is_not_whole_is_not_called_whole() -> None:
+    assert [_percent(each) for each in (0.0, 0.0004, 0.5, 0.99999, 1.0)] == ["0 %", "0.0 %", "50.0 %", "99.9 %", "100 %"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["place", "lose", "tell", "lost", "forgotten"]), st.integers(0, 5)), max_size=40))
