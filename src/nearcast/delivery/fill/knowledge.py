@@ -187,7 +187,7 @@ class Knowledge:
             return None
         tokens = {name: self._token(name) for name in self.members}
         by_site: dict[str, list[FillPeer]] = {}
-        for each in membership.peers(self.members, self.reports, self.sites, tokens):
+        for each in membership.peers(self.members, self.reports, self.sites, tokens, self.held):
             by_site.setdefault(each.site, []).append(each)
         return View(
             self.placement,

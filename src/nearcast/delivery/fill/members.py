@@ -111,9 +111,13 @@ def rooms(members: Members, sites: Mapping[str, Site]) -> tuple[SiteRoom, ...]:
 
 
 def peers(
-    members: Members, reports: Mapping[str, ApplianceReport], sites: Mapping[str, Site], tokens: Mapping[str, str]
+    members: Members,
+    reports: Mapping[str, ApplianceReport],
+    sites: Mapping[str, Site],
+    tokens: Mapping[str, str],
+    held: Mapping[str, Mapping[str, int]],
 ) -> tuple[FillPeer, ...]:
-    """The fleet as the schedule sees it, by id. ``reports``: of those that are heard; the others are down."""
+    """The fleet as the schedule sees it, by id. ``reports``: of those that are heard; the others are down, and hold what they last told."""
     found = []
     for name, member in sorted(members.items()):
         site = site_of(member.site, sites)
@@ -126,6 +130,7 @@ def peers(
             url=member.url,
             token=tokens[name],
             state="down",
+            holdings=held.get(name, {}),
         )
         if report := reports.get(name):
             peer = replace(

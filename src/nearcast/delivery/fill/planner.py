@@ -287,7 +287,7 @@ class Planning:
 
     def _fleet(self) -> tuple[FillPeer, ...]:
         known = self._known
-        return members.peers(known.members, known.reports, known.sites, dict.fromkeys(known.members, ""))
+        return members.peers(known.members, known.reports, known.sites, dict.fromkeys(known.members, ""), known.held)
 
     def _told(self, before: Placement, after: Placement, *, committed: bool, changes: bool) -> Plan:
         known, fleet = self._known, self._fleet()

@@ -93,7 +93,9 @@ def test_sites_of_a_region_share_its_demand_and_exchanges_see_all_of_it() -> Non
 
 def test_the_fleet_as_the_schedule_sees_it() -> None:
     fleet = met({}, [report("p1"), report("p2")], ())
-    first, second = peers(fleet, {"p1": report("p1", problem="NC2008 full", holdings={"t": 5})}, SITES, {"p1": "t1", "p2": "t2"})
+    told = {"p1": report("p1", problem="NC2008 full", holdings={"t": 5})}
+    first, second = peers(fleet, told, SITES, {"p1": "t1", "p2": "t2"}, {"p1": {"t": 4}, "p2": {"t": 6}})
+    assert (first.holdings, second.holdings) == ({"t": 5}, {"t": 6}), "who is silent holds what it last told"
     assert (first.state, first.stuck, first.holdings, first.parents, first.timezone) == ("up", True, {"t": 5}, ("ix",), "Europe/Paris")
     assert (second.state, second.token, second.url) == ("down", "t2", "http://p2"), "silent, and still counted on"
 
@@ -102,7 +104,7 @@ def test_bytes_that_tick_by_are_no_news() -> None:
     fleet = met({}, [report("p1")], ())
 
     def seen(**more: Any) -> tuple[object, ...]:
-        return signature(peers(fleet, {"p1": report("p1", **more)}, SITES, {"p1": ""}), 7)
+        return signature(peers(fleet, {"p1": report("p1", **more)}, SITES, {"p1": ""}, {}), 7)
 
     assert seen(missing_bytes=10, holdings={"t": 5}) == seen(missing_bytes=9, holdings={"t": 6})
     assert len({seen(), seen(missing_bytes=1), seen(state="draining"), seen(generation=7), seen(problem="x")}) == 5
