@@ -17,7 +17,7 @@ from tests.unit.delivery.making import until
 
 from .appliances import until as waited
 
-GENERATIONS = 120
+GENERATIONS = 200
 HOLDINGS: dict[str, dict[str, tuple[str, ...]]] = {
     f"edge-{number}": {f"t_{title}": ("a.mp4", "b.mp4") for title in range(50)} for number in range(20)
 }
@@ -63,18 +63,19 @@ def test_planners_at_once_and_one_killed(tmp_path: Path) -> None:
     planners = [started(tmp_path, who) for who in range(3)]
     waited(lambda: len(acknowledged(tmp_path)) == 3)
     (tmp_path / "go").touch()
-    waited(lambda: all(each for each in acknowledged(tmp_path)))
-    victim = planners[1]
+    waited(lambda: any(acknowledged(tmp_path)))
+    said = acknowledged(tmp_path)
+    victim = planners[max(range(3), key=lambda who: len(said[who]))]  # who is busiest: the others may hardly get a turn
     assert victim.pid
     os.kill(victim.pid, signal.SIGKILL)
     planners.append(started(tmp_path, 3))
     for each in planners:
         each.join()
-    made = sorted(generation for said in acknowledged(tmp_path) for generation in said)
+    made = sorted(generation for each in acknowledged(tmp_path) for generation in each)
     assert len(made) == len(set(made)), "nobody made what another had made"
     lost = set(range(1, GENERATIONS + 1)) - set(made)
     assert len(lost) <= 1, "only what the killed one was about to acknowledge"
     found = asyncio.run(latest(tmp_path))
     assert found is not None
     assert (found.generation, found.holdings) == (GENERATIONS, HOLDINGS)
-    assert [each.exitcode for each in planners] == [0, -signal.SIGKILL, 0, 0]
+    assert [each.exitcode for each in planners] == [-signal.SIGKILL if each is victim else 0 for each in planners]
