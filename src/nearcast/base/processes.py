@@ -159,10 +159,14 @@ def held(path: Path) -> bool:
     return False
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Readers see the old content or the new, never a part."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Readers see the old content or the new, never a part. ``durable``: the new is on the disk before it takes the old one's place."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(content)
+    with fresh.open("wb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     fresh.replace(path)
 
 

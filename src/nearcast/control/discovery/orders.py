@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from nearcast.base.errors import Unavailable
+from nearcast.base.processes import write_atomically
 from nearcast.model.services import OrderQuestion
 from nearcast.model.site import Order
 
@@ -52,12 +52,7 @@ class OrderFile:
     def save(self, orders: Mapping[str, Order], /) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            with fresh.open("wb") as out:
-                out.write(msgspec.json.encode([orders[each] for each in sorted(orders)]))
-                out.flush()
-                os.fsync(out.fileno())
-            fresh.replace(self._path)
+            write_atomically(self._path, msgspec.json.encode([orders[each] for each in sorted(orders)]), durable=True)
         except OSError as error:
             raise OrdersUnusable(f"{self._path} cannot be written: {error.strerror or error}") from error
 
