@@ -24,3 +24,32 @@ class EdgeChoice(Struct, frozen=True, kw_only=True):
     site: str
     appliance: str
     base_url: str
+
+
+class Announcement(Struct, frozen=True, kw_only=True):
+    """One way to a prefix, as it was told for one site: by an ISP over BGP (``source`` is its name) or by the configuration.
+
+    ``order`` is the place of the site in a configured route (0: best); BGP has ``as_path`` and ``med`` instead.
+    """
+
+    prefix: str
+    site: str
+    source: str = "config"
+    as_path: tuple[int, ...] = ()
+    med: int = 0
+    order: int = 0
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A site that may serve an address, and what ranks it: the longest prefix, then AS-path length, MED, distance.
+
+    ``distance_km`` is from the site to where the client's prefix is known to be; negative where it is not known.
+    """
+
+    site: str
+    source: str
+    prefix: str
+    as_path: tuple[int, ...] = ()
+    med: int = 0
+    order: int = 0
+    distance_km: float = -1.0

@@ -22,6 +22,13 @@ class Site(Struct, frozen=True, kw_only=True):
     parents: Annotated[
         tuple[str, ...], Meta(description="Exchange sites that it takes from what it lacks, best first. Empty: the origin alone.")
     ] = ()
+    isp: Annotated[
+        str,
+        Meta(
+            description="The ISP in whose network it stands, one of [[steering.isps]]: it serves only prefixes announced to it. Empty: anybody."
+        ),
+    ] = ""
+    doors: Annotated[tuple[str, ...], Meta(description="IP addresses of its door (`[[doors]]`), anycast or its own.")] = ()
     latitude: Annotated[float | None, Meta(description="Degrees north.")] = None
     longitude: Annotated[float | None, Meta(description="Degrees east.")] = None
 
@@ -40,6 +47,8 @@ class ApplianceReport(Struct, frozen=True, kw_only=True):
     ``sent_bps`` is smoothed over some seconds; ``limit_bps`` 0: none is known. ``load`` is a state of its own: ``high`` asks players to
     take less, ``full`` refuses. ``key_generation``: of the MAC key that its nginx takes, next to the one before.
     ``problem``: code and sentence of what keeps the fill from going on. Totals count since the agent started.
+    ``addresses``: the IP addresses behind ``address``, for DNS. ``seen``: what it found when it probed others, by appliance.
+    ``issued_ms`` (Unix time, ever growing) and ``mac`` sign the report: policy.capability.report_mac.
     """
 
     id: str
@@ -71,6 +80,10 @@ class ApplianceReport(Struct, frozen=True, kw_only=True):
     reactive_bytes_total: int = 0
     missed_bytes_total: int = 0
     lease_s: float = 1.5
+    addresses: tuple[str, ...] = ()
+    seen: dict[str, bool] = {}
+    issued_ms: int = 0
+    mac: str = ""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -82,10 +95,14 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Appliance(Struct, frozen=True, kw_only=True):
-    """An appliance as discovery sees it: the last report, its holdings in whole, and its age."""
+    """An appliance as discovery sees it: the last report, its holdings in whole, and its age.
+
+    ``votes``: what others found that probed it lately, by their ids.
+    """
 
     report: ApplianceReport
     age_s: float
+    votes: dict[str, bool] = {}
 
 
 class Instance(Struct, frozen=True, kw_only=True):

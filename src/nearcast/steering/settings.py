@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
 from nearcast.model.site import Site
 from nearcast.policy.windows import UnknownTimezone, zone
+from nearcast.steering.dns.settings import DnsSettings
+from nearcast.steering.health.settings import HealthSettings
 from nearcast.steering.routes import BadRoute, RouteTable
+from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 
 DEMO_SITES = (
     Site(name="frankfurt", label="Frankfurt", zone="eu", timezone="Europe/Berlin", latitude=50.11, longitude=8.68),
@@ -86,6 +89,11 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
     routes: Annotated[
         tuple[Route, ...], Meta(description="Client prefixes (CIDR, IPv4 or IPv6) and the sites that serve them, best first.")
     ] = DEMO_ROUTES
+    isps: Annotated[tuple[Isp, ...], Meta(description="The ISPs that announce their prefixes.")] = ()
+    bgp: BgpSettings = field(default_factory=BgpSettings)
+    geographic: GeographicSettings = field(default_factory=GeographicSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    dns: DnsSettings = field(default_factory=DnsSettings)
     poll_s: Annotated[float, Meta(gt=0, le=60, description="Interval at which discovery is asked for the appliances' health.")] = 0.5
     stale_s: Annotated[float, Meta(gt=0, description="An appliance whose last report is older than this gets no new session.")] = 2.5
 

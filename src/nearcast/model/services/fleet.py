@@ -18,7 +18,8 @@ class ReportAnswer(Struct, frozen=True, kw_only=True):
     """``lease_s``: report again well within it. What follows is for appliances alone.
 
     ``holdings_wanted``: tell the holdings in whole next time. ``draining``: what the operator wants. ``key_generation`` is the MAC key that
-    nginx is to take, ``key`` that key (64 hex digits) where the report named an older one; empty otherwise.
+    nginx is to take, ``key`` that key (64 hex digits) where the report named an older one; empty otherwise. ``probe``: health URLs of
+    other appliances that it shall look at from outside, by their ids.
     """
 
     lease_s: float
@@ -26,6 +27,7 @@ class ReportAnswer(Struct, frozen=True, kw_only=True):
     draining: bool = False
     key_generation: int = 0
     key: str = ""
+    probe: dict[str, str] = {}
 
 
 class AppliancesQuestion(Struct, frozen=True, kw_only=True):

@@ -91,18 +91,26 @@ class Playback(Protocol):
 
 
 class SteerQuestion(Struct, frozen=True, kw_only=True):
+    """``session`` names the playback, so that a share of them can be moved; ``current``: the pathway in use, left only for a reason."""
+
     client_address: str
     title_id: str
     expires_at: int
     count: int = 3
+    session: str = ""
+    current: str = ""
 
 
 class SteerAnswer(Struct, frozen=True, kw_only=True):
-    """``source`` is ``live``, or ``last-known`` when the health view could not be refreshed. ``prefix`` is the route that matched."""
+    """``source`` is ``live``, or ``last-known`` when routes or health view could not be refreshed. ``prefix`` is the route that matched.
+
+    ``unsettled``: a site of the answer, or the pathway in use, drains, is full or is sick: players shall ask again soon.
+    """
 
     edges: tuple[EdgeChoice, ...]
     prefix: str
     source: Literal["live", "last-known"] = "live"
+    unsettled: bool = False
 
 
 class Steering(Protocol):
