@@ -23,10 +23,7 @@ class Site(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="Exchange sites that it takes from what it lacks, best first. Empty: the origin alone.")
     ] = ()
     isp: Annotated[
-        str,
-        Meta(
-            description="The ISP in whose network it stands, one of [[steering.isps]]: it serves only prefixes announced to it. Empty: anybody."
-        ),
+        str, Meta(description="The ISP in whose network it stands: it serves only prefixes announced to it. Empty: it serves anybody.")
     ] = ""
     doors: Annotated[tuple[str, ...], Meta(description="IP addresses of its door (`[[doors]]`), anycast or its own.")] = ()
     latitude: Annotated[float | None, Meta(description="Degrees north.")] = None
