@@ -52,8 +52,25 @@ class Session(Struct, frozen=True, kw_only=True):
     steering_source: Literal["live", "last-known"] = "live"
 
 
+class EdgeMeasured(Struct, frozen=True, kw_only=True):
+    """What a player measured at one edge since the last heartbeat that was taken in.
+
+    ``failures``: how often it had to ask elsewhere.
+    """
+
+    edge: str
+    watched_s: float = 0.0
+    stalled_s: float = 0.0
+    failures: int = 0
+    throughput_bps: int = 0
+
+
 class Heartbeat(Struct, frozen=True, kw_only=True):
-    """What a player reports while it plays, QoE included. Times in seconds, ``rendition`` is the height as ``720p``."""
+    """What a player reports while it plays, QoE included. Times in seconds, ``rendition`` is the height as ``720p``.
+
+    ``stalled_s`` and ``dropped_frames`` count since the play began; ``edge`` is the appliance in use. ``edges`` tells since the
+    heartbeat before, by edge: a stall belongs to the edge that was waited for.
+    """
 
     position_s: float
     buffer_s: float = 0.0
@@ -64,6 +81,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     edge: str = ""
     state: Literal["playing", "paused", "ended", "failed"] = "playing"
     error_code: str = ""
+    edges: tuple[EdgeMeasured, ...] = ()
 
 
 class Bookmark(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from nearcast.model.fill import SourceKind
 
+SESSIONS_MAX = 20_000
+"""In one report: an appliance that sends 100 Gb/s has about so many players, and the report is then some 800 kB."""
 MissCause = Literal["content", "health", "overload", "other"]
 """Why a viewer was served what was not placed where they asked. *content*: nobody at the site was to hold it; *health*: who holds
 it there is down, draining, or has it in repair; *overload*: who holds it there is over its limit; *other*: none of these (a holder
@@ -39,10 +41,23 @@ class Fetched(Struct, frozen=True, array_like=True):
     size_bytes: int
 
 
+class Delivered(Struct, frozen=True, array_like=True):
+    """What one playback was sent since the last report, as nginx logged it. ``session``: policy.sessions.tag of its CMCD ``sid``.
+
+    ``busy_s``: how long its requests took, one after the other; ``failed``: answers of 500 and more, and those that were cut short.
+    """
+
+    session: str
+    bytes: int
+    busy_s: float
+    failed: int
+
+
 class TrafficReport(Struct, frozen=True, kw_only=True):
     """What one appliance served and fetched since its last report. A report that comes twice (same ``run`` and ``sequence``) counts once.
 
     ``parent_bytes``: fetched on misses, by the id of the parent that gave them; ``reactive_written_bytes``: of these, what was kept.
+    ``sessions``: who was sent what, those who were sent most (at most SESSIONS_MAX): what players measured is held against it.
     """
 
     appliance: str
@@ -53,6 +68,7 @@ class TrafficReport(Struct, frozen=True, kw_only=True):
     fetched: tuple[Fetched, ...] = ()
     parent_bytes: dict[str, int] = {}
     reactive_written_bytes: int = 0
+    sessions: tuple[Delivered, ...] = ()
 
 
 class DemandDay(Struct, frozen=True, array_like=True):

@@ -167,6 +167,16 @@ class SteeringQuery(
     dash_throughput: Annotated[str, Meta(max_length=100)] = ""
 
 
+class EdgeBody(Struct, frozen=True, kw_only=True):
+    """What a player measured at one edge since the last heartbeat that was taken in."""
+
+    edge: Annotated[str, Meta(max_length=64)]
+    watched_s: Seconds = 0.0
+    stalled_s: Seconds = 0.0
+    failures: Count = 0
+    throughput_bps: Rate = 0
+
+
 class HeartbeatBody(Struct, frozen=True, kw_only=True):
     """What a player reports while it plays."""
 
@@ -179,6 +189,7 @@ class HeartbeatBody(Struct, frozen=True, kw_only=True):
     edge: Annotated[str, Meta(max_length=100)] = ""
     state: Literal["playing", "paused", "ended", "failed"] = "playing"
     error_code: Annotated[str, Meta(max_length=60)] = ""
+    edges: Annotated[tuple[EdgeBody, ...], Meta(max_length=16)] = ()
 
 
 class LicenseBody(Struct, frozen=True, kw_only=True):

@@ -85,7 +85,7 @@ async def heartbeat(call: Call, session_id: str, body: HeartbeatBody) -> None:
     report = HeartbeatReport(
         session_id=session_id,
         account_id=call.identity.account_id,
-        heartbeat=Heartbeat(**msgspec.structs.asdict(body)),
+        heartbeat=msgspec.convert(body, Heartbeat, from_attributes=True),
     )
     await call.clients.history.heartbeat(report)
 
