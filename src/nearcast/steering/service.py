@@ -12,7 +12,7 @@ from nearcast.model.site import Appliance
 from nearcast.policy import capability
 from nearcast.steering.health import HealthView
 from nearcast.steering.rank import rank
-from nearcast.steering.routes import RouteTable
+from nearcast.steering.routes import Table
 from nearcast.steering.settings import SteeringSettings
 
 COUNT_MAX = 16
@@ -30,7 +30,7 @@ class SteeringService:
 
     def __init__(self, settings: SteeringSettings, discovery: Discovery, root: bytes, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._table = RouteTable(settings.routes, [each.name for each in settings.sites])
+        self._table = Table.of(settings.routes, settings.sites)
         self.health = HealthView(discovery, poll_s=settings.poll_s, clock=clock)
         self._key = lru_cache(maxsize=65536)(partial(capability.edge_key, root))
 

@@ -13,7 +13,7 @@ from nearcast.model.site import Site
 from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.settings import HealthSettings
-from nearcast.steering.routes import BadRoute, RouteTable
+from nearcast.steering.routes import BadRoute, Table
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 
 DEMO_SITES = (
@@ -104,6 +104,6 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
         for index, each in enumerate(self.sites):
             check_site(index, each, self.sites)
         try:
-            RouteTable(self.routes, names)
+            Table.of(self.routes, self.sites)
         except BadRoute as error:
             raise ValueError(f"{error.message} ({error.hint})") from error

@@ -7,27 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearcast.model.route import Route
-from nearcast.steering.routes import NO_MATCH, BadRoute, RouteTable, parse_address
+from nearcast.model.site import Site
+from nearcast.steering.routes import NO_MATCH, BadRoute, Table, parse_address
 from nearcast.steering.settings import SteeringSettings
 
-SITES = ("a", "b", "c")
+SITES = tuple(Site(name=each) for each in "abc")
 
 
-def table(*rows: tuple[str, str]) -> RouteTable:
-    return RouteTable([Route(prefix=prefix, sites=tuple(sites)) for prefix, sites in rows], SITES)
+def table(*rows: tuple[str, str]) -> Table:
+    return Table.of([Route(prefix=prefix, sites=tuple(sites)) for prefix, sites in rows], SITES)
 
 
 def test_the_longest_prefix_wins() -> None:
     routes = table(("0.0.0.0/0", "a"), ("10.0.0.0/8", "b"), ("10.1.0.0/16", "c"), ("10.1.2.3/32", "ab"))
     assert routes.match("10.1.2.3").prefix == "10.1.2.3/32"
-    assert routes.match("10.1.2.4").sites == ("c",)
-    assert routes.match("10.2.0.1").sites == ("b",)
+    assert routes.match("10.1.2.4").sites == ("c", "b", "a")
+    assert routes.match("10.2.0.1").sites == ("b", "a")
     assert routes.match("8.8.8.8").sites == ("a",)
 
 
 def test_ipv6_and_mapped_ipv4() -> None:
     routes = table(("2001:db8::/32", "a"), ("10.0.0.0/8", "b"), ("::/0", "c"))
-    assert routes.match("2001:db8::1").sites == ("a",)
+    assert routes.match("2001:db8::1").sites == ("a", "c")
     assert routes.match("::ffff:10.9.8.7").sites == ("b",)
     assert routes.match("2002::1").sites == ("c",)
     assert routes.match("fe80::1%eth0").sites == ("c",)
@@ -62,7 +63,7 @@ def test_routes_that_make_no_sense_are_refused(rows: list[tuple[str, str]], says
 
 def test_a_misspelt_site_gets_a_hint() -> None:
     with pytest.raises(BadRoute) as caught:
-        RouteTable([Route(prefix="::/0", sites=("frankfrut",))], ["frankfurt", "mumbai"])
+        Table.of([Route(prefix="::/0", sites=("frankfrut",))], [Site(name="frankfurt"), Site(name="mumbai")])
     assert "frankfurt" in caught.value.hint
 
 
@@ -78,7 +79,7 @@ def test_agrees_with_a_plain_search(
         for address, length in seeds
         if getattr(address, "ipv4_mapped", None) is None
     }
-    routes = RouteTable([Route(prefix=str(each), sites=("a",)) for each in networks], SITES)
+    routes = Table.of([Route(prefix=str(each), sites=("a",)) for each in networks], SITES)
     effective = getattr(client, "ipv4_mapped", None) or client
     holding = [each for each in networks if each.version == effective.version and effective in each]
     expected = str(max(holding, key=lambda each: each.prefixlen)) if holding else ""
@@ -94,7 +95,7 @@ def test_parse_address() -> None:
 
 def test_the_demo_map_serves_everyone() -> None:
     settings = SteeringSettings()
-    routes = RouteTable(settings.routes, [each.name for each in settings.sites])
+    routes = Table.of(settings.routes, settings.sites)
     for client in ("127.0.0.1", "::1", "192.168.7.1", "8.8.8.8", "2a00:1450::1", "203.0.113.9", "100.64.0.1"):
         assert set(routes.match(client).sites) == {"frankfurt", "mumbai", "singapore", "dallas"}
     assert routes.match("203.0.113.9").sites[0] == "dallas"
