@@ -1,1 +1,1 @@
-"""What was watched, from where it was served, and how much the origin was spared: told by the edges, never by players."""
+"""What was watched, from where, and how much the origin was spared, as the edges tell it; of players only what those bear out."""

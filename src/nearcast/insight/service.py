@@ -1,7 +1,7 @@
 """The Insight service of ``model.services``: reports of edges in, demand and offload out.
 
-Only edges are believed: what a player says of itself changes nothing here. A report counts once, however often it comes, and is on the
-disk when it is answered.
+Only edges are believed here: what players say of themselves goes to insight.quality. A report counts once, however often it comes,
+and is on the disk when it is answered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nearcast.insight.sums import DAY_S, KnownFile, day_of, known_files
 from nearcast.insight.tables import prepare
 from nearcast.model.services import Catalog, ChangesQuestion, Demand, DemandQuestion, Nothing, OffloadQuestion
 from nearcast.model.site import Site
-from nearcast.model.traffic import DemandDay, OffloadReport, TrafficReport
+from nearcast.model.traffic import SESSIONS_MAX, DemandDay, OffloadReport, TrafficReport
 
 T = TypeVar("T")
 
@@ -78,6 +78,8 @@ def check(report: TrafficReport) -> None:
         counts += (each.requests, each.starts, each.placed_bytes, each.reactive_bytes, each.missed_bytes)
     for fetched in report.fetched:
         counts += (fetched.generation, fetched.size_bytes)
+    for sent in report.sessions:
+        counts += (sent.bytes, sent.failed)
     if min(counts) < 0 or max(counts) > COUNT_MAX:
         raise BadTraffic("a traffic report counts below zero, or more than there can be")
     files = [*((each.title_id, each.file) for each in report.served), *((each.title_id, each.file) for each in report.fetched)]
@@ -87,6 +89,10 @@ def check(report: TrafficReport) -> None:
         raise BadTraffic("a traffic report names its appliance, its site and its run, each in 64 characters at most")
     if len(report.served) + len(report.fetched) > LINES_MAX:
         raise BadTraffic(f"a traffic report has more than {LINES_MAX} lines")
+    if len(report.sessions) > SESSIONS_MAX or max((len(each.session) for each in report.sessions), default=0) > 64:
+        raise BadTraffic(f"a traffic report tells of {SESSIONS_MAX} sessions at most, each by its tag")
+    if not all(0 <= each.busy_s < float("inf") for each in report.sessions):
+        raise BadTraffic("a traffic report tells of requests that took less than no time, or for ever")
 
 
 def by_region(rows: Iterable[tuple[int, str, str, int, int]], regions: dict[str, str]) -> tuple[DemandDay, ...]:
@@ -100,12 +106,23 @@ def by_region(rows: Iterable[tuple[int, str, str, int, int]], regions: dict[str,
 
 
 class InsightService:
-    """Fits ``model.services.Insight``. ``start`` makes the tables and begins to follow the catalog; ``close`` writes what waits."""
+    """Fits ``model.services.Insight``. ``start`` makes the tables and begins to follow the catalog; ``close`` writes what waits.
 
-    def __init__(self, transactions: Transactions, catalog: Catalog, sites: Iterable[Site], clock: Clock | None = None) -> None:
+    ``heard`` is given each report that was taken in, perhaps twice.
+    """
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        catalog: Catalog,
+        sites: Iterable[Site],
+        clock: Clock | None = None,
+        heard: Callable[[TrafficReport], None] = lambda report: None,
+    ) -> None:
         self._transactions = transactions
         self._catalog = catalog
         self._clock = clock or SystemClock()
+        self._heard = heard
         self._sites = tuple(sites)
         self._regions = {each.name: each.taste for each in self._sites}
         self._files: dict[str, KnownFile] = {}
@@ -136,6 +153,7 @@ class InsightService:
         """Returns when the report is durable. Raises BadTraffic, InsightOverloaded."""
         check(question)
         await self._batches.put(question)
+        self._heard(question)
         return Nothing()
 
     async def demand(self, question: DemandQuestion, /) -> Demand:

@@ -29,7 +29,7 @@ class QualityReport(Struct, frozen=True, kw_only=True):
 
 class ApplianceQuality(Struct, frozen=True, kw_only=True):
     """What is believed of one appliance over the last minutes: only sessions that the edge's own log knows count, and only as far as
-    it bears them out. Each account weighs 1 over all appliances together; ``accounts`` is the sum of these weights here.
+    it bears them out. Each account weighs 1 at a site, all appliances there together; ``accounts`` is the sum of these weights here.
 
     ``stalled_share`` is stalled over stalled and watched time, ``failed_share`` of the accounts. ``suffering`` (0 to 1) is both in
     one figure, by account, so that no account counts for more than its weight. ``elsewhere``: how the viewers of the same networks

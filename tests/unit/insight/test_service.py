@@ -18,7 +18,7 @@ from nearcast.insight.service import DAYS_KEPT, GENERATIONS_KEPT, BadDays, BadTr
 from nearcast.insight.sums import DAY_S, day_of
 from nearcast.insight.tables import InsightOutdated
 from nearcast.model.services import DemandQuestion, OffloadQuestion
-from nearcast.model.traffic import DemandDay, OffloadReport, Served, TrafficReport
+from nearcast.model.traffic import SESSIONS_MAX, Delivered, DemandDay, OffloadReport, Served, TrafficReport
 from tests.unit.delivery.fill.library import Library
 from tests.unit.delivery.fill.test_plan import publication, rendition
 from tests.unit.delivery.making import until
@@ -136,6 +136,11 @@ async def test_old_days_and_generations_go(tmp_path: Path) -> None:
         report(0, run=""),
         report(0, run="x" * 65),
         report(0, site=""),
+        report(0, sessions=(Delivered("s", -1, 0.0, 0),)),
+        report(0, sessions=(Delivered("s", 1, -0.5, 0),)),
+        report(0, sessions=(Delivered("s", 1, float("nan"), 0),)),
+        report(0, sessions=(Delivered("s" * 65, 1, 0.0, 0),)),
+        report(0, sessions=(Delivered("s", 1, 0.0, 0),) * (SESSIONS_MAX + 1)),
     ],
 )
 async def test_what_makes_no_sense_is_not_counted(tmp_path: Path, bad: TrafficReport) -> None:
