@@ -26,7 +26,7 @@ check:  ## lint, types, import rules, front-end types
 
 test: check  ## every check and every test
 	@deploy/npm.sh test
-	@env -u NEARCAST_HOME $(BIN)/python -m pytest
+	@deploy/test.sh
 
 docs:  ## write the generated reference pages anew
 	@deploy/setup.sh test
