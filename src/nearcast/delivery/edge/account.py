@@ -2,7 +2,7 @@
 
 A report has the agent's run and a number. While one is not acknowledged it is sent again as it was, so that insight can tell that it
 knows it, and what happens meanwhile is added up for the next. An agent that is killed leaves both to the next one (edge/journal): what the
-fill wrote to the block, what was served but for the last REPORT_S.
+fill wrote to the block, what was served but for the last REPORT_S. Which sessions were served is of interest for minutes, and not kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, NearcastError
+from nearcast.delivery.edge.delivered import Deliveries
 from nearcast.delivery.edge.journal import Journal
 from nearcast.delivery.edge.logs import Line
 from nearcast.model.fill import FillItem, FillSource
@@ -110,6 +111,7 @@ class Account:
         self._fetched: dict[tuple[int, str, str, str], Fetched] = {}
         self._parent_bytes: dict[str, int] = {}
         self._written_bytes = 0
+        self.deliveries = Deliveries()
         self._next = TrafficReport(appliance=appliance, site=site, run=secrets.token_hex(8), sequence=0)
         self._waiting: TrafficReport | None = None
         self._seen_parents: dict[str, int] = {}
@@ -211,7 +213,8 @@ class Account:
 
     def _taken(self) -> TrafficReport | None:
         """Everything that was added up since the last report; None: nothing."""
-        if not (self._served or self._fetched or self._parent_bytes or self._written_bytes):
+        sessions = self.deliveries.take()
+        if not (self._served or self._fetched or self._parent_bytes or self._written_bytes or sessions):
             return None
         report = self._sums()
         self._next = replace(self._next, sequence=self._next.sequence + 1)
@@ -219,7 +222,7 @@ class Account:
         if self._journal is not None:
             self._journal.wait(report)
             self.keep()
-        return report
+        return replace(report, sessions=sessions)
 
     def _sums(self) -> TrafficReport:
         return replace(

@@ -10,6 +10,7 @@ from pathlib import Path
 from nearcast.base.clock import Clock
 from nearcast.delivery.edge import load, nginx
 from nearcast.delivery.edge.account import Account, Sessions, gather, missed
+from nearcast.delivery.edge.delivered import delivered
 from nearcast.delivery.edge.journal import Journal
 from nearcast.delivery.edge.logs import AccessLog, Line
 from nearcast.delivery.edge.misses import Causes, Local, MissLog
@@ -101,6 +102,7 @@ class Counting:
 
     async def _count(self, lines: list[Line]) -> None:
         batch = await asyncio.to_thread(gather, lines, self._sessions)
+        self.account.deliveries.add(await asyncio.to_thread(delivered, lines))
         absent = [each for each, sent in batch.items() if sent.reactive_bytes or sent.missed_bytes]
         misses = missed(lines) if absent else []
         await self.causes.learn({each[0] for each in absent if self.causes.local(*each) is None})
