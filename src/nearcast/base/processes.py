@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import os
 import select
@@ -19,6 +20,8 @@ from msgspec import Struct
 from nearcast.base.errors import Conflict
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class AlreadyRunning(Conflict):
@@ -111,6 +114,11 @@ def family(pid: int) -> list[int]:
         out.append(each)
         todo += parents.get(each, [])
     return out
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process (prctl(2), PR_SET_PDEATHSIG) when the thread that started it ends. Fit for ``preexec_fn``."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def memory_bytes(pid: int) -> int:

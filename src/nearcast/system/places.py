@@ -15,11 +15,13 @@ def bulkhead_of(service: str) -> str:
 
 
 def processes(settings: Settings) -> dict[str, table.Bulkhead]:
-    """Every process of a system on one machine, by name: the bulkheads of the table and one for each appliance."""
+    """Every process of a system on one machine, by name: the bulkheads of the table, one for each appliance, and what is configured."""
     found = {each.name: each for each in table.BULKHEADS}
     for appliance in settings.appliances:
         name = table.EDGE_PREFIX + appliance.id
         found[name] = table.Bulkhead(name, table.EDGE, keys=(*table.EDGE_KEYS, edge_purpose(appliance.id)))
+    if settings.anycast.asn:
+        found[table.ANYCAST_NAME] = table.Bulkhead(table.ANYCAST_NAME, table.ANYCAST)
     return found
 
 

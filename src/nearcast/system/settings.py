@@ -29,6 +29,7 @@ from nearcast.control.store.settings import StoreSettings
 from nearcast.delivery.settings import EdgeSettings, FillSettings, OriginSettings
 from nearcast.media.settings import MediaSettings
 from nearcast.model.site import Site
+from nearcast.steering.anycast.settings import AnycastSettings
 from nearcast.steering.settings import SteeringSettings
 from nearcast.system import folders
 from nearcast.system.secrets import JOINED
@@ -149,6 +150,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     home: HomeSettings = field(default_factory=HomeSettings)
     playback: PlaybackSettings = field(default_factory=PlaybackSettings)
     steering: SteeringSettings = field(default_factory=SteeringSettings)
+    anycast: AnycastSettings = field(default_factory=AnycastSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     store: StoreSettings = field(default_factory=StoreSettings)

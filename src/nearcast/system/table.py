@@ -42,6 +42,7 @@ FLEET = "nearcast.system.fleet:build"
 GATEWAY = "nearcast.system.gateway:build"
 ORIGIN = "nearcast.system.origin:build"
 EDGE = "nearcast.system.edge:build"
+ANYCAST = "nearcast.system.anycast:build"
 
 SERVICES = (
     Service("playback", PLAY, ("accounts", "license", "catalog", "history", "steering"), "play"),
@@ -70,6 +71,8 @@ BULKHEADS = (
 )
 """The edges follow: one process ``edge-<appliance>`` for each appliance of the configuration."""
 
+ANYCAST_NAME = "anycast"
+"""The process that announces this host's service addresses, where `[anycast]` has an AS number."""
 EDGE_PREFIX = "edge-"
 EDGE_KEYS = ("origin",)
 """What every edge is given, beside the MAC key of its own."""
