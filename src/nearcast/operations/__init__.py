@@ -1,0 +1,1 @@
+"""What operators do to a system, and try out on one: the lab."""

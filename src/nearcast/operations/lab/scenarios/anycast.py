@@ -1,0 +1,108 @@
+"""A site that fails behind the anycast address: by its own check, and by a black hole that only BFD notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nearcast.operations.lab.internet import Internet, wait_for
+from nearcast.operations.lab.probing import Prober, next_answered_s
+from nearcast.operations.lab.product import BEACON_PORT, Host, anycast_tables, killed, site_tables
+from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
+from nearcast.operations.lab.topology import Scenario
+
+READY_S = 30.0
+GONE_S = 12.0
+"""A repeat in which nobody has answered for so long has failed."""
+STEADY = 100
+"""So many answers in a row from the nearest site, and it is taken to be back."""
+
+
+class Stage:
+    """Every site with its beacon and the product's announcer; one viewer who asks."""
+
+    def __init__(self, net: Internet, told: Told) -> None:
+        self.net, self.told = net, told
+        self.sites = [each.name for each in net.topology.sites]
+        self._beacons: dict[str, subprocess.Popen[bytes]] = {}
+        for name in self.sites:
+            self.light(name)
+            host = Host(net, name)
+            lines = ["appliances = []", *site_tables(net.topology)]
+            host.configure([*lines, *anycast_tables(net.topology, net.plan, name, f"http://127.0.0.1:{BEACON_PORT}/")])
+            host.give_root()
+            host.start("serve", "anycast", log="anycast")
+
+    def light(self, site: str) -> None:
+        """Start a site's service."""
+        command = [sys.executable, "-m", "nearcast.operations.lab.beacon", site, str(BEACON_PORT)]
+        child = self.net.start(site, command, f"beacon-{site}", stdout=subprocess.PIPE)
+        if child.stdout:
+            child.stdout.readline()
+        self._beacons[site] = child
+
+    def kill(self, site: str) -> None:
+        killed(self._beacons[site])
+
+    @contextmanager
+    def asked(self, viewer: str) -> Iterator[Prober]:
+        with Prober(self.net.inside(viewer), self.net.topology.ours.anycast, BEACON_PORT) as prober:
+            yield prober
+
+
+def nearest(net: Internet, viewer: str) -> str:
+    """The site that a viewer's ISP prefers: at its own premises, else at its first exchange."""
+    line = next(each for each in net.topology.viewers if each.name == viewer)
+    isp = net.topology.isp(line.isp)
+    order = [isp.name, *isp.exchanges]
+    return min((each for each in net.topology.sites if each.at in order), key=lambda each: order.index(each.at)).name
+
+
+def _steady(prober: Prober, site: str) -> Callable[[], bool]:
+    def steady() -> bool:
+        return len(prober.heard) >= STEADY and {each.name for each in prober.heard[-STEADY:]} == {site} and prober.last == site
+
+    return steady
+
+
+def _outage_s(prober: Prober, fault_s: float, site: str) -> float:
+    def outage_s() -> float:
+        return next_answered_s(prober.heard, fault_s, site)
+
+    wait_for("another site to answer", lambda: outage_s() < GONE_S, GONE_S)
+    return outage_s()
+
+
+def _failing(
+    net: Internet, scenario: Scenario, told: Told, fail: Callable[[Stage, str], None], mend: Callable[[Stage, str], None]
+) -> list[Row]:
+    """Let the viewer's nearest site fail, so often as is asked; how long until the next one answered."""
+    viewer = net.topology.viewers[0].name
+    site = nearest(net, viewer)
+    stage = Stage(net, told)
+    measured: list[float] = []
+    with stage.asked(viewer) as prober:
+        for number in range(scenario.repeats):
+            wait_for(f"{site} to answer {viewer}", _steady(prober, site), READY_S)
+            prober.forget()
+            fault_s = time.monotonic()
+            fail(stage, site)
+            measured.append(_outage_s(prober, fault_s, site))
+            told(f"{scenario.name} {number + 1} of {scenario.repeats}: {measured[-1]:.3f} s")
+            mend(stage, site)
+            prober.forget()
+    note = f"{viewer} asks each 5 ms; {site} fails"
+    return [median_row("the next site answers", measured, scenario, note)]
+
+
+def site_withdrawn(net: Internet, scenario: Scenario, told: Told) -> list[Row]:
+    """kill -9 of the service; the product's announcer withdraws by its own checks."""
+    return _failing(net, scenario, told, lambda stage, site: stage.kill(site), lambda stage, site: stage.light(site))
+
+
+def black_hole(net: Internet, scenario: Scenario, told: Told) -> list[Row]:
+    """All packets of the site's cable are lost, both ways, and carrier stays."""
+    return _failing(net, scenario, told, lambda stage, site: stage.net.sever(site), lambda stage, site: stage.net.mend(site))
