@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.web import Tls, serve_asgi
-from nearcast.model.services import Catalog, Discovery, Fill, Ingest, Insight, License, Planner
+from nearcast.model.services import Catalog, Discovery, Fill, Ingest, Insight, License, Planner, Quality
+from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
 from nearcast.system import aside, places, tls
 from nearcast.system.part import Closer, Part, System
@@ -35,13 +37,15 @@ def page_origins(settings: Settings) -> tuple[str, ...]:
 
 async def build(system: System, process: str) -> Part:
     """Listens at ``[network] upload_port``. Raises PortTaken, BadOrigin, DiskFailed."""
+    from nearcast.insight.quality import QualityService
     from nearcast.media.ingest import IngestService
     from nearcast.media.upload import application
     from nearcast.system.stores import origin_store
 
     settings, clock, home = system.settings, system.clock, system.home
     discovery = open_discovery(system)
-    insight, end_insight = await open_insight(system)
+    quality = QualityService(clock)
+    insight, end_insight = await open_insight(system, quality.delivered)
     fill, end_fill = await open_fill(system, discovery, insight)
     ingest = IngestService(
         settings=settings.media,
@@ -60,7 +64,14 @@ async def build(system: System, process: str) -> Part:
     closers: list[Closer] = [end_insight, end_fill, ingest.stop, server.stop]
     if settings.network.internal_host:
         closers += await open_to_edges(system, discovery, fill, insight)
-    services: dict[type[Any], object] = {Discovery: discovery, Insight: insight, Fill: fill, Planner: fill, Ingest: ingest}
+    services: dict[type[Any], object] = {
+        Discovery: discovery,
+        Insight: insight,
+        Fill: fill,
+        Planner: fill,
+        Ingest: ingest,
+        Quality: quality,
+    }
 
     async def failed() -> None:
         parts = [asyncio.ensure_future(each()) for each in (server.wait, fill.wait)]
@@ -87,20 +98,20 @@ def open_discovery(system: System) -> Discovery:
     return KeyedDiscovery(discovery, system.key(ROOT))
 
 
-async def open_insight(system: System) -> tuple[Insight, Closer]:
-    """A damaged file is set aside. Raises StoreUnavailable, InsightOutdated, NotSetAside."""
+async def open_insight(system: System, heard: Callable[[TrafficReport], None]) -> tuple[Insight, Closer]:
+    """``heard``: see InsightService. A damaged file is set aside. Raises StoreUnavailable, InsightOutdated, NotSetAside."""
     from nearcast.control.store.errors import StoreDamaged
     from nearcast.insight.tables import InsightDamaged
     from nearcast.system.stores import insight_path
 
     try:
-        return await _start_insight(system)
+        return await _start_insight(system, heard)
     except (StoreDamaged, InsightDamaged) as error:
         aside.set_aside(insight_path(system.home), error, datetime.now(UTC))
-    return await _start_insight(system)
+    return await _start_insight(system, heard)
 
 
-async def _start_insight(system: System) -> tuple[Insight, Closer]:
+async def _start_insight(system: System, heard: Callable[[TrafficReport], None]) -> tuple[Insight, Closer]:
     from nearcast.control.store.engine import Store, sqlite_url
     from nearcast.insight.service import InsightService
     from nearcast.system.stores import insight_path
@@ -108,7 +119,7 @@ async def _start_insight(system: System) -> tuple[Insight, Closer]:
     path = insight_path(system.home)
     path.parent.mkdir(parents=True, exist_ok=True)
     store = Store(sqlite_url(path), system.settings.store)
-    insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock)
+    insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock, heard)
     try:
         await insight.start()
         path.chmod(0o600)

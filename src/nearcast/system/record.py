@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nearcast.model.services import Catalog, History
+from nearcast.model.services import Catalog, History, Quality
 from nearcast.system.part import Part, System
 
 
@@ -16,8 +16,14 @@ async def build(system: System, process: str) -> Part:
     settings = system.settings
     bookmarks = SqliteBookmarks(history_path(system.home), settings.store)
     history = HistoryService(
-        bookmarks, system.client(Catalog), session_key=system.key("session"), clock=system.clock, settings=settings.history
+        bookmarks,
+        system.client(Catalog),
+        session_key=system.key("session"),
+        clock=system.clock,
+        settings=settings.history,
+        quality=system.client(Quality),
     )
+    await history.start()
 
     async def close() -> None:
         await history.close()

@@ -52,11 +52,12 @@ SERVICES = (
     Service("catalog", BROWSE, (), "browse"),
     Service("search", BROWSE, ("catalog",), "browse"),
     Service("home", BROWSE, ("accounts", "catalog", "history"), "browse"),
-    Service("history", RECORD, ("catalog",), "record"),
+    Service("history", RECORD, ("catalog", "quality"), "record"),
     Service("ingest", FLEET, ("catalog", "license"), "fleet"),
     Service("discovery", FLEET, (), "fleet"),
     # Insight stands beside the fill, which alone asks for demand, and where edges of other hosts are let in.
     Service("insight", FLEET, ("catalog",), "fleet"),
+    Service("quality", FLEET, ("insight",), "fleet"),
     Service("fill", FLEET, ("catalog", "discovery", "insight"), "fleet"),
     Service("planner", FLEET, ("catalog", "discovery", "insight"), "fleet"),
 )

@@ -11,9 +11,10 @@ from nearcast.base.batch import GroupCommit
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, Denied, NearcastError, Unavailable
 from nearcast.control.history.bookmarks import Mark, bookmark_of, newest
+from nearcast.control.history.measures import Telling, measures
 from nearcast.control.history.settings import HistorySettings
 from nearcast.control.history.store import BookmarkStore
-from nearcast.model.services import BookmarkList, BookmarksQuestion, Catalog, HeartbeatReport, Nothing, TitleQuestion
+from nearcast.model.services import BookmarkList, BookmarksQuestion, Catalog, HeartbeatReport, Nothing, Quality, TitleQuestion
 from nearcast.model.session import SessionCapability
 from nearcast.policy import capability
 
@@ -75,15 +76,23 @@ class Runtimes:
 
 class HistoryService:
     """Fits ``model.services.History``. ``session_key``: ``capability.derive(root, "session")``; the store is the caller's to close,
-    after ``close`` here, which writes what waits."""
+    after ``close`` here, which writes what waits. ``quality`` is told what players measured, once ``start`` was called."""
 
     def __init__(
-        self, store: BookmarkStore, catalog: Catalog, *, session_key: bytes, clock: Clock, settings: HistorySettings | None = None
+        self,
+        store: BookmarkStore,
+        catalog: Catalog,
+        *,
+        session_key: bytes,
+        clock: Clock,
+        settings: HistorySettings | None = None,
+        quality: Quality | None = None,
     ) -> None:
         self._settings = settings or HistorySettings()
         self._store = store
         self._session_key = session_key
         self._clock = clock
+        self._telling = Telling(quality, clock) if quality is not None else None
         self._runtimes = Runtimes(catalog, clock, self._settings.runtime_ttl_s)
         self._batches: GroupCommit[Mark] = GroupCommit(
             self._write,
@@ -93,6 +102,10 @@ class HistoryService:
             waiting_max=self._settings.waiting_max,
             overloaded=lambda waiting: HistoryOverloaded(f"{waiting} heartbeats wait to be written"),
         )
+
+    async def start(self) -> None:
+        if self._telling is not None:
+            self._telling.start()
 
     async def heartbeat(self, question: HeartbeatReport, /) -> Nothing:
         """Returns when the bookmark is durable. Raises what ``capability.unseal`` raises for a foreign or expired session id."""
@@ -109,6 +122,9 @@ class HistoryService:
         )
         if bookmark is not None:
             await self._batches.put(Mark(session.profile_id, bookmark))
+        # Last: a player whose heartbeat was refused tells the same again with the next.
+        if self._telling is not None:
+            self._telling.add(measures(question.session_id, session, question.heartbeat))
         return Nothing()
 
     async def _write(self, marks: list[Mark]) -> None:
@@ -122,4 +138,6 @@ class HistoryService:
         return BookmarkList(bookmarks=tuple(found))
 
     async def close(self) -> None:
+        if self._telling is not None:
+            await self._telling.stop()
         await self._batches.close()
