@@ -63,6 +63,7 @@ async def test_they_add_up_until_they_are_told() -> None:
     clock, listener = VirtualClock(), Listener()
     telling = Telling(listener, clock)
     telling.start()
+    await asyncio.sleep(0)
     telling.add(measures(SEALED, SESSION, beat(at("fra-1", 10, 1, 0, 2_000_000))))
     telling.add(measures(SEALED, SESSION, beat(at("fra-1", 30, 2, 1, 6_000_000), at("bom-1"))))
     assert listener.told == []
