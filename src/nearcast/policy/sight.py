@@ -1,0 +1,40 @@
+"""What one observer believes of one appliance, look after look. Pure: the same for the watcher of steering and for appliances."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from nearcast.base.probing import Look
+
+TOLD_MAX = 12
+"""So many others at most does one appliance look at, and tell of."""
+
+
+class Sight(NamedTuple):
+    """``reached`` None: not known yet. ``against``: looks in a row that say otherwise. ``lost``: nothing at all came back from the last
+    one that failed, so that it may be the observer who is cut off; a port that is closed is an answer.
+    """
+
+    reached: bool | None = None
+    against: int = 0
+    lost: bool = False
+
+
+UNSEEN = Sight()
+
+
+def after(sight: Sight, look: Look, needed: int) -> Sight:
+    """The sight after one more look: ``needed`` in a row change it. The first answer ever is believed at once."""
+    reached, lost = look == "reached", look == "lost"
+    if reached == sight.reached:
+        return Sight(reached, 0, lost)
+    against = sight.against + 1 if (sight.reached is not None or not reached) else needed
+    if against >= needed:
+        return Sight(reached, 0, lost)
+    return Sight(sight.reached, against, lost if not reached else sight.lost)
+
+
+def may_look(address: str, health_url: str) -> bool:
+    """Whether ``health_url`` is below ``address``, where viewers are sent anyway: nobody has others ask elsewhere in his name."""
+    return urlsplit(address).scheme in ("http", "https") and health_url.startswith(f"{address.rstrip('/')}/")
