@@ -108,6 +108,15 @@ export interface Session {
   steering_source: "live" | "last-known";
 }
 
+/** Since the heartbeat before. A stall belongs to the edge that was waited for; a failure is a request that was asked elsewhere. */
+export interface EdgeMeasured {
+  edge: string;
+  watched_s: number;
+  stalled_s: number;
+  failures: number;
+  throughput_bps: number;
+}
+
 export interface Heartbeat {
   position_s: number;
   buffer_s: number;
@@ -118,6 +127,7 @@ export interface Heartbeat {
   edge: string;
   state: "playing" | "paused" | "ended" | "failed";
   error_code: string;
+  edges: EdgeMeasured[];
 }
 
 export interface SteeringDocument {

@@ -191,13 +191,37 @@ class Engine {
     chooseCaption(player, captions || profile?.text_language || "off");
     this.choices.refresh();
     this.reporter?.end();
-    this.reporter = new Reporter(session.heartbeat_s, () => this.session?.session_id ?? session.session_id, () => this.told());
+    this.reporter = this.report(session);
     await this.letSoundOut();
+  }
+
+  /** Heartbeats of this play. What one of them could not bring, the next does. */
+  private report(session: Session): Reporter {
+    const { network } = this;
+    return new Reporter(
+      session.heartbeat_s,
+      () => this.session?.session_id ?? session.session_id,
+      () => this.told(),
+      (heartbeat) => network?.measures.giveBack(heartbeat.edges),
+    );
   }
 
   private told(): Heartbeat {
     const { video, player, network, watcher } = this;
-    return heartbeat({ video, player, stalled_s: watcher?.stalled_s ?? 0, edge: network?.current?.appliance ?? "" });
+    this.measureEdges();
+    const edge = network?.current?.appliance ?? "";
+    return heartbeat({ video, player, stalled_s: watcher?.stalled_s ?? 0, edge, edges: network?.measures.take() ?? [] });
+  }
+
+  private measureEdges(): void {
+    const { network, video, watcher } = this;
+    network?.measures.look({
+      now_ms: performance.now(),
+      position_s: video.currentTime,
+      stalled_s: watcher?.stalled_s ?? 0,
+      serving: network.current?.appliance ?? "",
+      asked: network.asked?.appliance ?? "",
+    });
   }
 
   /** Where a browser lets no sound out before a click (a page that was reloaded), the film plays on in silence and says so. */
@@ -295,6 +319,7 @@ class Engine {
   private look(): void {
     const { network, session, video } = this;
     if (!network || !session) return;
+    this.measureEdges();
     const { untried } = network;
     this.wait = waited(this.wait, {
       now_ms: performance.now(),
@@ -322,7 +347,8 @@ class Engine {
     state.problem.value = found;
     state.reconnecting.value = false;
     state.status.value = found.status === 402 ? "lapsed" : "failed";
-    this.reporter?.end("failed");
+    // A play that never began has had no heartbeat yet: what its edges did is told all the same.
+    if (this.session) (this.reporter ?? this.report(this.session)).end("failed");
     this.reporter = null;
     this.network?.end();
     this.video.pause();

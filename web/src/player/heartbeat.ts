@@ -1,5 +1,5 @@
 // What a heartbeat tells of a play.
-import type { Heartbeat } from "../api/types";
+import type { EdgeMeasured, Heartbeat } from "../api/types";
 import type { Player } from "./shaka";
 import * as state from "./state";
 
@@ -8,11 +8,12 @@ export interface Told {
   player: Pick<Player, "getStats"> | null;
   stalled_s: number;
   edge: string;
+  edges: EdgeMeasured[];
 }
 
 const STATES = { ended: "ended", failed: "failed", paused: "paused" } as const;
 
-export function heartbeat({ video, player, stalled_s, edge }: Told): Heartbeat {
+export function heartbeat({ video, player, stalled_s, edge, edges }: Told): Heartbeat {
   const stats = player?.getStats();
   return {
     position_s: round(video.currentTime),
@@ -24,6 +25,7 @@ export function heartbeat({ video, player, stalled_s, edge }: Told): Heartbeat {
     edge,
     state: STATES[state.status.value as keyof typeof STATES] ?? "playing",
     error_code: state.problem.value?.code ?? "",
+    edges,
   };
 }
 

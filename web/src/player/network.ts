@@ -2,6 +2,7 @@
 // and who made this room hears of it when no edge is left that has not failed.
 // Steering documents are fetched in the background and never waited for: without a control plane the film goes on.
 import type { EdgeChoice, Session, SteeringDocument } from "../api/types";
+import { EdgeMeasures } from "./edges";
 import { afterFailure, type Health, locate, patience, rank } from "./failover";
 import { isShakaError, TIMEOUT } from "./problems";
 import { type Player, shaka } from "./shaka";
@@ -16,6 +17,9 @@ export class Network {
   /** The edge that answered last, and how often the player had to leave one. */
   current: EdgeChoice | null = null;
   switches = 0;
+  /** The edge that the last request went to, and what each was worth. */
+  asked: EdgeChoice | null = null;
+  readonly measures = new EdgeMeasures();
   /** Bytes of the film that have come so far, and why the last attempt to get some failed. */
   received_bytes = 0;
   last_error: unknown = null;
@@ -84,8 +88,11 @@ export class Network {
     const aborted = isShakaError(error) && error.code === 7001 && !timed_out;
     const found = locate(uri, this.known);
     if (aborted || !found) return;
-    const { pathway } = found.edge;
-    this.health.set(pathway, afterFailure(this.health.get(pathway), Date.now()));
+    const { pathway, appliance } = found.edge;
+    const before = this.health.get(pathway);
+    const after = afterFailure(before, Date.now());
+    if (after !== before) this.measures.failed(appliance);
+    this.health.set(pathway, after);
     this.last_error = timed_out ? TIMEOUT : error;
     this.silent.add(pathway);
     if (this.untried === 0) this.exhausted();
@@ -108,6 +115,7 @@ export class Network {
     this.listen(request);
     // Shaka counts attempts through this list; the choice is made anew for each, so every place in it holds the best.
     const uri = best.base_url + found.rest;
+    this.asked = best;
     request.uris = request.uris.map(() => uri);
     const attempt = (request as { attempt?: number }).attempt ?? 0;
     const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length, this.received_bytes > 0);
@@ -133,6 +141,7 @@ export class Network {
     if (!found) return;
     if (this.current && this.current !== found.edge) this.switches += 1;
     this.current = found.edge;
+    if (!response.fromCache) this.measures.received(found.edge.appliance, response.data.byteLength, response.timeMs ?? 0);
     const health = this.health.get(found.edge.pathway);
     if (health && Date.now() - health.failed_at_ms > FORGIVEN_MS) this.health.delete(found.edge.pathway);
   }

@@ -13,6 +13,8 @@ export class Reporter {
     private readonly pause_s: number,
     private readonly session_id: () => string,
     private readonly look: () => Heartbeat,
+    /** Given what did not arrive. */
+    private readonly untold: (heartbeat: Heartbeat) => void,
   ) {
     this.schedule();
     document.addEventListener("visibilitychange", this.onHide);
@@ -52,6 +54,7 @@ export class Reporter {
       await api("POST", path, { body, keepalive: true, timeout_ms: 8_000, quiet: true });
       this.misses = 0;
     } catch {
+      this.untold(body);
       this.misses = Math.min(4, this.misses + 1);
     }
     this.schedule();

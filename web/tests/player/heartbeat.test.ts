@@ -3,15 +3,16 @@ import { heartbeat, type Told } from "../../src/player/heartbeat";
 import * as state from "../../src/player/state";
 
 const player = (stats: object): Told["player"] => ({ getStats: () => stats }) as unknown as Told["player"];
-const told = (change: Partial<Told> = {}): Told => ({ video: { currentTime: 0, videoHeight: 0 }, player: null, stalled_s: 0, edge: "", ...change });
+const told = (change: Partial<Told> = {}): Told => ({ video: { currentTime: 0, videoHeight: 0 }, player: null, stalled_s: 0, edge: "", edges: [], ...change });
 
 beforeEach(() => state.reset("a-film"));
 
 it("tells where the viewer is and how well it plays", () => {
   state.status.value = "playing";
   state.buffered_s.value = 42;
+  const edges = [{ edge: "a1", watched_s: 10, stalled_s: 0.5, failures: 1, throughput_bps: 4_000_000 }];
   const stats = player({ droppedFrames: 3, estimatedBandwidth: 4_000_000.4 });
-  expect(heartbeat(told({ video: { currentTime: 12.34567, videoHeight: 720 }, player: stats, stalled_s: 0.5, edge: "a1" }))).toEqual({
+  expect(heartbeat(told({ video: { currentTime: 12.34567, videoHeight: 720 }, player: stats, stalled_s: 0.5, edge: "a1", edges }))).toEqual({
     position_s: 12.346,
     buffer_s: 29.654,
     rendition: "720p",
@@ -21,6 +22,7 @@ it("tells where the viewer is and how well it plays", () => {
     edge: "a1",
     state: "playing",
     error_code: "",
+    edges,
   });
 });
 
