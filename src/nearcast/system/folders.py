@@ -1,4 +1,4 @@
-"""Where the files of each appliance lie, and which places are none for them."""
+"""Where the files of each appliance and of steering lie, and which places are none for them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def below_home(home: Home, text: str) -> Path:
 
 def edge_folder(home: Home, appliance: EdgeSettings) -> Path:
     return below_home(home, appliance.folder) if appliance.folder else home.edges / appliance.id
+
+
+def view_folder(home: Home) -> Path:
+    """The health view of this host; it means nothing after a restart of the machine but who there was."""
+    return home.run / "steering"
+
+
+def routes_folder(home: Home) -> Path:
+    """The compiled route table of this host."""
+    return home.data / "steering"
 
 
 def misplaced(home: Home, appliances: Sequence[EdgeSettings]) -> Iterator[Unfitting]:

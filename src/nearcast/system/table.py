@@ -42,6 +42,7 @@ FLEET = "nearcast.system.fleet:build"
 GATEWAY = "nearcast.system.gateway:build"
 ORIGIN = "nearcast.system.origin:build"
 EDGE = "nearcast.system.edge:build"
+STEER = "nearcast.system.steer:build"
 ANYCAST = "nearcast.system.anycast:build"
 
 SERVICES = (
@@ -67,6 +68,7 @@ BULKHEADS = (
     Bulkhead("play", PLAY, keys=("token", "session", "root.key")),
     Bulkhead("record", RECORD, keys=("session",)),
     Bulkhead("fleet", FLEET, listens="upload_port", keys=("upload", "join", "root.key")),
+    Bulkhead("steer", STEER),
     Bulkhead("origin", ORIGIN, listens="origin_port", keys=("origin",)),
     Bulkhead("gateway", GATEWAY, listens="gateway_port", keys=("token",)),
 )
