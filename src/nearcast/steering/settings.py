@@ -13,7 +13,9 @@ from nearcast.model.site import Site
 from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.settings import HealthSettings
-from nearcast.steering.routes import BadRoute, Table
+from nearcast.steering.routes import BadRoute
+from nearcast.steering.routes.configured import spread
+from nearcast.steering.routes.peering import check_isps
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 
 DEMO_SITES = (
@@ -103,7 +105,9 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
             raise ValueError(f"there are two sites named {name}")
         for index, each in enumerate(self.sites):
             check_site(index, each, self.sites)
+        check_isps(self.isps, self.bgp, names)
         try:
-            Table.of(self.routes, self.sites)
+            for _ in spread(self.routes, names):
+                pass
         except BadRoute as error:
             raise ValueError(f"{error.message} ({error.hint})") from error

@@ -1,28 +1,28 @@
-"""The route table: which sites may serve a client's address, IPv4 and IPv6, best first.
+"""The route table: which sites may serve a client's address, best first, and why.
 
-Prefixes are kept as one dict of network numbers for each prefix length, asked from the longest down (Waldvogel et al. 1997
-search the lengths by halves; with the few lengths of a configuration the plain walk is as fast). IPv4-mapped IPv6 counts as IPv4.
+First come the prefixes that hold the address, the longest first; within a prefix the ranks of ``Entry.rank``. Then come, where
+geography knows the address, the sites that serve anybody, the nearest first. Last comes the default (0.0.0.0/0, ::/0), so that
+an address of which nothing else is known goes to what is near, or where nothing is known of its place, where the default says.
 """
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, TypeVar
 
-from nearcast.base.errors import BadInput
 from nearcast.model.route import Announcement, Candidate, Route
 from nearcast.model.site import Site
+from nearcast.steering.routes.base import CONFIG, NONE, Base, Entry
+from nearcast.steering.routes.geographic import GEOGRAPHY, Geography, distance_km
+from nearcast.steering.routes.overlay import Overlay, check
+from nearcast.steering.routes.prefix import WIDTH, Prefix, parse_address
 
-_WIDTH = {4: 32, 6: 128}
-
-
-class BadRoute(BadInput):
-    """A route in the configuration makes no sense."""
-
-    code = "NC3001"
-    cure = 'a route is prefix = "203.0.113.0/24", sites = ["dallas", "frankfurt"]'
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+CACHED_MAX = 100_000
+WALK_MAX = 1_000
+"""Neighbouring intervals looked at for one block: beyond, the block is smaller than it could be, which is safe."""
 
 
 class Match(NamedTuple):
@@ -41,109 +41,190 @@ NO_MATCH = Match("", ())
 
 
 class Table:
-    """Routes and announcements, compiled. ``version`` counts up with each change."""
+    """A compiled base, the changes since, and geography. ``version`` counts up with each change.
 
-    version = 0
+    A table that was taken before a change may show it already: compare ``version`` to know whether something changed.
+    """
 
-    def __init__(self, levels: dict[int, dict[int, dict[int, tuple[str, list[Announcement]]]]], sites: Sequence[Site]) -> None:
-        self._levels = {version: tuple(sorted(each.items())) for version, each in levels.items()}
-        self._isps = {each.name: each.isp for each in sites}
+    def __init__(self, base: Base, overlay: Overlay, geography: Geography | None, version: int) -> None:
+        self.version = version
+        self.base = base
+        self.overlay = overlay
+        self.geography = geography
+        self._owner = base.intervals.owner
+        self._isps = {each.name: each.isp for each in base.sites}
+        self._open = tuple(each for each in base.sites if not each.isp)
+        self._placed = {each.name: (each.latitude, each.longitude) for each in base.sites}
+        self._plain: dict[int, Match] = {}
+        self._mixed: dict[tuple[int, Prefix, int], Match] = {}
+        self._near: dict[int, tuple[tuple[int, str], ...]] = {}
 
     @classmethod
-    def of(cls, routes: Iterable[Route], sites: Sequence[Site], announcements: Iterable[Announcement] = ()) -> Table:
+    def of(
+        cls,
+        routes: Iterable[Route],
+        sites: Sequence[Site],
+        announcements: Iterable[Announcement] = (),
+        *,
+        geography: Geography | None = None,
+        version: int = 0,
+    ) -> Table:
         """Compiled in memory. Raises BadRoute for prefixes that are none, prefixes routed twice, and sites that do not exist."""
-        levels: dict[int, dict[int, dict[int, tuple[str, list[Announcement]]]]] = {4: {}, 6: {}}
-        configured = list(spread(routes, [each.name for each in sites]))
-        for each in (*configured, *announcements):
-            network = parse_prefix(each.prefix)
-            shift = _WIDTH[network.version] - network.prefixlen
-            number = int(network.network_address) >> shift
-            levels[network.version].setdefault(shift, {}).setdefault(number, (str(network), []))[1].append(each)
-        for level in (level for version in levels.values() for level in version.values()):
-            for _, entries in level.values():
-                entries.sort(key=lambda each: (each.source != "config", len(each.as_path), each.med, each.order, each.site))
-        return cls(levels, sites)
+        from nearcast.steering.routes.rows import table_of  # NumPy loads only where something is compiled
 
-    def candidates(self, address: str) -> tuple[Candidate, ...]:
-        """Every site that may serve the address with what ranks it, best first, each as often as it was told."""
-        version, number = parse_address(address)
-        return tuple(
-            Candidate(site=each.site, source=each.source, prefix=prefix, as_path=each.as_path, med=each.med, order=each.order)
-            for prefix, entries in self._chain(version, number)
-            for each in entries
-        )
+        return cls(table_of(routes, sites, announcements, geography), Overlay(), geography, version)
+
+    def altered(self, announce: Iterable[Announcement], withdraw: Iterable[Announcement] = ()) -> Table:
+        """A table of its own over the same base, with these changes; of those withdrawn prefix, site and source count."""
+        other = Table(self.base, self.overlay.copy(), self.geography, self.version + 1)
+        return other.changed(announce, withdraw, other.version)
+
+    def changed(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement], version: int) -> Table:
+        """This table under a new version, with the changes in its overlay. Raises BadAnnouncement, and then nothing is changed."""
+        announced, withdrawn = tuple(announced), tuple(withdrawn)
+        check(announced, self._isps)
+        self.overlay.change(announced, withdrawn, lambda prefix: self.base.entries(self.base.find(prefix)), self.km)
+        other = copy(self)
+        other.version = version
+        other._mixed = {}
+        return other
 
     def match(self, address: str) -> Match:
-        """What is no address (a name, an empty text) is served as 0.0.0.0."""
-        return self.match_number(*parse_address(address))
+        """``address`` as clients have it (``parse_address``)."""
+        version, number = parse_address(address)
+        return self.match_number(version, number)
 
     def match_number(self, version: int, number: int) -> Match:
-        """``version`` 4 or 6, ``number`` the address as an integer."""
-        chain = self._chain(version, number)
-        if not chain:
-            return NO_MATCH
-        entries = [each for _, entries in chain for each in entries]
-        told = (each for each in entries if self._isps.get(each.site, "") in ("", each.source) or each.source == "config")
-        announced = frozenset(each.site for each in told)
-        return Match(chain[0][0], tuple(dict.fromkeys(each.site for each in entries)), announced)
+        """``version`` 4 or 6, ``number`` the address as an integer; an IPv4-mapped address as version 4."""
+        owner = self._owner(version, number)
+        place = self.geography.place(version, number) if self.geography else NONE
+        changed = self.overlay.longest(version, number) if self.overlay.changed else None
+        if changed is None:
+            key = owner << 32 | place
+            found = self._plain.get(key)
+            if found is None:
+                found = self._matched(version, number, owner, place)
+                _keep(self._plain, key, found)
+            return found
+        mixed = (owner, changed.prefix, place)
+        found = self._mixed.get(mixed)
+        if found is None:
+            found = self._matched(version, number, owner, place)
+            _keep(self._mixed, mixed, found)
+        return found
+
+    def candidates(self, address: str) -> tuple[Candidate, ...]:
+        """Every way to the address with what ranks it, best first; a site as often as it was told."""
+        version, number = parse_address(address)
+        chain = self._chain(version, number, self._owner(version, number))
+        found = [
+            Candidate(
+                site=each.site,
+                source=each.source,
+                prefix=str(prefix),
+                as_path=each.as_path,
+                med=each.med,
+                order=each.order,
+                distance_km=float(each.km),
+            )
+            for prefix, entries in chain
+            for each in entries
+        ]
+        default = len(chain[-1][1]) if chain and chain[-1][0].length == 0 else 0
+        last = len(found) - default
+        return (*found[:last], *self._nearest(version, number), *found[last:])
 
     def block(self, version: int, number: int) -> int:
-        """Prefix length of the largest CIDR block around the address within which the match is the same."""
-        width = _WIDTH[version]
-        own = self._chain(version, number)
-        least = int(own[0][0].rpartition("/")[2]) if own else 0
-        for length in range(least, width + 1):
-            shift = width - length
-            block = number >> shift
-            if not any(inner < shift and any(each >> (shift - inner) == block for each in level) for inner, level in self._levels[version]):
-                return length
-        return width
+        """Prefix length of the largest CIDR block around the address within which the match is the same for all."""
+        low, high = self._span(version, number)
+        end = 1 << WIDTH[version]
+        if self.overlay.changed:
+            own = self._seen(version, number)
+            for _ in range(WALK_MAX):
+                if low == 0 or self._seen(version, low - 1) != own:
+                    break
+                low = self._span(version, low - 1)[0]
+            for _ in range(WALK_MAX):
+                if high == end or self._seen(version, high) != own:
+                    break
+                high = self._span(version, high)[1]
+        # A block of 2^s addresses around the number holds another number just when they differ in no bit above the lowest s.
+        below = (number ^ (low - 1)).bit_length() - 1 if low else WIDTH[version]
+        above = (number ^ high).bit_length() - 1 if high < end else WIDTH[version]
+        return WIDTH[version] - min(below, above)
 
-    def _chain(self, version: int, number: int) -> list[tuple[str, list[Announcement]]]:
-        return [found for shift, level in self._levels[version] if (found := level.get(number >> shift)) is not None]
+    def km(self, prefix: Prefix, site: str) -> int:
+        """From the site to where the prefix begins, in whole kilometres; -1 where either is unknown."""
+        if self.geography is None:
+            return -1
+        place = self.geography.place(prefix.version, prefix.number)
+        north, east = self._placed.get(site, (None, None))
+        if place == NONE or north is None or east is None:
+            return -1
+        return distance_km(north, east, *self.geography.coordinates(place))
+
+    def _span(self, version: int, number: int) -> tuple[int, int]:
+        spans = [self.base.intervals.span(version, number)]
+        if self.overlay.changed:
+            spans.append(self.overlay.span(version, number))
+        if self.geography is not None:
+            spans.append(self.geography.intervals.span(version, number))
+        return max(low for low, _ in spans), min(high for _, high in spans)
+
+    def _seen(self, version: int, number: int) -> tuple[str, int]:
+        """What tells two neighbouring matches apart: the longest prefix, and the place."""
+        place = self.geography.place(version, number) if self.geography else NONE
+        return self.match_number(version, number).prefix, place
+
+    def _chain(self, version: int, number: int, owner: int) -> list[tuple[Prefix, list[Entry]]]:
+        """The prefixes that hold the address with their entries, the longest first; what changed stands for what the base has."""
+        found = {each.prefix: each.entries for each in self.overlay.around(version, number)} if self.overlay.changed else {}
+        if not found:
+            return [(self.base.prefix(index), self.base.entries(index)) for index in self.base.chain(owner)]
+        for index in self.base.chain(owner):
+            prefix = self.base.prefix(index)
+            if prefix not in found:
+                found[prefix] = self.base.entries(index)
+        return sorted(((prefix, entries) for prefix, entries in found.items() if entries), key=lambda each: -each[0].length)
+
+    def _matched(self, version: int, number: int, owner: int, place: int) -> Match:
+        chain = self._chain(version, number, owner)
+        explicit = [(prefix.length, each) for prefix, entries in chain for each in entries]
+        sites = dict.fromkeys(each.site for length, each in explicit if length)
+        sites.update(dict.fromkeys(site for _, site in self._ranked(place)))
+        sites.update(dict.fromkeys(each.site for _, each in explicit))
+        if not sites:
+            return NO_MATCH
+        announced = frozenset(each.site for _, each in explicit if each.source == CONFIG or self._isps[each.site] in ("", each.source))
+        return Match(str(chain[0][0]) if chain else "", tuple(sites), announced)
+
+    def _ranked(self, place: int) -> tuple[tuple[int, str], ...]:
+        """Kilometres and names of the sites that serve anybody, the nearest first; those that say where they stand."""
+        if self.geography is None or place == NONE:
+            return ()
+        found = self._near.get(place)
+        if found is None:
+            where = self.geography.coordinates(place)
+            known = [each for each in self._open if each.latitude is not None and each.longitude is not None]
+            found = tuple(sorted((distance_km(each.latitude or 0, each.longitude or 0, *where), each.name) for each in known))
+            _keep(self._near, place, found)
+        return found
+
+    def _nearest(self, version: int, number: int) -> list[Candidate]:
+        if self.geography is None:
+            return []
+        low, high = self.geography.intervals.span(version, number)
+        length = WIDTH[version] - min(
+            (number ^ (low - 1)).bit_length() - 1 if low else WIDTH[version],
+            (number ^ high).bit_length() - 1 if high < 1 << WIDTH[version] else WIDTH[version],
+        )
+        shift = WIDTH[version] - length
+        prefix = str(Prefix(version, number >> shift << shift, length))
+        ranked = self._ranked(self.geography.place(version, number))
+        return [Candidate(site=site, source=GEOGRAPHY, prefix=prefix, distance_km=float(km)) for km, site in ranked]
 
 
-def parse_address(address: str) -> tuple[int, int]:
-    """Version and number of an address; zone ids are cut off, IPv4-mapped IPv6 becomes IPv4, anything else 0.0.0.0."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))
-    except ValueError:
-        return 4, 0
-    if parsed.version == 6:
-        mapped = parsed.ipv4_mapped
-        return (6, int(parsed)) if mapped is None else (4, int(mapped))
-    return 4, int(parsed)
-
-
-def parse_prefix(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """A prefix in CIDR notation; one within ::ffff:0:0/96 becomes IPv4. Raises BadRoute."""
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError as error:
-        raise BadRoute(f"{text!r} is not a prefix: {error}") from error
-    if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped is not None:
-        return ipaddress.ip_network((int(network.network_address.ipv4_mapped), network.prefixlen - 96))
-    return network
-
-
-def spread(routes: Iterable[Route], sites: Sequence[str]) -> Iterable[Announcement]:
-    """Each configured route as one announcement for each of its sites. Raises BadRoute."""
-    seen = set()
-    for route in routes:
-        network = parse_prefix(route.prefix)
-        if network in seen:
-            raise BadRoute(f"the prefix {network} has two routes", hint="join them into one, with the sites in order")
-        seen.add(network)
-        _check_sites(route, sites)
-        for order, site in enumerate(dict.fromkeys(route.sites)):
-            yield Announcement(prefix=str(network), site=site, order=order)
-
-
-def _check_sites(route: Route, sites: Sequence[str]) -> None:
-    if not route.sites:
-        raise BadRoute(f"the route for {route.prefix} names no site")
-    for site in route.sites:
-        if site not in sites:
-            near = difflib.get_close_matches(site, sites, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the sites are {', '.join(sites) or 'none'}"
-            raise BadRoute(f"the route for {route.prefix} names the site {site!r}, which does not exist", hint=hint)
+def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
+    if len(cache) >= CACHED_MAX:
+        cache.clear()
+    cache[key] = value
