@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -32,6 +34,13 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     address: Annotated[
         str, Meta(description="The public origin that players are given (`https://edge.example:8101`). Empty: made from listen and port.")
     ] = ""
+    ip_addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=16,
+            description="IP addresses at which viewers reach it, for the DNS. Empty: the address in `address`, or those in listen.",
+        ),
+    ] = ()
     parent_url: Annotated[str, Meta(description="Where absent files come from. Empty: this system's origin.")] = ""
     parent_ca: Annotated[
         str, Meta(description="PEM file that a parent on https is verified with. Empty: the machine's own authorities.")
@@ -117,6 +126,9 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
                 ipaddress.ip_address(each)
             except ValueError:
                 raise ValueError(f"listen takes addresses as 127.0.0.1 or ::, not {each!r}") from None
+        for each in self.ip_addresses:
+            if not _reachable(each):
+                raise ValueError(f"ip_addresses takes addresses as 203.0.113.7 or 2001:db8::7, not {each!r}")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError("tls_certificate and tls_key come together")
         if bool(self.parent_certificate) != bool(self.parent_key):
@@ -135,9 +147,28 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
         return f"{'https' if self.tls_certificate else 'http'}://{ports.authority(self.health_host, self.port)}"
 
     @property
+    def public_ips(self) -> tuple[str, ...]:
+        """The IP addresses behind ``public_address``; none where only a name is known. No name is looked up: the answer could be ours."""
+        if self.ip_addresses:
+            return self.ip_addresses
+        with contextlib.suppress(ValueError):
+            if (host := urlsplit(self.public_address).hostname) and _reachable(host):
+                return (host,)
+        return tuple(each for each in self.listen if _reachable(each) and not ipaddress.ip_address(each).is_loopback)
+
+    @property
     def health_host(self) -> str:
         """Where the agent itself asks for a sign of life."""
         return ports.dialled(self.listen[0])
+
+
+def _reachable(text: str) -> bool:
+    """Whether ``text`` is an IP address that one machine can have."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (found.is_unspecified or found.is_multicast)
 
 
 REACTIVE_BYTES_MIN = 16 << 20

@@ -20,6 +20,8 @@ from nearcast.system.secrets import ROOT
 from nearcast.system.settings import Settings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from nearcast.delivery.fill.service import FillService
 
 DEMAND_TIMEOUT_S = 60.0
@@ -37,13 +39,15 @@ def page_origins(settings: Settings) -> tuple[str, ...]:
 
 async def build(system: System, process: str) -> Part:
     """Listens at ``[network] upload_port``. Raises PortTaken, BadOrigin, DiskFailed."""
+    from prometheus_client import REGISTRY
+
     from nearcast.insight.quality import QualityService
     from nearcast.media.ingest import IngestService
     from nearcast.media.upload import application
     from nearcast.system.stores import origin_store
 
     settings, clock, home = system.settings, system.clock, system.home
-    discovery = open_discovery(system)
+    discovery = open_discovery(system, REGISTRY)
     quality = QualityService(clock)
     insight, end_insight = await open_insight(system, quality.delivered)
     fill, end_fill = await open_fill(system, discovery, insight)
@@ -82,7 +86,7 @@ async def build(system: System, process: str) -> Part:
     return Part(services=services, closers=closers, failed=failed)
 
 
-def open_discovery(system: System) -> Discovery:
+def open_discovery(system: System, registry: CollectorRegistry | None = None) -> Discovery:
     """Raises OrdersUnusable."""
     from nearcast.control.discovery import DiscoveryService
     from nearcast.control.discovery.orders import OrderFile
@@ -95,7 +99,7 @@ def open_discovery(system: System) -> Discovery:
         orders=OrderFile(orders_path(system.home)),
         configured=[each.id for each in system.settings.appliances],
     )
-    return KeyedDiscovery(discovery, system.key(ROOT))
+    return KeyedDiscovery(discovery, system.key(ROOT), system.clock, registry=registry)
 
 
 async def open_insight(system: System, heard: Callable[[TrafficReport], None]) -> tuple[Insight, Closer]:

@@ -28,6 +28,7 @@ from nearcast.base.metrics import Metrics, ProcessMetrics, ScrapeQuestion
 from nearcast.base.paths import Home
 from nearcast.base.web import Receive, Scope, Send, serve_asgi
 from nearcast.control.discovery import DiscoveryService
+from nearcast.delivery.edge.report import Signing
 from nearcast.delivery.fill import source
 from nearcast.model.fill import Assignment
 from nearcast.model.services import (
@@ -299,11 +300,12 @@ async def test_an_edge_is_given_its_own_key_and_no_newer_one(home: Home) -> None
     async with serving(home, services, token="") as address:
         channels = rpc.Channels(mutual=lambda: edge_of(home))
         discovery = rpc.connect(Discovery, lambda: (address,), channels)
-        assert (await discovery.report(report())).key == ""
+        signing = Signing(capability.edge_key(root, "lon-1"), SystemClock())
+        assert (await discovery.report(signing.sign(report()))).key == ""
         await keyed.order(OrderQuestion(appliance="lon-1", rotate_key=True))
-        answer = await discovery.report(report())
+        answer = await discovery.report(signing.sign(report()))
         assert (answer.key_generation, answer.key) == (1, capability.edge_key(root, "lon-1", 1))
-        answer = await discovery.report(msgspec.structs.replace(report(), key_generation=1))
+        answer = await discovery.report(signing.sign(msgspec.structs.replace(report(), key_generation=1)))
         assert (answer.key_generation, answer.key) == (1, ""), "who has it is not told it again"
         await channels.close()
 

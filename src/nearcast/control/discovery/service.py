@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, NotFound, Unavailable
+from nearcast.control.discovery.observers import Circle, votes
 from nearcast.control.discovery.orders import OrderMemory, OrderStore, changed
 from nearcast.control.discovery.registry import ENTRIES_MAX, Registry
 from nearcast.control.discovery.settings import DiscoverySettings
@@ -30,6 +31,7 @@ from nearcast.policy import holdings
 E = TypeVar("E", ApplianceReport, Instance)
 
 NAME_MAX = 200
+ADDRESSES_MAX = 16
 HOLDINGS_MAX = 200_000
 """Titles held that one answer tells of, all appliances together: about 8 MB. The rest is told to who asks again."""
 
@@ -118,15 +120,32 @@ class DiscoveryService:
         self._heard: set[str] = set()
         """Who reported since the start: an appliance that has fallen silent can be told to drain, too."""
         self._writing = asyncio.Lock()
+        self._circle = Circle()
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
         _check(id=question.id, site=question.site, address=question.address)
-        report, told = taken_in(question, self._appliances.get(question.id))
+        now_s = self._clock.monotonic_s()
+        if self._circle.due(now_s):
+            self._circle.choose([report for report, _ in self._appliances.alive(now_s)], now_s)
+        report, told = taken_in(self._bounded(question), self._appliances.get(question.id))
         answer = self._renew(self._appliances, question.id, report, question.lease_s)
         if len(self._heard) < ENTRIES_MAX:
             self._heard.add(question.id)
         order = self._orders.get(question.id) or Order(appliance=question.id)
-        return replace(answer, holdings_wanted=not told, draining=order.draining, key_generation=order.key_generation)
+        return replace(
+            answer,
+            holdings_wanted=not told,
+            draining=order.draining,
+            key_generation=order.key_generation,
+            probe=self._circle.asked(question.id),
+        )
+
+    def _bounded(self, report: ApplianceReport) -> ApplianceReport:
+        """Without votes that nobody asked for, and with no more addresses than one appliance has."""
+        asked = self._circle.asked(report.id)
+        seen = {name: reached for name, reached in report.seen.items() if name in asked}
+        addresses = tuple(each for each in report.addresses if len(each) <= NAME_MAX)[:ADDRESSES_MAX]
+        return replace(report, seen=seen, addresses=addresses)
 
     async def order(self, question: OrderQuestion, /) -> Order:
         """Keep what is wanted of the appliance, and answer with all of it. Raises UnknownAppliance, OrdersUnusable."""
@@ -160,8 +179,10 @@ class DiscoveryService:
     async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
         self._expire()
         alive = self._appliances.alive(self._clock.monotonic_s())
-        found = (Appliance(report=report, age_s=age_s) for report, age_s in alive)
-        return ApplianceList(appliances=left_out(found, question.known))
+        told = votes(alive)
+        found = (Appliance(report=report, age_s=age_s, votes=told.get(report.id, {})) for report, age_s in alive)
+        silent = {name: told[name] for name in self._circle.silent if name in told}
+        return ApplianceList(appliances=left_out(found, question.known), silent=silent)
 
     async def instances(self, question: Nothing, /) -> InstanceList:
         self._expire()
@@ -172,6 +193,7 @@ class DiscoveryService:
         for registry in (self._appliances, self._instances):
             if registry.drop(question.id):
                 _log.info("dropped", id=question.id)
+        self._circle.left(question.id)
         return Nothing()
 
     def _expire(self) -> None:

@@ -21,10 +21,11 @@ from nearcast.delivery.edge.cat import Exchange
 from nearcast.delivery.edge.counting import Counting
 from nearcast.delivery.edge.metrics import EdgeMetrics
 from nearcast.delivery.edge.misses import local_cause
+from nearcast.delivery.edge.neighbours import Neighbours
 from nearcast.delivery.edge.orders import Orders
 from nearcast.delivery.edge.parent import bundle
 from nearcast.delivery.edge.reactive import Reactive
-from nearcast.delivery.edge.report import Reporter, Telling
+from nearcast.delivery.edge.report import Reporter, Signing, Telling
 from nearcast.delivery.edge.scrub import Scrub
 from nearcast.delivery.edge.server import Server
 from nearcast.delivery.edge.status import Status, Watched, compose
@@ -73,6 +74,7 @@ class EdgeAgent:
         self.server = Server(settings, self.folder, key, origin_token, parent_url, self._clock, self.partitions.reactive)
         self.reactive = Reactive(self.folder / "cache" / "slices", self.partitions.reactive, self.server.window)
         self._verifier = Verifier(self.reactive, self._above)
+        self._signing = Signing(key, self._clock)
         self._make_loops(fill, insight)
         self.metrics = EdgeMetrics(registry, settings.id) if registry is not None else None
         self.tokens = self._exchange()
@@ -85,7 +87,8 @@ class EdgeAgent:
         settings = self.settings
         self._secured = source.secured(settings.parent_ca, settings.parent_certificate, settings.parent_key)
         self._client = source.client(self._secured)
-        self._peers_client = source.client(source.trusting(self._peer_ca or settings.parent_ca))
+        self._peers_tls = source.trusting(self._peer_ca or settings.parent_ca)
+        self._peers_client = source.client(self._peers_tls)
         origin = source.HttpSource(self._client, parent_url, origin_token, settings.parent_name)
         self._opener = source.Opener(self._peers_client, origin)
         self._above = source.FirstOf(origin)
@@ -125,7 +128,8 @@ class EdgeAgent:
         conf = self.folder / "conf"
         self.orders = Orders(settings.id, conf, self.server, self.transfers, self._opener, self._above, fill=fill, clock=clock)
         self._telling = Telling(self.transfers.stock)
-        self.reporter = Reporter(self._discovery, self.report, self._told, settings.report_s, self.server.changed)
+        self.neighbours = Neighbours(settings.id, self._peers_tls, self.server.changed.set)
+        self.reporter = Reporter(self._discovery, self.report, self._told, settings.report_s, self.server.changed, self._signing)
 
     def _exchange(self) -> Exchange | None:
         settings = self.settings
@@ -199,6 +203,7 @@ class EdgeAgent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.neighbours.stop()
         self.account.close()
         self.log.close()
         await self.page.stop()
@@ -247,6 +252,8 @@ class EdgeAgent:
             reactive_bytes_total=counts.reactive_bytes,
             missed_bytes_total=counts.missed_bytes,
             lease_s=3 * settings.report_s,
+            addresses=settings.public_ips,
+            seen=self.neighbours.seen,
         )
 
     def status(self) -> Status:
@@ -278,6 +285,7 @@ class EdgeAgent:
     def _told(self, report: ApplianceReport, answer: ReportAnswer) -> None:
         self._telling.told(report, answer)
         self.orders.obey(answer)
+        self.neighbours.look_at(answer.probe)
 
     def _measure(self) -> None:
         if self.metrics is not None:

@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
+from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.fill.stock import Stock
 from nearcast.model.services import Discovery, ReportAnswer
 from nearcast.model.site import ApplianceReport
-from nearcast.policy import holdings
+from nearcast.policy import capability, holdings
 
 SMOOTH_S = 3.0
 PACE_S = 10.0
@@ -93,8 +95,28 @@ class Telling:
             self._known_digest = report.holdings_digest
 
 
+class Signing:
+    """Signs reports, each later than the one before whatever the clock does. ``first_key``: the appliance's key of generation 0."""
+
+    def __init__(self, first_key: str, clock: Clock) -> None:
+        self._key = capability.report_key(first_key)
+        self._clock = clock
+        self._last_ms = 0
+
+    def sign(self, report: ApplianceReport) -> ApplianceReport:
+        self._last_ms = max(self._last_ms + 1, int(self._clock.now_s() * 1000))
+        dated = replace(report, issued_ms=self._last_ms, mac="")
+        return replace(dated, mac=capability.report_mac(self._key, dated))
+
+    def above(self, issued_ms: int) -> bool:
+        """Sign above this from now on. Whether that is news."""
+        news = issued_ms >= self._last_ms
+        self._last_ms = max(self._last_ms, issued_ms)
+        return news
+
+
 class Reporter:
-    """``compose`` makes the report of now, ``obey`` is given each answer; ``changed`` set means: at once."""
+    """``compose`` makes the report of now, ``told`` is given each answer to one that was taken in; ``changed`` set means: at once."""
 
     def __init__(
         self,
@@ -103,8 +125,10 @@ class Reporter:
         told: Callable[[ApplianceReport, ReportAnswer], None],
         interval_s: float,
         changed: asyncio.Event,
+        signing: Signing,
     ) -> None:
         self._discovery = discovery
+        self._signing = signing
         self._compose = compose
         self._told = told
         self._interval_s = interval_s
@@ -114,12 +138,16 @@ class Reporter:
     async def run(self) -> None:
         while True:
             self._changed.clear()
-            report = self._compose()
+            report = self._signing.sign(self._compose())
             try:
                 async with asyncio.timeout(2 * self._interval_s):
                     answer = await self._discovery.report(report)
-                self._told(report, answer)
                 self.answered = True
+                if answer.issued_ms:
+                    if self._signing.above(answer.issued_ms):
+                        continue
+                else:
+                    self._told(report, answer)
             except (NearcastError, TimeoutError) as error:
                 if self.answered:
                     _log.warning("discovery does not answer; films are served all the same", error=str(error))

@@ -19,7 +19,8 @@ class ReportAnswer(Struct, frozen=True, kw_only=True):
 
     ``holdings_wanted``: tell the holdings in whole next time. ``draining``: what the operator wants. ``key_generation`` is the MAC key that
     nginx is to take, ``key`` that key (64 hex digits) where the report named an older one; empty otherwise. ``probe``: health URLs of
-    other appliances that it shall look at from outside, by their ids.
+    other appliances that it shall look at from outside, by their ids. ``issued_ms``: the report was not taken in, for its own is not
+    above this one (a clock that was set back, a report that was overtaken, or one that somebody sent again): sign the next above it.
     """
 
     lease_s: float
@@ -28,6 +29,7 @@ class ReportAnswer(Struct, frozen=True, kw_only=True):
     key_generation: int = 0
     key: str = ""
     probe: dict[str, str] = {}
+    issued_ms: int = 0
 
 
 class AppliancesQuestion(Struct, frozen=True, kw_only=True):
@@ -37,7 +39,10 @@ class AppliancesQuestion(Struct, frozen=True, kw_only=True):
 
 
 class ApplianceList(Struct, frozen=True, kw_only=True):
+    """``silent``: what observers found lately of appliances whose lease is over, by appliance."""
+
     appliances: tuple[Appliance, ...]
+    silent: dict[str, dict[str, bool]] = {}
 
 
 class InstanceList(Struct, frozen=True, kw_only=True):

@@ -214,12 +214,12 @@ class Watcher:
         if self._failures >= FAILED_POLLS:
             _log.info("discovery answers", appliances=len(answer.appliances))
         now_s = self._clock.monotonic_s()
-        self._take_in(holdings.completed(answer.appliances, known), now_s)
+        self._take_in(holdings.completed(answer.appliances, known), answer.silent, now_s)
         self._failures, self._polled_s = 0, now_s
         self._look_at_list()
         self._changed.set()
 
-    def _take_in(self, found: tuple[Appliance, ...], now_s: float) -> None:
+    def _take_in(self, found: tuple[Appliance, ...], silent: Mapping[str, Mapping[str, bool]], now_s: float) -> None:
         fresh_map = not self._members
         silent_s = min(now_s - self._polled_s, 2 * self._settings.poll_s) if self.answering else 0.0
         for each in found:
@@ -230,7 +230,7 @@ class Watcher:
         told = {each.report.id for each in found}
         for name in [name for name in self._members if name not in told]:
             member = self._members[name]
-            member.votes = {}
+            member.votes = silent.get(name, {})
             member.silent_s += silent_s
             if member.silent_s > KEPT_S:
                 _log.warning("nothing was heard of an appliance for long; it is forgotten", id=name)
