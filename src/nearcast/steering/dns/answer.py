@@ -1,0 +1,375 @@
+"""A query goes in as bytes, the answer comes out as bytes, or nothing where nobody is to be answered. No sockets, no clock.
+
+``answer`` begins with what nearly all queries are: a question that was put before, by a client of whom we know the group. It is taken
+apart by fixed offsets and looked up in dicts of finished answers. Whatever is different goes the careful way, which fills the dicts.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from nearcast.steering.dns import cookies, ecs, edns, limit, wire
+from nearcast.steering.dns.choose import Chooser, Client, Table, gist
+from nearcast.steering.dns.compose import Body, Composer, whoami
+from nearcast.steering.dns.wire import (
+    BADVERS,
+    FORMERR,
+    HEADER_BYTES,
+    IN,
+    NOERROR,
+    NOTIMP,
+    REFUSED,
+    SERVFAIL,
+    STREAM_BYTES_MAX,
+    UDP_BYTES,
+    Malformed,
+)
+from nearcast.steering.dns.zone import ANY_TITLE, Zone
+from nearcast.steering.view import View
+
+HEARD_MAX = 131_072
+"""EDNS records, and resolvers without, of which the client's group is kept."""
+BODIES_MAX = 200_000
+FRESH_S = 1.0
+LASTS_S = 600.0
+RECORDS_MAX = 8
+_ALONE = b"\0\1\0\0\0\0\0\0"
+_WITH_EDNS = b"\0\1\0\0\0\0\0\1"
+_NOTAUTH = 9
+_TRUNCATED = 0x0200
+_NEVER_ASKED = frozenset((0, wire.OPT, wire.NXNAME, 249, wire.TSIG))
+_NEVER_GIVEN = frozenset((wire.IXFR, wire.AXFR, wire.MAILA, wire.MAILB))
+_BY_RESOLVER = -1
+
+
+class Heard(NamedTuple):
+    """An EDNS record (or none) that was understood. ``group`` -1: the client is the resolver itself.
+
+    ``plain`` and ``tailored`` are the OPT records of answers that are for all, and for this client's block.
+    """
+
+    group: int
+    bytes_max: int
+    signed: int
+    plain: bytes
+    tailored: bytes
+
+
+class Query(NamedTuple):
+    """A query on the careful way."""
+
+    packet: bytes
+    flags: int
+    end: int
+    """Behind the question."""
+    edns: edns.Edns | None
+
+
+Kept = tuple[bytes, bytes, bytes]
+"""A finished answer: counts without and with EDNS, and what follows the question."""
+PLAIN = wire.plain_flags()
+
+
+class Counts:
+    """What was done since the start; fast answers are those that were put together from finished ones."""
+
+    def __init__(self) -> None:
+        self.by_rcode = dict.fromkeys((NOERROR, FORMERR, SERVFAIL, wire.NXDOMAIN, NOTIMP, REFUSED, _NOTAUTH, BADVERS), 0)
+        self.truncated = self.slipped = self.dropped = self.ignored = self.signed = 0
+
+
+class Answerer:
+    """Answers for one zone. ``limiter`` None: without limit. ``use`` before the first query."""
+
+    def __init__(
+        self,
+        zone: Zone,
+        chooser: Chooser,
+        composer: Composer,
+        *,
+        limiter: limit.Limiter | None = None,
+        jar: cookies.Cookies | None = None,
+        identity: str = "",
+    ) -> None:
+        self._zone = zone
+        self._chooser = chooser
+        self._composer = composer
+        self._limiter = limiter
+        self._jar = jar
+        self._identity = edns.option(edns.NSID, identity.encode()) if identity else b""
+        self._heard: dict[bytes, Heard] = {}
+        self._sources: dict[bytes, int] = {}
+        self._bodies: dict[bytes, tuple[bool, dict[int, Kept]]] = {}
+        self._kept = 0
+        self._table: Table | None = None
+        self._version = -1
+        self._view: View | None = None
+        self._gist: object = None
+        self._outdated = False
+        self._made_s = float("-inf")
+        self.counts = Counts()
+
+    def use(self, table: Table, view: View, now_s: float) -> None:
+        """Answer from these; ``now_s`` on any clock that only grows. Costs nothing while they are the same.
+
+        Who died, drains or filled up leaves the answers at once. Loads in between may be as old as FRESH_S, so that finished answers
+        are of use while reports come in; and none is older than LASTS_S, in which its signatures are good.
+        """
+        if table is not self._table or view is not self._view:
+            self._chooser.decide_by(table, view)
+        if table is not self._table or table.version != self._version:
+            self._table, self._version = table, table.version
+            self._chooser.use(table)
+            self._heard.clear()
+            self._sources.clear()
+            self._forget(now_s)
+        if view is not self._view:
+            self._view, self._outdated = view, True
+            if (found := gist(view)) != self._gist:
+                self._gist = found
+                self._zone.with_appliances(view.snapshot.appliances, view.holdings.values())
+                self._forget(now_s)
+        age_s = now_s - self._made_s
+        if age_s >= LASTS_S or (self._outdated and age_s >= FRESH_S):
+            self._forget(now_s)
+
+    def _forget(self, now_s: float) -> None:
+        self._chooser.forget()
+        self._bodies.clear()
+        self._kept, self._made_s, self._outdated = 0, now_s, False
+
+    def answer(self, packet: bytes, source: bytes, now_s: float, *, stream: bool = False) -> bytes | None:
+        """``source``: the sender's address, 4 or 16 bytes; ``now_s``: Unix time; ``stream``: over TCP. None: no answer is sent."""
+        flags = PLAIN.get(packet[2:4])
+        end = packet.find(b"\0", HEADER_BYTES) + 5
+        rest = packet[end:]
+        if flags is None or packet[4:12] != (_WITH_EDNS if rest else _ALONE):
+            return self._carefully(packet, source, now_s, stream)
+        heard = self._heard.get(rest)
+        question = packet[HEADER_BYTES:end].lower()
+        found = self._bodies.get(question)
+        if heard is None or found is None:
+            return self._carefully(packet, source, now_s, stream)
+        group, bytes_max, signed, plain, tailored = heard
+        is_tailored, bodies = found
+        if is_tailored:
+            if group < 0:
+                group = self._sources.get(source, _BY_RESOLVER)
+            plain = tailored
+            signed |= group << 1
+        kept = bodies.get(signed)
+        if kept is None:
+            return self._carefully(packet, source, now_s, stream)
+        if self._limiter is not None and not stream:
+            verdict = self._limiter.verdict(source, question, now_s)
+            if verdict:
+                return self._held_back(Query(packet, int.from_bytes(packet[2:4], "big"), end, None), verdict, plain)
+        alone, with_edns, tail = kept
+        answer = packet[:2] + flags + (with_edns if rest else alone) + packet[HEADER_BYTES:end] + tail + plain
+        if len(answer) > bytes_max and not stream:
+            return self._carefully(packet, source, now_s, stream)
+        return answer
+
+    # --- the careful way ----------------------------------------------------------------------------------------------
+
+    def _carefully(self, packet: bytes, source: bytes, now_s: float, stream: bool) -> bytes | None:
+        if len(packet) < HEADER_BYTES or wire.is_response(flags := int.from_bytes(packet[2:4], "big")):
+            self.counts.ignored += 1
+            return None
+        if wire.opcode(flags):
+            return self._failed(Query(packet, flags, HEADER_BYTES, None), NOTIMP, source, now_s, stream)
+        asked = None
+        try:
+            asked = wire.question(packet) if packet[4:6] == b"\0\1" else None
+            query, foreign = self._parsed(packet, flags, asked)
+        except Malformed:
+            end = asked.end if asked else HEADER_BYTES
+            return self._failed(Query(packet, flags, end, None), FORMERR, source, now_s, stream)
+        assert asked is not None  # noqa: S101  (what has no question is malformed)
+        if foreign:
+            return self._failed(query, _NOTAUTH, source, now_s, stream)
+        if query.edns is not None and query.edns.version:
+            return self._failed(query, BADVERS, source, now_s, stream)
+        if asked.type in _NEVER_ASKED:
+            return self._failed(query, FORMERR, source, now_s, stream)
+        if asked.klass != IN or asked.type in _NEVER_GIVEN or not self._zone.inside(asked.name):
+            return self._failed(query, REFUSED, source, now_s, stream)
+        return self._within(query, asked, source, now_s, stream)
+
+    def _parsed(self, packet: bytes, flags: int, asked: wire.Question | None) -> tuple[Query, bool]:
+        """The query, and whether it is signed with a key (TSIG, SIG(0)) that we cannot have. Raises Malformed."""
+        answers, authorities, additional = struct.unpack_from("!HHH", packet, 6)
+        if asked is None or answers or authorities > (asked.type == wire.IXFR) or additional > RECORDS_MAX:
+            raise Malformed("the sections of a query are wrong")
+        at, found, foreign = asked.end, None, False
+        for _ in range(authorities):
+            _, at = wire.record_at(packet, at)
+        for _ in range(additional):
+            record, at = wire.record_at(packet, at)
+            if record.type == wire.OPT:
+                if found is not None:
+                    raise Malformed("two OPT records")
+                found = edns.parse(record)
+            foreign |= record.type in (wire.TSIG, wire.SIG)
+        if at != len(packet):
+            raise Malformed("something follows the last record")
+        return Query(packet, flags, asked.end, found), foreign
+
+    def _within(self, query: Query, asked: wire.Question, source: bytes, now_s: float, stream: bool) -> bytes | None:
+        """A good question about a name of ours."""
+        node = self._zone.find(asked.name)
+        client, by_subnet = self._client(query, source)
+        signed = bool(query.edns and query.edns.flags & edns.DO)
+        if node is not None and node.whoami and asked.type == wire.TXT:
+            tailored, title = True, None
+            known = query.edns.subnet.length if by_subnet and query.edns and query.edns.subnet else 128
+            body = self._composer.text(asked, whoami(self._chooser, query.edns, source, client, by_subnet), signed, now_s)
+            client = client._replace(scope=max(client.scope, known))
+        else:
+            title = node.title if node is not None and asked.type in (wire.A, wire.AAAA) else None
+            tailored = title is not None
+            chosen = self._chooser.chosen(title, client.group) if title is not None else None
+            compact = signed and not (query.edns and query.edns.flags & edns.CO)
+            body = self._composer.body(node, asked, chosen, signed=signed, compact=compact, now_s=now_s)
+            lasting = node is not None and (title != ANY_TITLE or not self._zone.is_title(asked.name))
+            if lasting and body.rcode == NOERROR:
+                self._keep(query, asked, client, by_subnet, tailored, int(signed), body, source)
+        failing = node is None or body.rcode != NOERROR
+        opt = self._opt(query.edns, client if tailored else None, source, now_s)
+        if verdict := self._verdict(query, source, limit.FAILING if failing else packet_question(query), now_s, stream):
+            return self._held_back(query, verdict, opt)
+        return self._whole(query, body, opt, stream)
+
+    def _client(self, query: Query, source: bytes) -> tuple[Client, bool]:
+        """Whose address the answer is for, and whether the resolver told it.
+
+        Nobody on the internet has a private address, so such a subnet says nothing, unless the operator has a route for just these.
+        """
+        subnet = query.edns.subnet if query.edns else None
+        if subnet is not None and subnet.length:
+            block = ecs.unroutable(subnet.version, subnet.number)
+            client = self._chooser.client(subnet.version, subnet.number)
+            if not block or _bits(self._chooser.match(subnet.version, subnet.number).prefix) >= block:
+                return client, True
+            by_resolver = self._chooser.client(*_address(source))
+            return by_resolver._replace(scope=max(client.scope, block)), False
+        client = self._chooser.client(*_address(source))
+        if subnet is not None:  # told not to tell: never 0, with which a resolver would answer everybody
+            client = client._replace(scope=ecs.SCOPE_MIN[subnet.version])
+        return client, False
+
+    def _keep(
+        self, query: Query, asked: wire.Question, client: Client, by_subnet: bool, tailored: bool, signed: int, body: Body, source: bytes
+    ) -> None:
+        """Remember the finished answer, and what the EDNS record meant, for the fast way."""
+        rest = query.packet[query.end :]
+        found = query.edns
+        simple = found is None or not (found.cookie or found.nsid or (found.subnet and not by_subnet))
+        if simple and rest not in self._heard:
+            if len(self._heard) >= HEARD_MAX:
+                self._heard.clear()
+            if found is None:
+                self._heard[rest] = Heard(_BY_RESOLVER, UDP_BYTES, 0, b"", b"")
+            else:
+                group = client.group if by_subnet else _BY_RESOLVER
+                plain, opt = self._opt(found, None, b"", 0.0), self._opt(found, client, b"", 0.0)
+                self._heard[rest] = Heard(group, found.payload_bytes, int(bool(found.flags & edns.DO)), plain, opt)
+        if not by_subnet and (found is None or found.subnet is None):
+            if len(self._sources) >= HEARD_MAX:
+                self._sources.clear()
+            self._sources[source] = client.group
+        if self._kept >= BODIES_MAX:
+            self._bodies.clear()
+            self._kept = 0
+        key = query.packet[HEADER_BYTES : query.end].lower()
+        _, bodies = self._bodies.setdefault(key, (tailored, {}))
+        counts = body.answers, body.authorities, body.additional
+        bodies[client.group << 1 | signed if tailored else signed] = (
+            struct.pack("!HHHH", 1, *counts),
+            struct.pack("!HHHH", 1, *counts[:2], counts[2] + 1),
+            body.tail,
+        )
+        self._kept += 1
+
+    def _opt(self, found: edns.Edns | None, client: Client | None, source: bytes, now_s: float, extended: int = 0) -> bytes:
+        """The OPT record of the answer; ``client`` None: the answer is the same for all."""
+        if found is None:
+            return b""
+        options = b""
+        if found.subnet is not None:
+            options += edns.option(edns.CLIENT_SUBNET, ecs.answered(found.subnet, client.scope if client else 0))
+        if found.cookie and self._jar is not None:
+            options += edns.option(edns.COOKIE, self._jar.fresh(found.cookie, source, now_s))
+        if found.nsid:
+            options += self._identity
+        return edns.reply(found.flags, options, extended)
+
+    # --- what goes out ------------------------------------------------------------------------------------------------
+
+    def _whole(self, query: Query, body: Body, opt: bytes, stream: bool) -> bytes:
+        """The answer, or where it would be too large, one that asks for TCP (RFC 2181, 9)."""
+        flags = wire.response_flags(query.flags, body.rcode)
+        bytes_max = STREAM_BYTES_MAX if stream else query.edns.payload_bytes if query.edns else UDP_BYTES
+        asked = query.packet[HEADER_BYTES : query.end]
+        self.counts.by_rcode[body.rcode] += 1
+        size = HEADER_BYTES + len(asked) + len(body.tail) + len(opt)
+        if size > bytes_max and body.additional and size - len(body.extra) <= bytes_max:  # glue may be left out (RFC 2181, 9)
+            body = body._replace(tail=body.tail[: len(body.tail) - len(body.extra)], additional=0)
+        elif size > bytes_max:
+            return self._truncated(query, opt, body.rcode)
+        counts = struct.pack("!HHHHH", flags, 1, body.answers, body.authorities, body.additional + bool(opt))
+        return query.packet[:2] + counts + asked + body.tail + opt
+
+    def _truncated(self, query: Query, opt: bytes, rcode: int = NOERROR) -> bytes:
+        self.counts.truncated += 1
+        flags = wire.response_flags(query.flags, rcode) | _TRUNCATED
+        counts = struct.pack("!HHHHH", flags, 1, 0, 0, bool(opt))
+        return query.packet[:2] + counts + query.packet[HEADER_BYTES : query.end] + opt
+
+    def _failed(self, query: Query, rcode: int, source: bytes, now_s: float, stream: bool) -> bytes | None:
+        """An answer that has nothing but its code, and the question where it was understood."""
+        verdict = self._verdict(query, source, limit.FAILING, now_s, stream)
+        if verdict and not (verdict == limit.SLIP and query.end > HEADER_BYTES):
+            self.counts.dropped += 1
+            return None
+        opt = self._opt(query.edns, None, source, now_s, rcode >> 4)
+        if verdict:
+            return self._held_back(query, verdict, opt)
+        self.counts.by_rcode[rcode] += 1
+        asked = query.packet[HEADER_BYTES : query.end]
+        flags = wire.response_flags(query.flags, rcode, authoritative=False)
+        return query.packet[:2] + struct.pack("!HHHHH", flags, bool(asked), 0, 0, bool(opt)) + asked + opt
+
+    def _verdict(self, query: Query, source: bytes, what: bytes, now_s: float, stream: bool) -> limit.Verdict:
+        """Senders that TCP or a cookie proves are not held back."""
+        if stream or self._limiter is None:
+            return limit.PASS
+        cookie = query.edns.cookie if query.edns else b""
+        if cookie and self._jar is not None and self._jar.good(cookie, source, now_s):
+            return limit.PASS
+        return self._limiter.verdict(source, what, now_s)
+
+    def _held_back(self, query: Query, verdict: limit.Verdict, opt: bytes) -> bytes | None:
+        if verdict == limit.DROP:
+            self.counts.dropped += 1
+            return None
+        self.counts.slipped += 1
+        return self._truncated(query, opt)
+
+
+def packet_question(query: Query) -> bytes:
+    """The question as bytes, whatever its case: answers to it are the same answer."""
+    return query.packet[HEADER_BYTES : query.end].lower()
+
+
+def _bits(prefix: str) -> int:
+    """The length of a prefix in CIDR notation; 0 for none."""
+    return int(prefix.rpartition("/")[2] or 0)
+
+
+def _address(source: bytes) -> tuple[int, int]:
+    """Version and number of 4 or 16 bytes; IPv4-mapped IPv6 becomes IPv4."""
+    if len(source) == 16 and source[:12] == bytes(10) + b"\xff\xff":
+        source = source[12:]
+    return (4 if len(source) == 4 else 6), int.from_bytes(source, "big")
