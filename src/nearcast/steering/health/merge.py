@@ -5,9 +5,11 @@ Failure detectors are unreliable (Chandra and Toueg, 1996), so no single one dec
 - What an appliance tells of itself lately counts at once: down, draining.
 - A fresh report is a witness from within, each trusted observer one from outside. More that fail than reach it: down, *cut off*.
 - Silence alone kills nobody. While as many reach it as fail, it is up and not ``heard``; a tie is for the appliance.
-- An observer that fails at more than half of what it looked at, where others did reach, is itself cut off: it does not count.
-- We are *isolated* when nothing came back from more than half of all appliances past this machine. Then neither we count, nor those on
-  this machine, but for appliances at which somebody elsewhere fails, too; and of whom nothing else is known, what was known stays.
+- An observer that fails at more than half of what it looks at, though that reports or most others reach it, is itself cut off: it does
+  not count.
+- We are *blind* when nothing comes back from more than half of all appliances past this machine. Then neither we count, nor those on this
+  machine, but for appliances at which somebody elsewhere fails, too.
+- We are *isolated* when, besides, more than half of them are not heard either. Of whom nothing is known then, what was known stays.
 
 So no observer by itself takes more than half of the map, and a majority of those that look at an appliance does take that one.
 """
@@ -22,7 +24,7 @@ from nearcast.policy.sight import UNSEEN, Sight
 
 OURSELVES = ""
 """The name of our own looks among those of others."""
-ISOLATED_MIN = 2
+LOST_MIN = 2
 """One appliance that is lost is that one's failure."""
 
 
@@ -53,44 +55,52 @@ class Verdict(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """``isolated``: our own looks do not count. ``discredited``: observers that do not (OURSELVES among them)."""
+    """``discredited``: observers that do not count (OURSELVES among them)."""
 
     verdicts: dict[str, Verdict]
+    blind: bool
     isolated: bool
     discredited: frozenset[str]
 
 
-def isolated(found: Iterable[Evidence]) -> bool:
+def blind(found: Iterable[Evidence]) -> bool:
     """Whether nothing comes back to us from more than half of the appliances past this machine."""
     seen = [each.sight for each in found if not each.near and each.sight.reached is not None]
     lost = sum(not each.reached and each.lost for each in seen)
-    return lost >= ISOLATED_MIN and 2 * lost > len(seen)
+    return lost >= LOST_MIN and 2 * lost > len(seen)
+
+
+def isolated(found: Collection[Evidence]) -> bool:
+    """Whether we are blind, and deaf as well."""
+    far = [each for each in found if not each.near]
+    return blind(found) and 2 * sum(not each.fresh for each in far) > len(far)
 
 
 def discredited(found: Mapping[str, Evidence]) -> frozenset[str]:
-    """Observers that fail at more than half of what they looked at while others reached it: it is they who are cut off."""
+    """Observers that fail at more than half of what they look at, though it is there: it is they who are cut off."""
     looks: dict[str, int] = {}
     contradicted: dict[str, int] = {}
     for each in found.values():
         opinions = _opinions(each)
-        reached = sum(opinions.values())
+        reaches = sum(opinions.values())
+        fails = len(opinions) - reaches
         for observer, good in opinions.items():
             looks[observer] = looks.get(observer, 0) + 1
-            if not good and reached:
+            if not good and (each.fresh or reaches > fails - 1):
                 contradicted[observer] = contradicted.get(observer, 0) + 1
-    return frozenset(observer for observer, count in contradicted.items() if 2 * count > looks[observer])
+    return frozenset(observer for observer, count in contradicted.items() if count >= LOST_MIN and 2 * count > looks[observer])
 
 
 def _opinions(each: Evidence) -> dict[str, bool]:
     return {**each.votes, **({} if each.sight.reached is None else {OURSELVES: each.sight.reached})}
 
 
-def counted(each: Evidence, name: str, distrusted: Collection[str], alone: bool, near: Collection[str]) -> tuple[int, int]:
+def counted(each: Evidence, name: str, distrusted: Collection[str], dark: bool, near: Collection[str]) -> tuple[int, int]:
     """How many trusted observers fail at the appliance ``name``, and how many reach it; it has no say on itself.
 
-    ``alone``: we are isolated. ``near``: observers on this machine, who are so with us.
+    ``dark``: we are blind. ``near``: observers on this machine, who are so with us.
     """
-    doubted = {*near, OURSELVES} if alone else set[str]()
+    doubted = {*near, OURSELVES} if dark else set[str]()
     fails = reaches = doubtful = 0
     for observer, good in _opinions(each).items():
         if observer in distrusted or observer == name:
@@ -105,7 +115,7 @@ def counted(each: Evidence, name: str, distrusted: Collection[str], alone: bool,
 
 
 def judge(each: Evidence, fails: int, reaches: int, alone: bool = False) -> Verdict:
-    """The state of one appliance, of which ``fails`` and ``reaches`` trusted observers tell."""
+    """The state of one appliance, of which ``fails`` and ``reaches`` trusted observers tell. ``alone``: we are isolated."""
     if each.fresh and each.told == "down":
         return Verdict("down", "it says so itself")
     if fails > reaches + each.fresh:
@@ -131,7 +141,7 @@ def _of(some: int, others: int) -> str:
 
 def merge(found: Mapping[str, Evidence]) -> Merged:
     """The verdict on each appliance, by id."""
-    alone, distrusted = isolated(found.values()), discredited(found)
+    dark, alone, distrusted = blind(found.values()), isolated(found.values()), discredited(found)
     near = frozenset(name for name, each in found.items() if each.near)
-    verdicts = {name: judge(each, *counted(each, name, distrusted, alone, near), alone) for name, each in found.items()}
-    return Merged(verdicts, alone, distrusted)
+    verdicts = {name: judge(each, *counted(each, name, distrusted, dark, near), alone) for name, each in found.items()}
+    return Merged(verdicts, dark, alone, distrusted)

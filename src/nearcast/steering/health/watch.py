@@ -152,7 +152,7 @@ class Watcher:
         self._hurry_s = -math.inf
         self._demoting = Demoting(settings.sites)
         self._demoted: dict[str, float] = {}
-        self._isolated = False
+        self._blind = False
         self._discredited: frozenset[str] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics = _Metrics(registry) if registry is not None else None
@@ -316,9 +316,9 @@ class Watcher:
         member.load = load.level(load.share(member.report.sent_bps, member.report.limit_bps), member.report.load, member.load)
 
     def _say(self, found: merge.Merged) -> None:
-        if found.isolated != self._isolated:
-            self._isolated = found.isolated
-            if found.isolated:
+        if found.blind != self._blind:
+            self._blind = found.blind
+            if found.blind:
                 _log.error("this host reaches less than half of the appliances: what it sees itself does not count")
             else:
                 _log.info("this host reaches the appliances again")
@@ -329,7 +329,7 @@ class Watcher:
             states = [each.state for each in self._members.values()]
             for state in ("up", "draining", "down"):
                 self._metrics.appliances.labels(state).set(states.count(state))
-            self._metrics.isolated.set(found.isolated)
+            self._metrics.blind.set(found.blind)
 
     def _holdings(self) -> dict[str, Mapping[str, int]]:
         return {name: each.report.holdings for name, each in self._members.items()}
@@ -359,5 +359,5 @@ class Watcher:
 class _Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.appliances = Gauge("nearcast_health_appliances", "Appliances by state, as this host sees them.", ["state"], registry=registry)
-        self.isolated = Gauge("nearcast_health_isolated", "1 while this host reaches less than half of the appliances.", registry=registry)
+        self.blind = Gauge("nearcast_health_blind", "1 while this host reaches less than half of the appliances.", registry=registry)
         self.changes = Counter("nearcast_health_changes", "Changes of an appliance's state, by the new one.", ["state"], registry=registry)
