@@ -38,7 +38,10 @@ class Keeper:
         folder: Path | None = None,
         begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """``environment`` is added to our own; ``log`` takes what the program says; ``begin`` is called before each start."""
+        """``environment`` is added to our own; ``log`` takes what the program says; ``begin`` is called before each start.
+
+        A program that changes its user later would outlive us (prctl(2)): give it a ``command`` that does so beforehand.
+        """
         self.name = name
         self.restarts = 0
         self.last_exit = ""

@@ -75,16 +75,15 @@ def find_program() -> str:
 
 
 class Bfd:
-    """``run`` keeps BIRD; ``sessions`` asks it. As root it runs as the user that Debian's package makes for it, in a folder of its own."""
+    """``run`` keeps BIRD; ``sessions`` asks it. Where we are root it is the user that Debian's package
+    makes for it, in a folder of its own; where we are not, we need CAP_NET_ADMIN for it."""
 
     def __init__(self, settings: AnycastSettings, folder: Path, log: Path, clock: Clock) -> None:
         self._folder, self._text = folder, configuration(settings)
         # Names without a folder: another user may not come by way of the folders above.
         command = [find_program(), "-f", "-c", CONF, "-s", CONTROL, "-P", "bird.pid"]
         self._user = _user()
-        if self._user:
-            command += ["-u", self._user.pw_name, "-g", str(self._user.pw_gid)]
-        self.keeper = Keeper("bird", command, log, clock, folder=folder)
+        self.keeper = Keeper("bird", [*_as(self._user), *command], log, clock, folder=folder)
 
     async def run(self) -> None:
         """Until cancelled or ``stop``."""
@@ -120,8 +119,19 @@ class Bfd:
                 os.close(folder)
 
 
+def _as(user: pwd.struct_passwd | None) -> list[str]:
+    """The command in front of BIRD that makes it ``user``, with the one capability it needs (SO_PRIORITY), and has it die with us.
+
+    BIRD's own ``-u`` would clear the signal at our death (prctl(2)).
+    """
+    if user is None:
+        return []
+    capability = ["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *capability, "--pdeathsig=KILL", "--"]
+
+
 def _user() -> pwd.struct_passwd | None:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
         return None
     try:
         return pwd.getpwnam(USER)

@@ -17,7 +17,7 @@ from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.settings import AnycastSettings, Router, hop_for
 
 TTL = 255
-"""What a packet on the same link is sent with (RFC 5082): one from afar cannot have it any more."""
+"""What a packet to a router on the same link is sent with, whether it asks for that (RFC 5082) or not."""
 Answer = Literal["done", "error", "other"]
 
 
@@ -48,10 +48,9 @@ def _session(settings: AnycastSettings, router: Router) -> list[str]:
         f"hold-time {router.hold_s}",
         f"connect {router.port}",
     ]
-    if router.hops == 1:
-        said += [f"outgoing-ttl {TTL}", f"incoming-ttl {TTL}"]
-    else:
-        said.append(f"outgoing-ttl {router.hops}")
+    said.append(f"outgoing-ttl {TTL if router.hops == 1 else router.hops}")
+    if router.ttl_security:
+        said.append(f"incoming-ttl {TTL - router.hops + 1}")
     if router.password:
         said.append(f'md5-password "{router.password}"')
     return said

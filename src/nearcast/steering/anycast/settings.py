@@ -26,9 +26,8 @@ class Router(Struct, frozen=True, kw_only=True):
     ] = ""
     port: Annotated[int, Meta(ge=1, le=65535, description="TCP port at which it takes BGP sessions.")] = 179
     password: Annotated[str, Meta(description="TCP MD5 password of the session (RFC 2385). Empty: none.")] = ""
-    hops: Annotated[
-        int, Meta(ge=1, le=255, description="How many hops it is away; 1: on the same link, and packets from afar are dropped.")
-    ] = 1
+    hops: Annotated[int, Meta(ge=1, le=255, description="How many hops it is away.")] = 1
+    ttl_security: Annotated[bool, Meta(description="It sends with TTL 255 (RFC 5082): packets from afar are dropped.")] = False
     hold_s: Annotated[int, Meta(ge=3, le=65535, description="Silence after which it forgets us (hold time), where BFD is not quicker.")] = 9
     bfd: Annotated[bool, Meta(description="Whether the router speaks BFD with this machine.")] = False
 
