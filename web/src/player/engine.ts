@@ -39,6 +39,7 @@ class Engine {
   /** Aborted when the play is left or has failed: what is under way for it comes to nothing. */
   private play = new AbortController();
   private request_id = "";
+  private answered_ms = 0;
   private renewed_at_ms = 0;
   private tries = 0;
   private recovering = false;
@@ -162,8 +163,10 @@ class Engine {
   private async ask(title_id: string): Promise<Session> {
     const { throughput_bps } = preferences();
     const device = { id: deviceId(), max_height: 2160, throughput_bps: Math.round(throughput_bps), user_agent: navigator.userAgent };
+    const asked_at_ms = performance.now();
     const { value, request_id } = await ask<Session>("POST", "/api/v1/play", { body: { title_id, device }, timeout_ms: 10_000 });
     this.request_id = request_id;
+    this.answered_ms = performance.now() - asked_at_ms;
     return value;
   }
 
@@ -174,6 +177,7 @@ class Engine {
     state.session.value = session;
     this.network ??= new Network(
       session,
+      this.answered_ms,
       () => player.getStats().estimatedBandwidth || preferences().throughput_bps,
       () => void this.renew(),
     );

@@ -38,13 +38,20 @@ export function afterFailure(health: Health | undefined, now_ms: number): Health
   return { failures: Math.min(8, (health?.failures ?? 0) + 1), failed_at_ms: now_ms };
 }
 
+const FIRST_MIN_MS = 400;
+/** An edge is nearer than the control plane, as a rule, but DNS, TCP and TLS may each cost a way there and back. */
+const ROUND_TRIPS = 4;
+
 /** Time without a first byte, and between bytes, after which a request moves on.
  *  Short for the first round over the edges; longer for each further round, so that a slow line is not mistaken for dead edges, but
- *  never so long before a film has `begun` that edges of a new session would not be tried before the viewer is told (giveup.ts). */
-export function patience(attempt: number, edges: number, begun: boolean): { connection_ms: number; stall_ms: number } {
+ *  never so long before a film has `begun` that edges of a new session would not be tried before the viewer is told (giveup.ts).
+ *  Before the first byte nothing is buffered and nothing else is on the line: there the first round is as quick as the control plane's
+ *  answer to Play (`answered_ms`) lets one expect. */
+export function patience(attempt: number, edges: number, begun: boolean, answered_ms: number): { connection_ms: number; stall_ms: number } {
   const round = Math.floor(attempt / Math.max(1, edges));
   const factor = Math.min(begun ? 8 : 3, 3 ** round);
-  return { connection_ms: 1_000 * factor, stall_ms: 1_500 * factor };
+  const first_ms = Math.min(1_000, Math.max(FIRST_MIN_MS, ROUND_TRIPS * answered_ms));
+  return { connection_ms: begun || round > 0 ? 1_000 * factor : first_ms, stall_ms: 1_500 * factor };
 }
 
 /** The edge that an address belongs to, and what follows its base. */

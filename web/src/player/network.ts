@@ -8,7 +8,8 @@ import { isShakaError, TIMEOUT } from "./problems";
 import { type Player, shaka } from "./shaka";
 import { deviceId } from "./memory";
 
-const STEERING_FIRST_MS = 30_000;
+/** As often as documents change while a site drains or is full. */
+const STEERING_FIRST_MS = 10_000;
 const STEERING_MIN_MS = 5_000;
 /** An edge that answers well this long after its last failure starts anew. */
 const FORGIVEN_MS = 300_000;
@@ -38,6 +39,8 @@ export class Network {
 
   constructor(
     private session: Session,
+    /** How long the control plane took to answer Play. */
+    private readonly answered_ms: number,
     private readonly throughput: () => number,
     private readonly exhausted: () => void,
   ) {
@@ -118,7 +121,7 @@ export class Network {
     this.asked = best;
     request.uris = request.uris.map(() => uri);
     const attempt = (request as { attempt?: number }).attempt ?? 0;
-    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length, this.received_bytes > 0);
+    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length, this.received_bytes > 0, this.answered_ms);
     request.retryParameters.connectionTimeout = connection_ms;
     request.retryParameters.stallTimeout = stall_ms;
   }

@@ -53,19 +53,26 @@ describe("afterFailure", () => {
 });
 
 describe("patience", () => {
+  const connections = (begun: boolean, answered_ms: number, ...attempts: number[]): number[] =>
+    attempts.map((attempt) => patience(attempt, 3, begun, answered_ms).connection_ms);
+
   it("leaves each edge of the first round within about a second, and waits longer in later rounds", () => {
-    expect([0, 1, 2].map((attempt) => patience(attempt, 3, true).connection_ms)).toEqual([1_000, 1_000, 1_000]);
-    expect(patience(3, 3, true).connection_ms).toBe(3_000);
-    expect(patience(6, 3, true).connection_ms).toBe(8_000);
-    expect(patience(100, 3, true)).toEqual({ connection_ms: 8_000, stall_ms: 12_000 });
+    expect(connections(true, 50, 0, 1, 2, 3, 6)).toEqual([1_000, 1_000, 1_000, 3_000, 8_000]);
+    expect(patience(100, 3, true, 50)).toEqual({ connection_ms: 8_000, stall_ms: 12_000 });
   });
 
   it("stays short until a film has begun, so that every edge is tried before the viewer is told", () => {
-    expect([0, 3, 6, 100].map((attempt) => patience(attempt, 3, false).connection_ms)).toEqual([1_000, 3_000, 3_000, 3_000]);
+    expect(connections(false, 1_000, 0, 3, 6, 100)).toEqual([1_000, 3_000, 3_000, 3_000]);
+  });
+
+  it("is shortest at the start of a play, where nothing is buffered, but never shorter than the way is long", () => {
+    expect(connections(false, 20, 0, 2, 3)).toEqual([400, 400, 3_000]);
+    expect(connections(false, 150, 0)).toEqual([600]);
+    expect(connections(false, 5_000, 0)).toEqual([1_000]);
   });
 
   it("bears a session without edges", () => {
-    expect(patience(0, 0, true).connection_ms).toBe(1_000);
+    expect(patience(0, 0, true, 50).connection_ms).toBe(1_000);
   });
 });
 
