@@ -36,7 +36,7 @@ AGAIN_S = 1.0
 """And so often, where something is missing or damaged."""
 UNUSED_KEPT_S = 10.0
 """Holdings that no view names any more stay for readers that are just about to open them."""
-_PULSE = struct.Struct("=4sQd16sI")
+_PULSE = struct.Struct("=4sQd16s8sI")
 _MAGIC = b"NCv1"
 _DIGEST = re.compile(r"[0-9a-f]{1,64}")
 _NAME_MAX = 120
@@ -54,15 +54,16 @@ class NotPublished(Unavailable):
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """``published_s`` on the monotonic clock of the machine's run ``boot``."""
+    """``published_s`` on the monotonic clock of the machine's run ``boot``. ``writer``: 8 bytes that tell one writer from the next."""
 
     version: int
     published_s: float
     boot: bytes
+    writer: bytes
 
 
 def packed(pulse: Pulse) -> bytes:
-    body = _PULSE.pack(_MAGIC, pulse.version, pulse.published_s, pulse.boot, 0)[:-4]
+    body = _PULSE.pack(_MAGIC, pulse.version, pulse.published_s, pulse.boot, pulse.writer, 0)[:-4]
     return body + struct.pack("=I", zlib.crc32(body))
 
 
@@ -70,8 +71,8 @@ def unpacked(raw: bytes) -> Pulse | None:
     """None for what is torn, damaged or something else."""
     if len(raw) != _PULSE.size:
         return None
-    magic, version, published_s, boot, check = _PULSE.unpack(raw)
-    return Pulse(version, published_s, boot) if magic == _MAGIC and zlib.crc32(raw[:-4]) == check else None
+    magic, version, published_s, boot, writer, check = _PULSE.unpack(raw)
+    return Pulse(version, published_s, boot, writer) if magic == _MAGIC and zlib.crc32(raw[:-4]) == check else None
 
 
 def boot_of(proc: Path = Path("/proc")) -> bytes:
@@ -101,7 +102,7 @@ class ViewWriter:
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
-        self._boot = boot_of()
+        self._boot, self._name = boot_of(), os.urandom(8)
         self._written: dict[str, float] = {}
         """Files of holdings that are there; when they were named last."""
         self._pulse = -1
@@ -119,6 +120,7 @@ class ViewWriter:
                 left.unlink(missing_ok=True)
             # In place, never replaced: readers keep it open.
             self._pulse = os.open(self._folder / "pulse", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.truncate(self._pulse, min(_PULSE.size, os.fstat(self._pulse).st_size))
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error
 
@@ -141,7 +143,7 @@ class ViewWriter:
     def beat(self) -> None:
         """Say that the view that is there is of now."""
         try:
-            os.pwrite(self._pulse, packed(Pulse(self.version, self._clock.monotonic_s(), self._boot)), 0)
+            os.pwrite(self._pulse, packed(Pulse(self.version, self._clock.monotonic_s(), self._boot, self._name)), 0)
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error
 
@@ -173,8 +175,8 @@ class ViewReader:
         self._boot = boot_of()
         self._descriptor = -1
         self._look_s = self._again_s = float("-inf")
-        self._tried = -1
-        """The version that was looked for last."""
+        self._tried: tuple[int, bytes] | None = None
+        """The version that was looked for last, and its writer."""
         self._whole = False
         """Whether all that it names was there."""
         self._held: dict[str, tuple[str, Holdings]] = {}
@@ -204,8 +206,9 @@ class ViewReader:
         fresh = now_s - self.published_s <= STALE_S
         if not fresh:
             self.close()  # should the file have been replaced
-        if (pulse is not None and pulse.version != self._tried) or (not self._whole and now_s >= self._again_s):
-            self._tried, self._again_s = pulse.version if pulse else -1, now_s + AGAIN_S
+        named = (pulse.version, pulse.writer) if pulse is not None else None
+        if (named and named != self._tried) or (not self._whole and now_s >= self._again_s):
+            self._tried, self._again_s = named, now_s + AGAIN_S
             self._load()
         source = self._loaded.snapshot.source if fresh else "last-known"
         if self._shown_of is self._loaded and self._shown.snapshot.source == source:
@@ -222,13 +225,14 @@ class ViewReader:
             return None
 
     def _load(self) -> None:
-        problem = ""
+        self._whole, problem = False, ""
         try:
             snapshot = _decode_snapshot((self._folder / "view").read_bytes())
         except FileNotFoundError:
             return
         except (OSError, msgspec.MsgspecError) as error:
-            snapshot, problem = self._loaded.snapshot, f"the view: {error}"
+            _log.warning("the published health view cannot be read; the one before stays", error=str(error))
+            return
         held: dict[str, tuple[str, Holdings]] = {}
         for each in snapshot.appliances:
             known = self._held.get(each.id, ("", NOTHING))
@@ -242,4 +246,4 @@ class ViewReader:
         self._held, self._whole = held, not problem
         self._loaded = View(snapshot, {each: content for each, (_, content) in held.items() if content})
         if problem:
-            _log.warning("what was published of the appliances' health cannot be read; what was known stays", problem=problem)
+            _log.warning("published holdings cannot be read; those before stay", problem=problem)
