@@ -20,6 +20,9 @@ class Isp(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="Prefixes that it may announce, with all that lies within them (CIDR). Empty: none.")
     ] = ()
     prefixes_max: Annotated[int, Meta(ge=1, le=2_000_000, description="More than so many are refused.")] = 10_000
+    password: Annotated[
+        str, Meta(pattern=r"^[!#-:<-z|~]{0,80}$", description="TCP MD5 password of its sessions (RFC 2385). Empty: none.")
+    ] = ""
 
 
 class BgpSettings(Struct, frozen=True, kw_only=True):
@@ -27,7 +30,9 @@ class BgpSettings(Struct, frozen=True, kw_only=True):
 
     asn: Annotated[int, Meta(ge=0, le=4_294_967_295, description="Our own number; 0: there are no BGP sessions.")] = 0
     router_id: Annotated[str, Meta(description="Our router id, an IPv4 address. Empty: the first IPv4 address of listen.")] = ""
-    listen: Annotated[tuple[str, ...], Meta(description="Addresses of this machine at which sessions are taken.")] = ("127.0.0.1",)
+    listen: Annotated[
+        tuple[str, ...], Meta(description="Addresses of this machine at which sessions are taken: one IPv4, one IPv6, or both.")
+    ] = ("127.0.0.1",)
     port: Annotated[int, Meta(ge=1, le=65535, description="TCP port of the sessions.")] = 179
 
 
