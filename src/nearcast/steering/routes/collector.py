@@ -1,0 +1,239 @@
+"""Takes the BGP sessions of the ISPs' routers with an ExaBGP of its own, and brings what they tell into the route table.
+
+ExaBGP is a child that dies with us and is started again when it falls; what it hears comes through a named pipe, a line of JSON for
+each message. What was told by then stays in the table meanwhile (``sessions``), since no ISP has taken anything back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.keep import Keeper
+from nearcast.base.processes import write_atomically
+from nearcast.model.route import Announcement
+from nearcast.model.services import SourceStatus
+from nearcast.steering.routes import peering
+from nearcast.steering.routes.bgp import BadMessage, Reason, parse
+from nearcast.steering.routes.rib import Changes
+from nearcast.steering.routes.sessions import Refusal, Sessions, Turn
+from nearcast.steering.routes.settings import BgpSettings, Isp
+
+TICK_S = 0.25
+LINE_BYTES_MAX = 8_000_000
+"""The longest message, 65,535 bytes with some 16,000 prefixes (RFC 8654), is a line of about a megabyte."""
+READ_BYTES = 262_144
+REFUSALS_S = 10.0
+"""Each ISP and reason is logged once in so long, with a count of what was left out."""
+GOODBYE_S = 3.0
+_log = structlog.get_logger("bgp")
+
+
+class Writer(Protocol):
+    """What of the TableWriter is needed here. Each call may block for a while."""
+
+    def change(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement]) -> object: ...
+    def replace(self, source: str, announcements: Iterable[Announcement]) -> object: ...
+
+
+class Refusals:
+    """Says what was refused, once for each ISP and reason in ``REFUSALS_S``."""
+
+    def __init__(self) -> None:
+        self._said_s: dict[tuple[str, Reason], float] = {}
+        self._unsaid: dict[tuple[str, Reason], int] = {}
+
+    def say(self, refused: Refusal, now_s: float) -> None:
+        key = (refused.isp, refused.reason)
+        if now_s - self._said_s.get(key, float("-inf")) < REFUSALS_S:
+            self._unsaid[key] = self._unsaid.get(key, 0) + 1
+            return
+        self._said_s[key] = now_s
+        _log.warning(
+            "an announcement is refused",
+            code=refused.reason.code,
+            isp=refused.isp,
+            router=refused.router,
+            prefix=refused.prefix,
+            why=f"{refused.prefix} {refused.reason.sentence}",
+            more_before=self._unsaid.pop(key, 0),
+        )
+
+
+class Lines:
+    """Bytes as they come become whole lines; one that is longer than ``LINE_BYTES_MAX`` is left out."""
+
+    def __init__(self) -> None:
+        self._part = b""
+        self._skip = False
+
+    def feed(self, received: bytes) -> list[bytes]:
+        *whole, self._part = (self._part + received).split(b"\n")
+        if self._skip and whole:
+            whole, self._skip = whole[1:], False
+        if len(self._part) > LINE_BYTES_MAX:
+            self._part, self._skip = b"", True
+        return whole
+
+
+class Collector:
+    """``start`` begins to take sessions, ``stop`` ends them. ``folder`` is private to us; ``log`` takes what ExaBGP says."""
+
+    def __init__(
+        self, settings: BgpSettings, isps: Sequence[Isp], writer: Writer, folder: Path, log: Path, clock: Clock | None = None
+    ) -> None:
+        self._settings, self._writer, self._clock = settings, writer, clock or SystemClock()
+        self._isps = tuple(isps)
+        self._conf, self._pipe_path = folder / "exabgp.conf", folder / "bgp.pipe"
+        self._sessions = Sessions(isps, settings.asn, self._clock.monotonic_s())
+        self._refusals = Refusals()
+        self._lines = Lines()
+        self._pipe = -1
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._over: set[str] = set()
+        self.keeper = Keeper(
+            "exabgp",
+            [sys.executable, "-m", "exabgp", "server", str(self._conf)],
+            log,
+            self._clock,
+            environment=peering.environment(str(self._pipe_path), _user()),
+            folder=folder,
+            begin=self._open,
+        )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any session is configured."""
+        return bool(self._settings.asn) and any(each.routers for each in self._isps)
+
+    def sources(self) -> tuple[SourceStatus, ...]:
+        """How each ISP stands."""
+        return self._sessions.sources()
+
+    async def start(self) -> None:
+        """Raises OSError where the folder cannot be written to."""
+        if not self.wanted:
+            for each in self._isps:  # what an earlier run was told stands for nobody now
+                await asyncio.to_thread(self._writer.replace, each.name, ())
+            return
+        self._conf.touch(mode=0o600)  # it may hold passwords
+        write_atomically(self._conf, peering.configuration(self._settings, self._isps).encode())
+        self._conf.chmod(0o600)
+        self._pipe_path.unlink(missing_ok=True)
+        os.mkfifo(self._pipe_path, 0o600)
+        self._tasks = [asyncio.create_task(each) for each in (self.keeper.run(), self._tend(), self._apply())]
+
+    async def wait(self) -> None:
+        """Return never while all is well. Raises what ended it: an error of ours; a falling ExaBGP is only started again."""
+        if not self._tasks:
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+
+    async def stop(self) -> None:
+        """End the sessions by a NOTIFICATION and ExaBGP with them. The table keeps what it was told."""
+        self._close()
+        for each in self._tasks[1:]:
+            each.cancel()
+        if self._tasks:
+            await self.keeper.stop(GOODBYE_S)
+            self._tasks[0].cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    # --- the pipe -----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Before each life of ExaBGP: what the last one left in the pipe goes with it."""
+        self._close()
+        self._lines = Lines()
+        self._pipe = os.open(self._pipe_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        asyncio.get_running_loop().add_reader(self._pipe, self._read)
+
+    def _close(self) -> None:
+        if self._pipe >= 0:
+            asyncio.get_running_loop().remove_reader(self._pipe)
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _read(self) -> None:
+        try:
+            received = os.read(self._pipe, READ_BYTES)
+        except BlockingIOError:
+            return
+        now_s = self._clock.monotonic_s()
+        if not received:
+            self._close()
+            _log.error("the BGP speaker has fallen; what ISPs have told stays for a while", pid=self.keeper.pid)
+            self._sessions.lost("our BGP speaker is being started anew", now_s)
+            self.keeper.restart("its helper has ended")
+            return
+        for line in self._lines.feed(received):
+            self._hear(line, now_s)
+        self._news.set()
+
+    def _hear(self, line: bytes, now_s: float) -> None:
+        try:
+            refused, turn = self._sessions.receive(parse(line), now_s)
+        except BadMessage as error:
+            _log.warning("a line of the BGP speaker is left out", code=error.code, error=error.message, hint=error.hint)
+            return
+        for each in refused:
+            self._refusals.say(each, now_s)
+        if turn is not None:
+            _say(turn)
+
+    # --- the table ----------------------------------------------------------------------------------------------------
+
+    async def _tend(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            self._sessions.tick(self._clock.monotonic_s())
+            self._news.set()
+
+    async def _apply(self) -> None:
+        """Bring what changed into the table, in the order in which it was told."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for name, rib in self._sessions.ribs.items():
+                changes: Changes = rib.changes()
+                if changes.announce or changes.withdraw:
+                    await asyncio.to_thread(self._writer.change, changes.announce, changes.withdraw)
+                self._say_maximum(name, rib.waiting, rib.isp.prefixes_max)
+            for name in self._sessions.settled(self._clock.monotonic_s()):
+                await asyncio.to_thread(self._writer.replace, name, self._sessions.ribs[name].everything())
+
+    def _say_maximum(self, isp: str, waiting: int, most: int) -> None:
+        if waiting and isp not in self._over:
+            self._over.add(isp)
+            code, why = Reason.MAXIMUM.code, f"the ISP announces more than its {most} prefixes; those beyond wait until others go"
+            _log.warning("an ISP is beyond its maximum", code=code, isp=isp, waiting=waiting, why=why)
+        elif not waiting and isp in self._over:
+            self._over.discard(isp)
+            _log.info("an ISP is within its maximum again", isp=isp)
+
+
+def _say(turn: Turn) -> None:
+    if turn.up:
+        _log.info("a BGP session is up", isp=turn.isp, router=turn.router)
+    else:
+        _log.warning("a BGP session has ended", isp=turn.isp, router=turn.router, why=turn.why)
+
+
+def _user() -> str:
+    """Who we are, as ExaBGP wants to be told; a container's user may have no name, and then nothing is dropped either."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "nobody"
