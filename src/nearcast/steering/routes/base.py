@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nearcast.model.route import Announcement
 from nearcast.model.site import Site
 from nearcast.steering.routes.prefix import Prefix
 
@@ -27,6 +28,13 @@ class Entry(NamedTuple):
     def rank(self) -> tuple[bool, int, int, int, int | float, str]:
         """The less, the better, among entries of one prefix. The same order as ``compile.compiled`` gives."""
         return (self.source != CONFIG, len(self.as_path), self.med, self.order, self.km if self.km >= 0 else float("inf"), self.site)
+
+    def is_told_by(self, announcement: Announcement) -> bool:
+        """Whether this very thing was announced."""
+        return (self.as_path, self.med, self.order) == (announcement.as_path, announcement.med, announcement.order)
+
+    def announcement(self, prefix: Prefix) -> Announcement:
+        return Announcement(prefix=str(prefix), site=self.site, source=self.source, as_path=self.as_path, med=self.med, order=self.order)
 
 
 class Intervals:

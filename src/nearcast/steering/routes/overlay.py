@@ -69,6 +69,10 @@ class Overlay:
             other._put(Changed(each.prefix, list(each.entries)))
         return other
 
+    def announcements(self) -> Iterator[Announcement]:
+        """Everything that changed prefixes have now."""
+        return (entry.announcement(each.prefix) for each in self for entry in each.entries)
+
     def longest(self, version: int, number: int) -> Changed | None:
         """The longest changed prefix that holds the address."""
         return self._owners[version][bisect_right(self._starts[version], number) - 1]

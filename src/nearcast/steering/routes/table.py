@@ -89,6 +89,16 @@ class Table:
         other._mixed = {}
         return other
 
+    @property
+    def size(self) -> int:
+        """Ways to prefixes in the base."""
+        return len(self.base.arrays["site"])
+
+    def entries(self, prefix: Prefix) -> list[Entry]:
+        """What this very prefix has, best first."""
+        changed = self.overlay.changed.get(prefix)
+        return changed.entries if changed else self.base.entries(self.base.find(prefix))
+
     def match(self, address: str) -> Match:
         """``address`` as clients have it (``parse_address``)."""
         version, number = parse_address(address)
@@ -136,18 +146,18 @@ class Table:
 
     def block(self, version: int, number: int) -> int:
         """Prefix length of the largest CIDR block around the address within which the match is the same for all."""
-        low, high = self._span(version, number)
+        low, high = self.span(version, number)
         end = 1 << WIDTH[version]
         if self.overlay.changed:
             own = self._seen(version, number)
             for _ in range(WALK_MAX):
                 if low == 0 or self._seen(version, low - 1) != own:
                     break
-                low = self._span(version, low - 1)[0]
+                low = self.span(version, low - 1)[0]
             for _ in range(WALK_MAX):
                 if high == end or self._seen(version, high) != own:
                     break
-                high = self._span(version, high)[1]
+                high = self.span(version, high)[1]
         # A block of 2^s addresses around the number holds another number just when they differ in no bit above the lowest s.
         below = (number ^ (low - 1)).bit_length() - 1 if low else WIDTH[version]
         above = (number ^ high).bit_length() - 1 if high < end else WIDTH[version]
@@ -163,7 +173,8 @@ class Table:
             return -1
         return distance_km(north, east, *self.geography.coordinates(place))
 
-    def _span(self, version: int, number: int) -> tuple[int, int]:
+    def span(self, version: int, number: int) -> tuple[int, int]:
+        """An interval of numbers around the address within which nothing changes: its first, and the first behind it."""
         spans = [self.base.intervals.span(version, number)]
         if self.overlay.changed:
             spans.append(self.overlay.span(version, number))

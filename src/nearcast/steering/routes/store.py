@@ -1,0 +1,334 @@
+"""The one writer of a host's route table, and its readers: every process maps the same files and sees each change at once.
+
+A change is appended to a log that readers look at before each decision. When many have gathered, the writer compiles a new base in
+a process of its own, carries over what was announced meanwhile, and puts the next generation in force by one word in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.errors import NearcastError, Unavailable
+from nearcast.base.processes import Lock, write_atomically
+from nearcast.model.route import Announcement, Route
+from nearcast.model.site import Site
+from nearcast.steering.routes import worker
+from nearcast.steering.routes.arrays import Damaged, load
+from nearcast.steering.routes.atlas import Atlas
+from nearcast.steering.routes.base import CONFIG, Base
+from nearcast.steering.routes.configured import spread
+from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, generations, log_path
+from nearcast.steering.routes.geographic import Geography
+from nearcast.steering.routes.log import Batch, LogReader, LogWriter
+from nearcast.steering.routes.overlay import Overlay, check
+from nearcast.steering.routes.prefix import parse_prefix
+from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by
+from nearcast.steering.routes.settings import GeographicSettings
+from nearcast.steering.routes.table import Table
+
+BEAT_S = 0.25
+LIVE_S = 1.5
+"""A writer that has given no sign of life for so long is dead."""
+OVERLAY_MAX = 10_000
+BATCH_MAX = 2_000
+"""Changes that readers take one by one, in some 20 ms; more at once are compiled."""
+INLINE_MAX = 20_000
+"""Rows that are compiled in this process: that is over before another one has started."""
+
+_log = structlog.get_logger("routes")
+
+
+class NoTable(Unavailable):
+    """No route table was published on this host yet."""
+
+    code = "NC3005"
+    cure = "the process `steer` publishes it: see `nearcast status`, and its log"
+
+
+class TableWriter:
+    """Publishes the table in ``folder``. One writer to a folder, from ``start`` to ``close``; its methods may be called by any thread.
+
+    ``routes`` are those of the configuration, ``isps`` the sources that may announce. What ISPs announced survives the writer, until
+    ``replace`` says what they announce now.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sites: Sequence[Site],
+        routes: Iterable[Route] = (),
+        isps: Iterable[str] = (),
+        geographic: GeographicSettings | None = None,
+        clock: Clock | None = None,
+        *,
+        overlay_max: int = OVERLAY_MAX,
+        batch_max: int = BATCH_MAX,
+        inline_max: int = INLINE_MAX,
+    ) -> None:
+        self._folder = folder
+        self._sites = tuple(sites)
+        self._names = {each.name for each in sites}
+        self._configured = tuple(spread(routes, self._names))
+        self._sources = frozenset((CONFIG, *isps))
+        self._clock = clock or SystemClock()
+        self._overlay_max, self._batch_max, self._inline_max = overlay_max, batch_max, inline_max
+        self._atlas = Atlas(folder, geographic or GeographicSettings())
+        self._only = Lock(folder / "lock")
+        self._changing = threading.RLock()
+        self._compiling = threading.Lock()
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._table: Table | None = None
+
+    def start(self) -> None:
+        """Publish the first table; blocks until it is there. Raises AlreadyRunning where another writer lives, WorkFailed and OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._only.take()
+        try:
+            self._state = State(self._folder, write=True)
+            last = self._last()
+            self._generation, version = last if last else (0, 0)
+            self._number = max([0, self._state.generation, *generations(self._folder)])
+            self._places = self._atlas.known()
+            log_end = LogReader(log_path(self._folder, self._generation)).committed if self._generation else 0
+            self._adopt(self._compiled({CONFIG: self._configured}, log_end), version + 1, ())
+        except BaseException:
+            self._only.free()
+            raise
+        for work in (self._beat, self._tend):
+            self._threads.append(threading.Thread(target=work, name=f"routes{work.__name__}", daemon=True))
+            self._threads[-1].start()
+
+    def close(self) -> None:
+        """Stop writing. Readers keep the table, and know that nobody renews it."""
+        self._ending.set()
+        for each in self._threads:
+            each.join()
+        if self._table is not None:
+            self._state.beat_s = 0
+            self._log.close()
+        self._only.free()
+
+    def table(self) -> Table:
+        """What is in force. Raises NoTable before the first."""
+        if self._table is None:
+            raise NoTable("the writer has not started")
+        return self._table
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        """Raises BadAnnouncement, and then nothing is changed."""
+        self.change(announcements, ())
+
+    def withdraw(self, announcements: Iterable[Announcement]) -> None:
+        """Of each, prefix, site and source count."""
+        self.change((), announcements)
+
+    def change(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement]) -> None:
+        """Both at once, for every reader: first what is withdrawn, then what is announced. What is so already is passed over.
+
+        More than ``batch_max`` changes are taken batch by batch. Raises BadAnnouncement, and then nothing is changed.
+        """
+        announced, withdrawn = tuple(announced), tuple(withdrawn)
+        check(announced, self._names)
+        with self._changing:
+            batch = self._news(announced, withdrawn)
+            for start in range(0, max(len(batch.announced), len(batch.withdrawn)), self._batch_max):
+                window = slice(start, start + self._batch_max)
+                part = Batch(batch.announced[window], batch.withdrawn[window])
+                self._log.append(part)
+                self._table = self.table().changed(part.announced, part.withdrawn, self.table().version + 1)
+
+    def replace(self, source: str, announcements: Iterable[Announcement]) -> None:
+        """From now on the source has these and no others. Where much changes all is compiled, which blocks for seconds."""
+        wanted = {(str(parse_prefix(each.prefix)), each.site): each for each in announcements}
+        check(wanted.values(), self._names)
+        with self._compiling, self._changing:
+            told = told_by(self.table(), source)
+            announced = [each for key, each in wanted.items() if told.get(key) != each]
+            withdrawn = [each for key, each in told.items() if key not in wanted]
+            if len(announced) + len(withdrawn) <= self._batch_max:
+                self.change(announced, withdrawn)
+                return
+        self._renew({source: tuple(wanted.values())})
+
+    # --- the insides ----------------------------------------------------------------------------------------------------
+
+    def _news(self, announced: Sequence[Announcement], withdrawn: Sequence[Announcement]) -> Batch:
+        """What would really change something, each key once."""
+        fresh = {(parse_prefix(each.prefix), each.site, each.source): each for each in announced}
+        gone = {(parse_prefix(each.prefix), each.site, each.source): each for each in withdrawn}
+        present = {}
+        for prefix in {key[0] for key in (*fresh, *gone)}:
+            present.update({(prefix, each.site, each.source): each for each in self.table().entries(prefix)})
+        return Batch(
+            tuple(each for key, each in fresh.items() if key not in present or not present[key].is_told_by(each)),
+            tuple(each for key, each in gone.items() if key in present and key not in fresh),
+        )
+
+    def _last(self) -> tuple[int, int] | None:
+        """Generation and version of what was in force when the last writer ended; None where there is nothing whole."""
+        try:
+            generation = self._state.generation
+            if not generation:
+                return None
+            load(base_path(self._folder, generation), BASE_MAGIC)
+            log = LogReader(log_path(self._folder, generation))
+            return generation, log.first_version + sum(1 for _ in log.read())
+        except (Damaged, OSError) as error:
+            _log.error("the last route table is not used", problem=str(error))
+            return None
+
+    def _compiled(self, instead: dict[str, tuple[Announcement, ...]], log_end: int) -> int:
+        """Compile the next generation from the present one and its log; the generation."""
+        self._number += 1
+        order = Rebuild(
+            folder=str(self._folder),
+            old=self._generation,
+            log_end=log_end,
+            new=self._number,
+            sites=self._sites,
+            sources=self._sources,
+            instead=instead,
+            places=self._places,
+        )
+        size = sum(map(len, instead.values())) + (self._table.size if self._table else self._rows())
+        if size <= self._inline_max:
+            rebuild(order)
+        else:
+            path = self._folder / ".order"
+            write_atomically(path, msgspec.msgpack.encode(order))
+            worker.run("compile", str(path))
+        return self._number
+
+    def _rows(self) -> int:
+        if not self._generation:
+            return 0
+        return len(load(base_path(self._folder, self._generation), BASE_MAGIC).arrays["site"])
+
+    def _renew(self, instead: dict[str, tuple[Announcement, ...]]) -> None:
+        """Compile all anew while changes go on, and carry those over that come meanwhile."""
+        with self._compiling:
+            with self._changing:
+                log_end = self._log.position
+            generation = self._compiled(instead, log_end)
+            with self._changing:
+                reader = LogReader(log_path(self._folder, self._generation))
+                list(reader.read(log_end))
+                self._adopt(generation, self.table().version + 1, tuple(reader.read()))
+
+    def _adopt(self, generation: int, version: int, carried: Sequence[Batch]) -> None:
+        """Put a generation in force. Until its last line, whoever dies here leaves the old one in force."""
+        log = LogWriter(log_path(self._folder, generation), generation, version)
+        table = opened(self._folder, generation, version)
+        for batch in carried:
+            log.append(batch)
+            table = table.changed(batch.announced, batch.withdrawn, table.version + 1)
+        before, self._table, self._log = self._generation, table, log
+        self._state.beat_s = self._clock.monotonic_s()
+        self._state.generation = self._generation = generation
+        clean(self._folder, {before, generation}, {self._places})
+
+    def _beat(self) -> None:
+        while not self._ending.wait(BEAT_S):
+            self._state.beat_s = self._clock.monotonic_s()
+
+    def _tend(self) -> None:
+        """Compile when changes have gathered, and when geography is another."""
+        while not self._ending.wait(BEAT_S):
+            try:
+                places = self._atlas.look()
+                if places != self._places or len(self.table().overlay) > self._overlay_max:
+                    self._places = places
+                    self._renew({})
+            except (NearcastError, OSError) as error:
+                _log.error("the route table was not compiled", problem=str(error))
+                self._ending.wait(10 * BEAT_S)
+
+
+class TableReader:
+    """A process's sight of the table. Not for several threads at once. ``table`` is cheap enough to be asked before each decision."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        self._folder = folder
+        self._clock = clock or SystemClock()
+        self._state: State | None = None
+        self._table: Table
+        self._changes: LogReader
+        self._generation = 0
+        self._refused = 0
+        self._looked_s = float("-inf")
+        self._places: tuple[str, Geography | None] = ("", None)
+
+    def table(self) -> Table:
+        """The table in force with every change so far; the same object until something changes. Raises NoTable before the first."""
+        if self._state is None:
+            self._open()
+        if self._state is None or self._state.generation == 0:
+            raise NoTable(f"there is no route table in {self._folder} yet")
+        if self._state.generation not in (self._generation, self._refused):
+            self._switch(self._state)
+        if not self._generation:
+            raise NoTable(f"the route table in {self._folder} cannot be used")
+        if self._changes.due:
+            for batch in self._changes.read():
+                self._table = self._table.changed(batch.announced, batch.withdrawn, self._table.version + 1)
+        return self._table
+
+    @property
+    def live(self) -> bool:
+        """Whether a writer lives and this reader has all that it published: else the table is the last known."""
+        now_s = self._clock.monotonic_s()
+        if self._state is not None and 0 <= now_s - self._state.beat_s < LIVE_S:
+            return self._state.generation == self._generation
+        if now_s - self._looked_s >= LIVE_S:  # the folder may have been made anew
+            self._looked_s = now_s
+            self._open()
+        return False
+
+    def _open(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                found = State(self._folder)
+            except Damaged as error:
+                _log.error("the route table's state is not used", problem=error.message)
+                return
+            if self._state is None or found.inode != self._state.inode:
+                self._state, self._generation, self._refused = found, 0, 0
+
+    def _switch(self, state: State) -> None:
+        """Take the generation in force; where its files make no sense, stay with the old one and try it no more."""
+        while (generation := state.generation) != self._generation:
+            try:
+                log = LogReader(log_path(self._folder, generation))
+                table = opened(self._folder, generation, log.first_version)
+            except FileNotFoundError as error:
+                if state.generation != generation:
+                    continue  # it was replaced while we opened it
+                problem = str(error)
+            except Damaged as error:
+                problem = error.message
+            else:
+                self._table, self._changes, self._generation = table, log, generation
+                return
+            self._refused = generation
+            _log.error("a published route table is not used", problem=problem)
+            return
+
+
+def opened(folder: Path, generation: int, version: int) -> Table:
+    """The table of a generation without its log. Geography that cannot be used is left out. Raises Damaged and FileNotFoundError."""
+    found = load(base_path(folder, generation), BASE_MAGIC)
+    places, geography = found.meta["places"], None
+    if places:
+        try:
+            geography = Geography.load(folder / places)
+        except (Damaged, FileNotFoundError) as error:
+            _log.error("geography is left out", problem=str(error))
+    return Table(Base(found.arrays, found.meta), Overlay(), geography, version)
