@@ -73,6 +73,7 @@ RANGES = {
     "base": ("NC00", "NC01", "NC02"),
     "system": ("NC02",),
     "cli": ("NC01", "NC02"),
+    "operations": ("NC02",),
     "media": ("NC1",),
     "delivery": ("NC2",),
     "steering": ("NC3",),

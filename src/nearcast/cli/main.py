@@ -32,6 +32,7 @@ VERBS = {
     "offload": "Report what the origin and the links were spared.",
     "keys": "Change the keys that protect the licences.",
     "config": "Write, check or show the configuration.",
+    "lab": "Try the system in an internet of network namespaces.",
     "backup": "Save everything but the films to one file.",
     "restore": "Bring a backup back.",
 }

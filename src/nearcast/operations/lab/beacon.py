@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -16,11 +17,10 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._name = name
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if isinstance(self._transport, asyncio.DatagramTransport):
-            self._transport.sendto(data + b" " + self._name, addr)
+        self._transport.sendto(data + b" " + self._name, addr)
 
 
 async def serve(name: str, port: int) -> None:

@@ -67,6 +67,8 @@ class Internet:
         for child in self._children:
             child.kill()
             child.wait()
+            if child.stdout:
+                child.stdout.close()
         self._logs.close()
         if self._reaper and self._reaper.stdin:
             self._reaper.stdin.close()

@@ -33,13 +33,14 @@ class ProductFailed(NearcastError):
 
 
 def site_tables(topology: Topology) -> list[str]:
-    """``[[steering.sites]]`` of every site; one in an ISP's network bears its name."""
+    """``[[steering.sites]]`` of every site; one in an ISP's network bears its name. Whoever no ISP tells of goes to the others."""
     isps = {each.name for each in topology.isps}
     lines: list[str] = []
     for each in topology.sites:
         lines += ["[[steering.sites]]", f"name = {toml(each.name)}", f"zone = {toml(each.at)}"]
         lines += [f"isp = {toml(each.at)}"] if each.at in isps else []
-    return lines
+    public = [each.name for each in topology.sites if each.at not in isps]
+    return [*lines, "[[steering.routes]]", 'prefix = "0.0.0.0/0"', f"sites = {toml(public)}"]
 
 
 def anycast_tables(topology: Topology, plan: Plan, site: str, target: str = "") -> list[str]:
@@ -48,7 +49,7 @@ def anycast_tables(topology: Topology, plan: Plan, site: str, target: str = "") 
     lines = ["[anycast]", f"asn = {topology.ours.asn}", f"site = {toml(site)}", f"addresses = [{toml(topology.ours.anycast)}]"]
     for gateway in plan.gateways[site]:
         lines += ["[[anycast.routers]]", f"address = {toml(gateway)}", f"asn = {asns[gateway]}", f"local = {toml(plan.address(site))}"]
-        lines += ["bfd = true"]
+        lines += ["bfd = true", "ttl_security = true"]
     return [*lines, *(["[[anycast.checks]]", f"target = {toml(target)}"] if target else [])]
 
 

@@ -147,6 +147,7 @@ def clean(record: Record, *, with_keeper: bool = True) -> int:
     for name in there:
         with contextlib.suppress(CommandFailed):
             run(["ip", "netns", "del", name])
+    _end_processes(set(there.values()))  # one that was just going in has no name to go by, but lives in it
     if record.folder:
         shutil.rmtree(record.folder, ignore_errors=True)
     left = list(present(record))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from nearcast.operations.lab.internet import Internet, wait_for
 from nearcast.operations.lab.probing import Prober, next_answered_s
-from nearcast.operations.lab.product import BEACON_PORT, Host, anycast_tables, killed, site_tables
+from nearcast.operations.lab.product import BEACON_PORT, Host, ProductFailed, anycast_tables, killed, site_tables
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.topology import Scenario
 
@@ -28,13 +28,14 @@ class Stage:
         self.net, self.told = net, told
         self.sites = [each.name for each in net.topology.sites]
         self._beacons: dict[str, subprocess.Popen[bytes]] = {}
+        self._announcers: dict[str, tuple[Host, subprocess.Popen[bytes]]] = {}
         for name in self.sites:
             self.light(name)
             host = Host(net, name)
             lines = ["appliances = []", *site_tables(net.topology)]
             host.configure([*lines, *anycast_tables(net.topology, net.plan, name, f"http://127.0.0.1:{BEACON_PORT}/")])
             host.give_root()
-            host.start("serve", "anycast", log="anycast")
+            self._announcers[name] = (host, self._announce(host))
 
     def light(self, site: str) -> None:
         """Start a site's service."""
@@ -46,6 +47,22 @@ class Stage:
 
     def kill(self, site: str) -> None:
         killed(self._beacons[site])
+
+    @staticmethod
+    def _announce(host: Host) -> subprocess.Popen[bytes]:
+        return host.start("serve", "anycast", log="anycast")
+
+    def forgive(self, site: str) -> None:
+        """A new announcer, which knows nothing of earlier falls: the product lets one that falls again and again back in slowly."""
+        host, process = self._announcers[site]
+        killed(process)
+        self._announcers[site] = (host, self._announce(host))
+
+    def check(self) -> None:
+        """Raises ProductFailed where an announcer has ended."""
+        for host, process in self._announcers.values():
+            if process.poll() is not None:
+                raise ProductFailed(f"the announcer of {host.node} has ended: {host.words('anycast')}")
 
     @contextmanager
     def asked(self, viewer: str) -> Iterator[Prober]:
@@ -61,8 +78,9 @@ def nearest(net: Internet, viewer: str) -> str:
     return min((each for each in net.topology.sites if each.at in order), key=lambda each: order.index(each.at)).name
 
 
-def _steady(prober: Prober, site: str) -> Callable[[], bool]:
+def _steady(stage: Stage, prober: Prober, site: str) -> Callable[[], bool]:
     def steady() -> bool:
+        stage.check()
         return len(prober.heard) >= STEADY and {each.name for each in prober.heard[-STEADY:]} == {site} and prober.last == site
 
     return steady
@@ -86,13 +104,14 @@ def _failing(
     measured: list[float] = []
     with stage.asked(viewer) as prober:
         for number in range(scenario.repeats):
-            wait_for(f"{site} to answer {viewer}", _steady(prober, site), READY_S)
+            wait_for(f"{site} to answer {viewer}", _steady(stage, prober, site), READY_S)
             prober.forget()
             fault_s = time.monotonic()
             fail(stage, site)
             measured.append(_outage_s(prober, fault_s, site))
             told(f"{scenario.name} {number + 1} of {scenario.repeats}: {measured[-1]:.3f} s")
             mend(stage, site)
+            stage.forgive(site)
             prober.forget()
     note = f"{viewer} asks each 5 ms; {site} fails"
     return [median_row("the next site answers", measured, scenario, note)]

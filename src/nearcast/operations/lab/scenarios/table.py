@@ -58,6 +58,11 @@ def play(net: Internet, scenario: Scenario, told: Told) -> Outcome:
     return Outcome(scenario=scenario.name, about=scenario.about, rows=tuple(rows), took_s=time.monotonic() - began_s)
 
 
+def populate(net: Internet, told: Told) -> None:
+    """Start what our hosts do in an internet that is kept to be looked at."""
+    anycast.Stage(net, told)
+
+
 def run(names: Sequence[str], told: Told) -> list[Outcome]:
     """Scenarios by name, each file's in an internet of its own, which is gone afterwards. Raises CannotRun, NoSuchScenario."""
     wanted = find(names)

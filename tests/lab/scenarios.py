@@ -1,0 +1,35 @@
+"""How a scenario of the lab is a test: skipped with a reason where the machine cannot hold a lab, and its figures printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from nearcast.operations.lab import needs
+from nearcast.operations.lab.scenarios import table
+from nearcast.operations.lab.scenarios.outcome import Outcome
+
+BUSY = 4
+"""A figure may be so often its limit here, where other tests share two cores; `nearcast lab run` holds it to the limit itself."""
+
+
+def able() -> None:
+    """Skip the test where the machine lacks something, and say what."""
+    if lacking := needs.missing():
+        pytest.skip(needs.reason(lacking))
+
+
+def judged(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print each figure beside its limit, and fail where one is far past it. A count that must be 0 must be 0."""
+    with capsys.disabled():
+        for row in outcome.rows:
+            print(f"\nlab: {outcome.scenario}: {row.what}: {row.figure:.3g} {row.unit} (limit {row.limit:g} {row.unit})", end="")
+    assert outcome.rows
+    assert {row.what: row.figure for row in outcome.rows if row.figure > BUSY * row.limit} == {}
+
+
+def run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the scenario of this name in an internet of its own."""
+    able()
+    said: list[str] = []
+    (outcome,) = table.run([name], said.append)
+    judged(outcome, capsys)
