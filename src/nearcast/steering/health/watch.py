@@ -165,6 +165,7 @@ class Watcher:
         await asyncio.to_thread(self._remember)
         self._changed, self._soon = asyncio.Event(), asyncio.Event()
         self._looks = Looks(self._settings.health, self._sight_changed, self._tls)
+        self._looks.watch([each.report for each in self._members.values()])
         await self.poll()
         self._published = await asyncio.to_thread(self._writer.publish, self.merged(), self._holdings())
         work: dict[str, Coroutine[Any, Any, None]] = {"polls": self._run_polls(), "view": self._run_view()}

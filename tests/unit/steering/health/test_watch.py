@@ -1,0 +1,316 @@
+"""The watcher: discovery and appliances that come, go and are cut off; the published view throughout. Time is real here, and short."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from nearcast.base.errors import Unavailable
+from nearcast.control.discovery.service import left_out
+from nearcast.model.health import ApplianceHealth
+from nearcast.model.quality import ApplianceQuality, QualityReport
+from nearcast.model.services import ApplianceList, AppliancesQuestion, Nothing, QualityList
+from nearcast.model.site import Appliance, ApplianceReport
+from nearcast.policy.holdings import digest
+from nearcast.steering.health import watch
+from nearcast.steering.health.published import ViewReader
+from nearcast.steering.health.settings import HealthSettings
+from nearcast.steering.health.watch import Watcher
+from nearcast.steering.settings import SteeringSettings
+
+from ..test_health import Registry as FakeDiscovery
+
+SETTINGS = SteeringSettings(poll_s=0.1, health=HealthSettings(probe_s=0.05, timeout_s=0.15, publish_s=0.05))
+
+
+class Edge:
+    """An appliance that answers, and reports as long as ``reporting``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reporting = True
+        self.thawed = asyncio.Event()
+        self.thawed.set()
+        self.heard_s = time.monotonic()
+        self.votes: dict[str, bool] = {}
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self, port: int = 0) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        address = f"http://127.0.0.1:{self.port}"
+        held = {f"t-{self.name}": 5}
+        self.report = ApplianceReport(
+            id=self.name,
+            site=f"s-{self.name}",
+            address=address,
+            health_url=f"{address}/healthz",
+            state="up",
+            holdings=held,
+            holdings_digest=digest(held),
+        )
+
+    async def stop(self) -> None:
+        self._server.close()
+        for each in list(self._writers):
+            each.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await self.thawed.wait()
+                text = f"{self.name}\n".encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+class Discovery(FakeDiscovery):
+    """Tells of what reports; forgets after a lease, as the real one does."""
+
+    def __init__(self, edges: list[Edge]) -> None:
+        super().__init__()
+        self.edges = edges
+        self.silent: dict[str, dict[str, bool]] = {}
+        self.empty = False
+
+    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
+        if self.dead:
+            raise Unavailable("dead")
+        now_s = time.monotonic()
+        for each in self.edges:
+            each.heard_s = now_s if each.reporting else each.heard_s
+        there = [each for each in self.edges if now_s - each.heard_s <= each.report.lease_s and not self.empty]
+        found = [Appliance(report=each.report, age_s=now_s - each.heard_s, votes=each.votes) for each in there]
+        return ApplianceList(appliances=left_out(found, question.known), silent=self.silent)
+
+
+class World:
+    def __init__(self, folder: Path, names: str) -> None:
+        self.folder = folder
+        self.edges = {name: Edge(name) for name in names}
+        self.discovery = Discovery(list(self.edges.values()))
+        self.reader = ViewReader(folder)
+        self.registry = CollectorRegistry()
+        self.quality: Quality | None = None
+        self.dismissed: list[str] = []
+
+    async def watch(self) -> Watcher:
+        self.registry = CollectorRegistry()
+        watcher = Watcher(self.discovery, self.quality, SETTINGS, self.folder, dismissed=lambda: self.dismissed, registry=self.registry)
+        await watcher.start()
+        return watcher
+
+    def __getitem__(self, name: str) -> ApplianceHealth:
+        return self.reader.view().by_id[name]
+
+    def is_(self, name: str, state: str) -> bool:
+        return self[name].state == state
+
+    def sends(self, name: str, share: float) -> bool:
+        return self[name].share == share
+
+    @property
+    def states(self) -> str:
+        return " ".join(f"{name}:{each.state}" for name, each in sorted(self.reader.view().by_id.items()))
+
+    @property
+    def source(self) -> str:
+        return self.reader.view().snapshot.source
+
+    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline_s, self.reader.view().snapshot
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def world_of(folder: Path, names: str = "abc", quality: Quality | None = None) -> AsyncIterator[World]:
+    world = World(folder, names)
+    world.quality = quality
+    for each in world.edges.values():
+        await each.start()
+    watcher = await world.watch()
+    try:
+        yield world
+    finally:
+        await watcher.stop()
+        world.reader.close()
+        for each in world.edges.values():
+            await each.stop()
+
+
+async def test_a_system_that_is_well(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        assert (world.states, world.source) == ("a:up b:up c:up", "live")
+        assert world.reader.view().holdings == {name: {f"t-{name}": 5} for name in "abc"}
+        assert world["a"].up_since_s == 0.0
+        version = world.reader.view().snapshot.version
+        await asyncio.sleep(0.5)
+        assert world.reader.view().snapshot.version == version, "nothing changed"
+        assert world.source == "live"
+
+
+async def test_killed_and_back(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        edge = world.edges["b"]
+        edge.reporting = False
+        await edge.stop()
+        await world.until(lambda: world["b"].state == "down")
+        assert not world["b"].heard
+        assert "does not report" in world["b"].why
+        since_s = time.monotonic()
+        await edge.start(edge.port)
+        edge.reporting = True
+        await world.until(lambda: world["b"].state == "up" and world["b"].heard)
+        assert world["b"].up_since_s >= since_s
+        assert world["a"].up_since_s == 0.0
+        assert world.registry.get_sample_value("nearcast_health_changes_total", {"state": "down"}) == 1
+
+
+async def test_what_it_says_of_itself_counts(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        for state in ("draining", "down", "up"):
+            world.edges["a"].report = replace(world.edges["a"].report, state=state)
+            await world.until(partial(world.is_, "a", state))
+        assert world.source == "live"
+
+
+async def test_load_has_hysteresis_and_is_apart_from_down(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        edge = world.edges["a"]
+        for sent, level in ((96.0, "full"), (90.0, "full"), (80.0, "high"), (10.0, "normal")):
+            edge.report = replace(edge.report, sent_bps=sent, limit_bps=100.0)
+            await world.until(partial(world.sends, "a", sent / 100))
+            assert (world["a"].load, world["a"].state) == (level, "up")
+
+
+async def test_a_lost_report_is_not_a_dead_edge(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.edges["a"].reporting = False
+        await world.until(lambda: not world["a"].heard)
+        await asyncio.sleep(0.5)
+        assert world["a"].state == "up"
+        world.dismissed.append("a")
+        await world.until(lambda: world["a"].state == "down")
+        assert world["a"].why == "it was dismissed"
+
+
+async def test_it_reports_but_is_cut_off(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        edge = world.edges["a"]
+        edge.thawed.clear()
+        await asyncio.sleep(0.6)
+        assert world["a"].state == "up", "we alone against its own word"
+        edge.votes = {"b": False, "c": True}
+        await asyncio.sleep(0.4)
+        assert world["a"].state == "up"
+        edge.votes = {"b": False, "c": False}
+        await world.until(lambda: world["a"].state == "down")
+        assert world["a"].why.startswith("cut off")
+        edge.thawed.set()
+        edge.votes = {"b": True, "c": True}
+        await world.until(lambda: world["a"].state == "up")
+
+
+async def test_others_vouch_for_one_that_we_do_not_reach(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.discovery.silent = {"a": {"b": True, "c": True}}
+        world.edges["a"].reporting = False
+        world.edges["a"].thawed.clear()
+        await world.until(lambda: not world["a"].heard)
+        await asyncio.sleep(1.0)
+        assert world["a"].state == "up"
+
+
+async def test_without_discovery_we_look_ourselves(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.discovery.dead = True
+        await asyncio.sleep(1.6)
+        assert (world.states, world.source) == ("a:up b:up c:up", "live")
+        assert world["a"].heard, "that nobody can be heard is not its fault"
+        await world.edges["c"].stop()
+        await world.until(lambda: world["c"].state == "down")
+        world.discovery.dead = False
+        world.discovery.empty = True  # it has just begun to learn
+        await asyncio.sleep(0.4)
+        assert world.states == "a:up b:up c:down"
+        world.discovery.empty = False
+        await world.edges["c"].start(world.edges["c"].port)
+        await world.until(lambda: world.states == "a:up b:up c:up")
+
+
+async def test_the_next_watcher_goes_on_without_discovery(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.edges["c"].report = replace(world.edges["c"].report, state="draining")
+        await world.until(lambda: world["c"].state == "draining")
+        version = world.reader.view().snapshot.version
+    world = World(tmp_path, "abc")
+    world.discovery.dead = True
+    watcher = await world.watch()
+    assert world.states == "a:up b:up c:draining"
+    assert world.reader.view().snapshot.version > version
+    assert world.reader.view().holdings == {name: {f"t-{name}": 5} for name in "abc"}
+    assert world.source == "last-known"
+    await world.until(lambda: world.states == "a:down b:down c:down")  # they were ended with their world
+    await watcher.stop()
+
+
+async def test_a_first_start_without_anything(tmp_path: Path) -> None:
+    world = World(tmp_path, "")
+    world.discovery.dead = True
+    watcher = await world.watch()
+    assert (world.states, world.source) == ("", "last-known")
+    await watcher.stop()
+
+
+async def test_who_is_silent_for_long_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "KEPT_S", 0.5)
+    async with world_of(tmp_path) as world:
+        world.edges["a"].reporting = False
+        await world.edges["a"].stop()
+        await world.until(lambda: "a" not in world.reader.view().by_id)
+        assert world.states == "b:up c:up"
+
+
+class Quality:
+    def __init__(self, *found: ApplianceQuality) -> None:
+        self.found = found
+        self.asked = 0
+
+    async def measured(self, question: QualityReport, /) -> Nothing:
+        return Nothing()
+
+    async def quality(self, question: Nothing, /) -> QualityList:
+        self.asked += 1
+        if self.asked == 1:
+            raise Unavailable("not yet")
+        return QualityList(appliances=self.found)
+
+
+async def test_what_players_measured_demotes_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "QUALITY_S", 0.2)
+    bad = {"stalled_share": 0.5, "failed_share": 0.5, "throughput_bps": 1e5}
+    sites = [each.name for each in SETTINGS.sites]
+    found = [
+        ApplianceQuality(appliance=f"e-{site}", site=site, accounts=500.0, suffering=1.0 if site == sites[0] else 0.0, **bad)
+        for site in sites
+    ]
+    async with world_of(tmp_path, quality=Quality(*found)) as world:
+        await world.until(lambda: world.reader.view().snapshot.demoted.get(sites[0], 0.0) > 0)
+        assert set(world.reader.view().snapshot.demoted) == {sites[0]}
