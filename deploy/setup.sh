@@ -56,6 +56,14 @@ need() {
   fail "$code" "${names[0]} is not installed" "run: sudo apt-get install $*"
 }
 
+# want COMMAND:PACKAGE…: what some tests need; where apt cannot bring it they are skipped, and say why
+want() {
+  local lacking=() each
+  for each in "$@"; do command -v "${each%%:*}" >/dev/null || lacking+=("${each##*:}"); done
+  [ "${#lacking[@]}" = 0 ] && return 0
+  can_apt && apt_install "${lacking[@]}" || say "without ${lacking[*]}: the tests that need it are skipped"
+}
+
 find_python() {
   local each
   for each in "${NEARCAST_PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
@@ -172,3 +180,4 @@ python_environment
 web_app
 need NC0909 nginx -- nginx
 if [ "$mode" = test ]; then need NC0910 chromium chromium-browser google-chrome -- chromium; fi
+if [ "$mode" = test ] && [ "$(id -u)" = 0 ]; then want ip:iproute2 bird:bird2 iptables:iptables ethtool:ethtool; fi
