@@ -1,0 +1,218 @@
+"""The Routing service: why a viewer goes where they go, who would move if routes changed, and where the routes come from.
+
+It reads the table and the view that all others read, and asks the decision itself, so that an explanation cannot differ from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.errors import BadInput, NotFound
+from nearcast.model.route import Announcement, Route
+from nearcast.model.services import (
+    ExplainQuestion,
+    Explanation,
+    Nothing,
+    Refused,
+    Rehearsal,
+    RehearseQuestion,
+    RoutingStatus,
+    SourceStatus,
+)
+from nearcast.steering import rank
+from nearcast.steering.decide import Decider
+from nearcast.steering.rehearse import difference, movement
+from nearcast.steering.routes import Match, Prefix, Table, parse_address, parse_prefix
+from nearcast.steering.routes.bgp import Reason
+from nearcast.steering.routes.configured import close_to, spread
+from nearcast.steering.routes.rib import judge
+from nearcast.steering.routes.settings import Isp
+from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.view import View
+
+COUNT_MAX = 16
+LIMIT_MAX = 10_000
+
+
+class NoAddress(BadInput):
+    """What was to be explained is no IP address."""
+
+    code = "NC3032"
+    cure = "give an IPv4 or IPv6 address as viewers have it: 203.0.113.7, 2001:db8::7"
+
+
+class NoIsp(NotFound):
+    """There is no ISP of this name."""
+
+    code = "NC3033"
+    cure = "`nearcast routes` lists the ISPs; [[steering.isps]] in the configuration declares them"
+
+
+class BadPlan(BadInput):
+    """What is planned makes no sense."""
+
+    code = "NC3034"
+    cure = "an announcement has a prefix in CIDR notation, an ISP, and one of the sites"
+
+
+class Tables(Protocol):
+    """Where the table comes from: a TableReader or a TableWriter."""
+
+    def table(self) -> Table: ...
+
+
+class Views(Protocol):
+    """Where the health view comes from: a ViewReader."""
+
+    def view(self) -> View: ...
+
+
+class RoutingService:
+    """Implements the Routing protocol. ``sources`` tells how the ISPs stand; ``live`` whether the table is renewed."""
+
+    def __init__(
+        self,
+        settings: SteeringSettings,
+        tables: Tables,
+        views: Views,
+        sources: Callable[[], tuple[SourceStatus, ...]],
+        clock: Clock | None = None,
+        *,
+        live: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._settings, self._tables, self._views, self._sources = settings, tables, views, sources
+        self._clock, self._live = clock or SystemClock(), live
+        self._sites = {each.name: each for each in settings.sites}
+        self._isps = {each.name: each for each in settings.isps}
+        self._decider = Decider(settings.sites)
+        self._counted: tuple[object, int, int] = (None, 0, 0)
+
+    async def explain(self, question: ExplainQuestion, /) -> Explanation:
+        """Raises NoAddress; NoTable before the first table."""
+        version, number = address_of(question.address)
+        counted = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
+        table, view = self._tables.table(), self._views.view()
+        self._decider.use(table, view)
+        considered = self._decider.consider(counted, question.title_id, count=max(1, min(question.count, COUNT_MAX)))
+        return Explanation(
+            address=question.address,
+            counted_as=counted,
+            prefix=table.match_number(version, number).prefix,
+            table_version=table.version,
+            candidates=table.candidates(counted),
+            considered=considered,
+            last_known=view.snapshot.source == "last-known" or not self._live(),
+        )
+
+    async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
+        """Raises NoIsp, BadPlan, and BadRoute for routes that make no sense."""
+        table = self._tables.table()
+        announce, withdraw = self._routes(question.routes)
+        planned, refused = self._planned(question.announce)
+        gone = [each for told in question.withdraw for each in self._spread(told)]
+        after = table.altered((*announce, *planned), (*withdraw, *gone))
+        changed = {parse_prefix(each.prefix) for each in (*announce, *planned, *withdraw, *gone)}
+        limit = max(1, min(question.limit, LIMIT_MAX))
+        found = await asyncio.to_thread(movement, table, after, changed, self._serving, limit)
+        return Rehearsal(moved=found.moved, moved_total=found.total, refused=tuple(refused))
+
+    async def status(self, _question: Nothing, /) -> RoutingStatus:
+        table, view = self._tables.table(), self._views.view()
+        ipv4, ipv6 = self._counts(table)
+        return RoutingStatus(
+            version=table.version,
+            prefixes_ipv4=ipv4,
+            prefixes_ipv6=ipv6,
+            overlay=len(table.overlay),
+            compiled_at=table.base.meta.get("compiled_at", 0.0),
+            sources=(*self._own_sources(table), *self._sources()),
+            health=view.snapshot,
+        )
+
+    # --- what is planned ----------------------------------------------------------------------------------------------
+
+    def _routes(self, routes: Sequence[Route] | None) -> tuple[tuple[Announcement, ...], tuple[Announcement, ...]]:
+        """What changes when these routes replace those in force."""
+        if routes is None:
+            return (), ()
+        return difference(spread(self._settings.routes, self._sites), spread(routes, self._sites))
+
+    def _planned(self, announcements: Sequence[Announcement]) -> tuple[list[Announcement], list[Refused]]:
+        """What the filter would take, and what it would refuse."""
+        taken: list[Announcement] = []
+        refused: list[Refused] = []
+        room = {each.name: self._isps[each.name].prefixes_max - each.prefixes for each in self._sources() if each.name in self._isps}
+        for told in announcements:
+            isp = self._isp(told)
+            path = told.as_path or (isp.asn,)
+            [(judged, reason)] = judge(isp, self._settings.bgp.asn, [replace(told, prefix=str(self._prefix(told)), as_path=path)])
+            known = any(each.source == isp.name for each in self._tables.table().entries(self._prefix(told)))
+            if reason is None and not known:
+                room[isp.name] = room.get(isp.name, isp.prefixes_max) - 1
+                reason = Reason.MAXIMUM if room[isp.name] < 0 else None
+            if reason is not None:
+                refused.append(Refused(prefix=told.prefix, source=isp.name, why=f"{told.prefix} {reason.sentence} ({reason.code})"))
+            else:
+                taken += self._spread(judged)
+        return taken, refused
+
+    def _spread(self, told: Announcement) -> Iterator[Announcement]:
+        """For the site that it names, else for all of the ISP's."""
+        isp, prefix = self._isp(told), str(self._prefix(told))
+        if told.site and told.site not in self._sites:
+            raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, self._sites))
+        if not told.site and not isp.sites:
+            raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
+        for order, site in enumerate((told.site,) if told.site else isp.sites):
+            yield replace(told, prefix=prefix, site=site, order=told.order or order)
+
+    def _isp(self, told: Announcement) -> Isp:
+        found = self._isps.get(told.source)
+        if found is None:
+            raise NoIsp(f"there is no ISP {told.source!r}", hint=close_to(told.source, self._isps) if self._isps else "")
+        return found
+
+    @staticmethod
+    def _prefix(told: Announcement) -> Prefix:
+        return parse_prefix(told.prefix)
+
+    def _serving(self, match: Match) -> Iterator[str]:
+        """The sites of a match that may serve its clients, best first."""
+        return (each for each in match.sites if each in self._sites and rank.may_serve(self._sites[each], match.announced))
+
+    # --- where routes come from ---------------------------------------------------------------------------------------
+
+    def _own_sources(self, table: Table) -> Iterator[SourceStatus]:
+        yield SourceStatus(name="config", kind="config", state="loaded", prefixes=len(self._settings.routes))
+        wanted = self._settings.geographic
+        if wanted.mmdb or wanted.blocks:
+            loaded = table.geography is not None
+            yield SourceStatus(
+                name=wanted.mmdb or "blocks",
+                kind="geographic",
+                state="loaded" if loaded else "down",
+                prefixes=sum(map(len, wanted.blocks.values())),
+                problem="" if loaded else "it could not be read: see the log of the process steer",
+            )
+
+    def _counts(self, table: Table) -> tuple[int, int]:
+        """Compiled prefixes of IPv4 and IPv6, counted once for each base."""
+        if self._counted[0] is not table.base:
+            versions = bytes(table.base.arrays["version"])
+            self._counted = (table.base, versions.count(4), versions.count(6))
+        return self._counted[1:]
+
+
+def address_of(text: str) -> tuple[int, int]:
+    """Version and number. Raises NoAddress, where a decision would go on with the default."""
+    try:
+        ipaddress.ip_address(text.partition("%")[0].strip("[]"))
+    except ValueError as error:
+        raise NoAddress(f"{text!r} is not an IP address") from error
+    return parse_address(text)

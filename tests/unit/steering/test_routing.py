@@ -1,0 +1,172 @@
+"""The Routing service explains by the decision itself, and rehearses what the filter would take."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from nearcast.model.health import ApplianceHealth, HealthSnapshot
+from nearcast.model.route import Announcement, Route
+from nearcast.model.services import ExplainQuestion, Nothing, RehearseQuestion, SourceStatus
+from nearcast.model.site import Site
+from nearcast.steering.decide import Decider
+from nearcast.steering.routes import BadRoute, Table
+from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
+from nearcast.steering.routing import BadPlan, NoAddress, NoIsp, RoutingService, address_of
+from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.view import View
+
+ISP = Isp(name="riverbank", asn=64511, sites=("rack", "north"), allow=("20.0.0.0/12", "2a00:100::/24"), prefixes_max=2)
+SETTINGS = SteeringSettings(
+    sites=(Site(name="north", zone="n"), Site(name="south", zone="s"), Site(name="rack", zone="r", isp="riverbank")),
+    routes=(Route(prefix="0.0.0.0/0", sites=("north", "south")), Route(prefix="30.0.0.0/8", sites=("south", "north"))),
+    isps=(ISP,),
+    bgp=BgpSettings(asn=64500),
+    geographic=GeographicSettings(blocks={"DE": ("50.0.0.0/8",)}),
+)
+TOLD = (
+    Announcement(prefix="20.1.0.0/16", site="rack", source="riverbank", as_path=(64511,), order=0),
+    Announcement(prefix="20.1.0.0/16", site="north", source="riverbank", as_path=(64511,), order=1),
+)
+
+
+def appliance(site: str, **said: object) -> ApplianceHealth:
+    return replace(ApplianceHealth(id=f"{site}-1", site=site, address=f"http://{site}", limit_bps=1e9, holdings_digest="x"), **said)
+
+
+VIEW = View(
+    HealthSnapshot(version=7, published_s=5.0, appliances=(appliance("north"), appliance("south", state="draining"), appliance("rack"))),
+    {each: {"t": 100} for each in ("north-1", "south-1", "rack-1")},
+)
+
+
+class Sight:
+    """A table and a view, as readers have them."""
+
+    def __init__(self, view: View = VIEW) -> None:
+        self._table, self._view = Table.of(SETTINGS.routes, SETTINGS.sites, TOLD, version=3), view
+
+    def table(self) -> Table:
+        return self._table
+
+    def view(self) -> View:
+        return self._view
+
+
+def service(sight: Sight | None = None, *, live: bool = True) -> RoutingService:
+    sight = sight or Sight()
+    isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1, refused=4)
+    return RoutingService(SETTINGS, sight, sight, lambda: (isp,), live=lambda: live)
+
+
+async def test_an_explanation_is_the_decision() -> None:
+    sight = Sight()
+    found = await service(sight).explain(ExplainQuestion(address="20.1.2.3", title_id="t"))
+    decider = Decider(SETTINGS.sites)
+    decider.use(sight.table(), sight.view())
+    decided = decider.decide("20.1.2.3", "t")
+    chosen = [each.appliance for each in found.considered if each.verdict == "chosen"]
+    assert chosen == [each.id for each in decided.appliances]
+    assert chosen[0] == "rack-1"
+    assert (found.prefix, found.table_version, found.last_known) == ("20.1.0.0/16", 3, False)
+    assert [(each.site, each.source) for each in found.candidates[:2]] == [("rack", "riverbank"), ("north", "riverbank")]
+    assert all(each.why for each in found.considered)
+
+
+async def test_who_is_rejected_is_told_with_the_reason() -> None:
+    found = await service().explain(ExplainQuestion(address="30.1.2.3"))
+    rejected = {each.appliance: each.why for each in found.considered if each.verdict == "rejected"}
+    assert "rack-1" in rejected  # an ISP's site serves only what was announced to it
+    assert "riverbank" in rejected["rack-1"]
+
+
+async def test_ipv4_mapped_addresses_count_as_ipv4() -> None:
+    found = await service().explain(ExplainQuestion(address="::ffff:20.1.2.3"))
+    assert (found.address, found.counted_as, found.prefix) == ("::ffff:20.1.2.3", "20.1.2.3", "20.1.0.0/16")
+
+
+@pytest.mark.parametrize("text", ["", "nearcast.example", "20.1.2", "20.1.2.3/24", "1.2.3.4.5", "::g"])
+def test_what_is_no_address_is_not_explained(text: str) -> None:
+    with pytest.raises(NoAddress):
+        address_of(text)
+
+
+async def test_an_old_view_or_table_is_told() -> None:
+    old = View(replace(VIEW.snapshot, source="last-known"), VIEW.holdings)
+    assert (await service(Sight(old)).explain(ExplainQuestion(address="20.1.2.3"))).last_known
+    assert (await service(live=False).explain(ExplainQuestion(address="20.1.2.3"))).last_known
+
+
+async def test_new_routes_move_those_below_them() -> None:
+    routes = (SETTINGS.routes[0], Route(prefix="30.128.0.0/9", sites=("south", "north")))
+    found = await service().rehearse(RehearseQuestion(routes=routes))
+    assert [(each.prefix, each.addresses, each.before, each.after) for each in found.moved] == [
+        ("30.0.0.0/9", 2.0**23, ("south", "north"), ("north", "south"))
+    ]
+
+
+async def test_the_routes_in_force_move_nobody() -> None:
+    assert (await service().rehearse(RehearseQuestion(routes=SETTINGS.routes))).moved_total == 0
+
+
+async def test_a_planned_announcement_goes_to_the_sites_of_the_isp() -> None:
+    planned = Announcement(prefix="20.2.0.0/16", site="", source="riverbank")
+    found = await service().rehearse(RehearseQuestion(announce=(planned,)))
+    assert found.refused == ()
+    assert [(each.prefix, each.before, each.after) for each in found.moved] == [
+        ("20.2.0.0/16", ("north", "south"), ("rack", "north", "south"))
+    ]
+
+
+async def test_a_planned_withdrawal_moves_only_its_own() -> None:
+    gone = Announcement(prefix="20.1.0.0/16", site="", source="riverbank")
+    found = await service().rehearse(RehearseQuestion(withdraw=(gone,)))
+    assert [(each.prefix, each.before, each.after) for each in found.moved] == [
+        ("20.1.0.0/16", ("rack", "north", "south"), ("north", "south"))
+    ]
+
+
+async def test_what_the_filter_would_refuse_moves_nobody_and_is_told() -> None:
+    planned = [
+        Announcement(prefix=prefix, site="", source="riverbank", as_path=path)
+        for prefix, path in (
+            ("0.0.0.0/0", ()),
+            ("99.0.0.0/16", ()),
+            ("20.2.0.0/16", (64511, 64500)),
+            ("20.3.0.0/16", ()),  # the second of two: taken
+            ("20.4.0.0/16", ()),  # one too many
+            ("20.1.0.0/16", ()),  # announced already: no more than before
+        )
+    ]
+    found = await service().rehearse(RehearseQuestion(announce=tuple(planned)))
+    assert [(each.prefix, each.why[-7:-1]) for each in found.refused] == [
+        ("0.0.0.0/0", "NC3022"),
+        ("99.0.0.0/16", "NC3025"),
+        ("20.2.0.0/16", "NC3027"),
+        ("20.4.0.0/16", "NC3029"),
+    ]
+    assert [each.prefix for each in found.moved] == ["20.3.0.0/16"]
+
+
+async def test_nonsense_is_refused_with_a_hint() -> None:
+    asked = service()
+    with pytest.raises(NoIsp) as caught:
+        await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0.0/16", site="", source="riverbnak"),)))
+    assert "riverbank" in caught.value.hint
+    with pytest.raises(BadPlan, match="no site 'rock'"):
+        await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0.0/16", site="rock", source="riverbank"),)))
+    with pytest.raises(BadRoute, match="not a prefix"):
+        await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0", site="", source="riverbank"),)))
+    with pytest.raises(BadRoute, match="does not exist"):
+        await asked.rehearse(RehearseQuestion(routes=(Route(prefix="20.0.0.0/8", sites=("nowhere",)),)))
+
+
+async def test_the_status_tells_where_routes_come_from() -> None:
+    found = await service().status(Nothing())
+    assert (found.version, found.prefixes_ipv4, found.prefixes_ipv6, found.overlay) == (3, 3, 0, 0)
+    assert [(each.name, each.kind, each.state, each.prefixes) for each in found.sources] == [
+        ("config", "config", "loaded", 2),
+        ("blocks", "geographic", "down", 1),
+        ("riverbank", "bgp", "up", 1),
+    ]
+    assert found.health is VIEW.snapshot
