@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 from nearcast.steering.dns import cookies, ecs, edns, limit, wire
-from nearcast.steering.dns.choose import Chooser, Client, Table, gist
+from nearcast.steering.dns.choose import SPREAD_BITS, Chooser, Client, Table, gist, spread_mask
 from nearcast.steering.dns.compose import Body, Composer, whoami
 from nearcast.steering.dns.wire import (
     BADVERS,
@@ -28,12 +28,14 @@ from nearcast.steering.dns.wire import (
 from nearcast.steering.dns.zone import ANY_TITLE, Zone
 from nearcast.steering.view import View
 
-HEARD_MAX = 131_072
+HEARD_MAX = 65_536
 """EDNS records, and resolvers without, of which the client's group is kept."""
-BODIES_MAX = 200_000
-FRESH_S = 1.0
+KEPT_MAX = 200_000
+FRESH_S = 5.0
+"""Resolvers keep an answer for longer than that."""
 LASTS_S = 600.0
 RECORDS_MAX = 8
+_OPT = b"\0" + wire.OPT.to_bytes(2, "big")
 _ALONE = b"\0\1\0\0\0\0\0\0"
 _WITH_EDNS = b"\0\1\0\0\0\0\0\1"
 _NOTAUTH = 9
@@ -56,6 +58,9 @@ class Heard(NamedTuple):
     tailored: bytes
 
 
+_NOT_EDNS = Heard(_BY_RESOLVER, UDP_BYTES, 0, b"", b"")
+
+
 class Query(NamedTuple):
     """A query on the careful way."""
 
@@ -68,6 +73,20 @@ class Query(NamedTuple):
 
 Kept = tuple[bytes, bytes, bytes]
 """A finished answer: counts without and with EDNS, and what follows the question."""
+
+
+class Steered(NamedTuple):
+    """A question whose answer depends on who asks. ``leads``: the Chooser's, for its title; ``kept``: finished answers by site, number
+    of the group as far as ``mask`` goes, and signed or not.
+    """
+
+    asked: wire.Question
+    title: str
+    mask: int
+    leads: dict[int, int]
+    kept: dict[int, Kept]
+
+
 PLAIN = wire.plain_flags()
 
 
@@ -76,7 +95,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.by_rcode = dict.fromkeys((NOERROR, FORMERR, SERVFAIL, wire.NXDOMAIN, NOTIMP, REFUSED, _NOTAUTH, BADVERS), 0)
-        self.truncated = self.slipped = self.dropped = self.ignored = self.signed = 0
+        self.truncated = self.slipped = self.dropped = self.ignored = 0
 
 
 class Answerer:
@@ -98,9 +117,10 @@ class Answerer:
         self._limiter = limiter
         self._jar = jar
         self._identity = edns.option(edns.NSID, identity.encode()) if identity else b""
-        self._heard: dict[bytes, Heard] = {}
+        self._heard: dict[bytes, Heard] = {b"": _NOT_EDNS}
         self._sources: dict[bytes, int] = {}
-        self._bodies: dict[bytes, tuple[bool, dict[int, Kept]]] = {}
+        self._fixed: dict[bytes, dict[int, Kept]] = {}
+        self._steered: dict[bytes, Steered] = {}
         self._kept = 0
         self._table: Table | None = None
         self._version = -1
@@ -113,30 +133,37 @@ class Answerer:
     def use(self, table: Table, view: View, now_s: float) -> None:
         """Answer from these; ``now_s`` on any clock that only grows. Costs nothing while they are the same.
 
-        Who died, drains or filled up leaves the answers at once. Loads in between may be as old as FRESH_S, so that finished answers
-        are of use while reports come in; and none is older than LASTS_S, in which its signatures are good.
+        Who died, drains or filled up leaves the answers at once. Loads and holdings in between may be as old as FRESH_S, so that
+        finished answers are of use while reports come in; and none is older than LASTS_S, in which its signatures are good.
         """
-        if table is not self._table or view is not self._view:
-            self._chooser.decide_by(table, view)
+        self._chooser.use(table, view, now_s)
         if table is not self._table or table.version != self._version:
             self._table, self._version = table, table.version
-            self._chooser.use(table)
-            self._heard.clear()
+            self._heard = {b"": _NOT_EDNS}
             self._sources.clear()
-            self._forget(now_s)
         if view is not self._view:
             self._view, self._outdated = view, True
+            self._zone.with_holdings(view.holdings.values())
             if (found := gist(view)) != self._gist:
                 self._gist = found
-                self._zone.with_appliances(view.snapshot.appliances, view.holdings.values())
+                self._zone.with_appliances(view.snapshot.appliances)
                 self._forget(now_s)
         age_s = now_s - self._made_s
-        if age_s >= LASTS_S or (self._outdated and age_s >= FRESH_S):
+        if age_s >= LASTS_S or self._kept >= KEPT_MAX or (self._outdated and age_s >= FRESH_S):
             self._forget(now_s)
+        if self._chooser.crowded:
+            self._regroup(now_s)
+
+    def _regroup(self, now_s: float) -> None:
+        self._chooser.regroup()
+        self._heard = {b"": _NOT_EDNS}
+        self._sources.clear()
+        self._forget(now_s)
 
     def _forget(self, now_s: float) -> None:
         self._chooser.forget()
-        self._bodies.clear()
+        self._fixed.clear()
+        self._steered.clear()
         self._kept, self._made_s, self._outdated = 0, now_s, False
 
     def answer(self, packet: bytes, source: bytes, now_s: float, *, stream: bool = False) -> bytes | None:
@@ -146,19 +173,22 @@ class Answerer:
         rest = packet[end:]
         if flags is None or packet[4:12] != (_WITH_EDNS if rest else _ALONE):
             return self._carefully(packet, source, now_s, stream)
-        heard = self._heard.get(rest)
-        question = packet[HEADER_BYTES:end].lower()
-        found = self._bodies.get(question)
-        if heard is None or found is None:
+        heard = self._heard.get(rest) or self._hear(rest)
+        if heard is None:
             return self._carefully(packet, source, now_s, stream)
         group, bytes_max, signed, plain, tailored = heard
-        is_tailored, bodies = found
-        if is_tailored:
+        question = packet[HEADER_BYTES:end].lower()
+        steered = self._steered.get(question)
+        if steered is not None:
+            _, _, mask, leads, finished = steered
             if group < 0:
                 group = self._sources.get(source, _BY_RESOLVER)
+            site = leads.get(group >> self._chooser.shift, -1)
+            key = (site << SPREAD_BITS | group & mask) << 1 | signed
             plain = tailored
-            signed |= group << 1
-        kept = bodies.get(signed)
+            kept = finished.get(key) or self._tailor(steered, group, signed, now_s)
+        else:
+            kept = self._fixed[question].get(signed) if question in self._fixed else None
         if kept is None:
             return self._carefully(packet, source, now_s, stream)
         if self._limiter is not None and not stream:
@@ -170,6 +200,47 @@ class Answerer:
         if len(answer) > bytes_max and not stream:
             return self._carefully(packet, source, now_s, stream)
         return answer
+
+    def _hear(self, rest: bytes) -> Heard | None:
+        """What an EDNS record means that was not heard lately, where it means the same from everybody."""
+        if rest[:3] != _OPT or len(rest) < 11 or rest[9] << 8 | rest[10] != len(rest) - 11:
+            return None
+        try:
+            found = edns.parse(wire.Record(b"\0", wire.OPT, rest[3] << 8 | rest[4], int.from_bytes(rest[5:9], "big"), rest[11:]))
+        except Malformed:
+            return None
+        subnet = found.subnet
+        if found.version or found.cookie or found.nsid:
+            return None
+        client = None
+        if subnet is not None:
+            if not subnet.length or ecs.unroutable(subnet.version, subnet.number):
+                return None
+            client = self._chooser.client(subnet.version, subnet.number)
+        if len(self._heard) >= HEARD_MAX:
+            self._heard = {b"": _NOT_EDNS}
+        plain, tailored = self._opt(found, None, b"", 0.0), self._opt(found, client, b"", 0.0)
+        group = client.group if client else _BY_RESOLVER
+        heard = self._heard[rest] = Heard(group, found.payload_bytes, int(bool(found.flags & edns.DO)), plain, tailored)
+        return heard
+
+    def _tailor(self, steered: Steered, group: int, signed: int, now_s: float) -> Kept | None:
+        """The finished answer for a group, made now. None: it needs care."""
+        if group < 0:
+            return None
+        asked, title, mask, _, finished = steered
+        chosen = self._chooser.chosen(title, group)
+        if chosen is None:
+            return None
+        site = self._chooser.lead(title, group)
+        key = (site << SPREAD_BITS | group & mask) << 1 | signed
+        kept = finished.get(key)  # another class has the same site
+        if kept is None:
+            node = self._zone.find(asked.name)
+            body = self._composer.body(node, asked, chosen, signed=bool(signed), compact=False, now_s=now_s)
+            kept = finished[key] = _kept(body)
+            self._kept += 1
+        return kept
 
     # --- the careful way ----------------------------------------------------------------------------------------------
 
@@ -234,7 +305,7 @@ class Answerer:
             body = self._composer.body(node, asked, chosen, signed=signed, compact=compact, now_s=now_s)
             lasting = node is not None and (title != ANY_TITLE or not self._zone.is_title(asked.name))
             if lasting and body.rcode == NOERROR:
-                self._keep(query, asked, client, by_subnet, tailored, int(signed), body, source)
+                self._keep(query, asked, title, body)
         failing = node is None or body.rcode != NOERROR
         opt = self._opt(query.edns, client if tailored else None, source, now_s)
         if verdict := self._verdict(query, source, limit.FAILING if failing else packet_question(query), now_s, stream):
@@ -255,41 +326,23 @@ class Answerer:
             by_resolver = self._chooser.client(*_address(source))
             return by_resolver._replace(scope=max(client.scope, block)), False
         client = self._chooser.client(*_address(source))
+        if len(self._sources) >= HEARD_MAX:
+            self._sources.clear()
+        self._sources[source] = client.group
         if subnet is not None:  # told not to tell: never 0, with which a resolver would answer everybody
             client = client._replace(scope=ecs.SCOPE_MIN[subnet.version])
         return client, False
 
-    def _keep(
-        self, query: Query, asked: wire.Question, client: Client, by_subnet: bool, tailored: bool, signed: int, body: Body, source: bytes
-    ) -> None:
-        """Remember the finished answer, and what the EDNS record meant, for the fast way."""
-        rest = query.packet[query.end :]
-        found = query.edns
-        simple = found is None or not (found.cookie or found.nsid or (found.subnet and not by_subnet))
-        if simple and rest not in self._heard:
-            if len(self._heard) >= HEARD_MAX:
-                self._heard.clear()
-            if found is None:
-                self._heard[rest] = Heard(_BY_RESOLVER, UDP_BYTES, 0, b"", b"")
-            else:
-                group = client.group if by_subnet else _BY_RESOLVER
-                plain, opt = self._opt(found, None, b"", 0.0), self._opt(found, client, b"", 0.0)
-                self._heard[rest] = Heard(group, found.payload_bytes, int(bool(found.flags & edns.DO)), plain, opt)
-        if not by_subnet and (found is None or found.subnet is None):
-            if len(self._sources) >= HEARD_MAX:
-                self._sources.clear()
-            self._sources[source] = client.group
-        if self._kept >= BODIES_MAX:
-            self._bodies.clear()
-            self._kept = 0
-        key = query.packet[HEADER_BYTES : query.end].lower()
-        _, bodies = self._bodies.setdefault(key, (tailored, {}))
-        counts = body.answers, body.authorities, body.additional
-        bodies[client.group << 1 | signed if tailored else signed] = (
-            struct.pack("!HHHH", 1, *counts),
-            struct.pack("!HHHH", 1, *counts[:2], counts[2] + 1),
-            body.tail,
-        )
+    def _keep(self, query: Query, asked: wire.Question, title: str | None, body: Body) -> None:
+        """Remember the question for the fast way, and the answer if it is one for all."""
+        question = packet_question(query)
+        if title is not None:
+            if question not in self._steered:
+                self._steered[question] = Steered(asked, title, spread_mask(title), self._chooser.leads(title), {})
+                self._kept += 1
+            return
+        signed = int(bool(query.edns and query.edns.flags & edns.DO))
+        self._fixed.setdefault(question, {})[signed] = _kept(body)
         self._kept += 1
 
     def _opt(self, found: edns.Edns | None, client: Client | None, source: bytes, now_s: float, extended: int = 0) -> bytes:
@@ -356,6 +409,11 @@ class Answerer:
             return None
         self.counts.slipped += 1
         return self._truncated(query, opt)
+
+
+def _kept(body: Body) -> Kept:
+    counts = body.answers, body.authorities, body.additional
+    return struct.pack("!HHHH", 1, *counts), struct.pack("!HHHH", 1, *counts[:2], counts[2] + 1), body.tail
 
 
 def packet_question(query: Query) -> bytes:

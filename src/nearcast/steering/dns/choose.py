@@ -1,7 +1,8 @@
 """Which addresses a client is answered with: the very decisions of play answers, kept for all clients that get the same one.
 
-Clients are the same where their routes are: same sites in the same order, same announcements. Within such a class they are spread over
-``SPREAD`` groups, by the block of addresses that an answer's scope covers, so that the appliances of a site share the viewers of one ISP.
+Clients are the same where their routes are: same sites in the same order, same announcements. Within such a class they are spread
+over ``1 << SPREAD_BITS`` groups, by the block of addresses that an answer's scope covers, so that the appliances of a site share
+the viewers of one ISP.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from nearcast.steering.dns import ecs, wire
 from nearcast.steering.routes import Match
 from nearcast.steering.view import NO_VIEW, View
 
-SPREAD = 16
-DECISIONS_MAX = 200_000
-CLASSES_MAX = 1_000_000
+SPREAD_BITS = 4
+TITLE_MASK = 3
+"""Viewers of one title are fewer, and titles are spread already: of the groups' numbers only two bits count."""
+CHOSEN_MAX = 200_000
+CLASSES_MAX = 500_000
 ADDRESSES = 2
 """Appliances in an answer: browsers go to the second at once where the first does not take their connection."""
+NOBODY = -1
 _GOLDEN = 0x9E3779B97F4A7C15
 """Multiplicative hashing (Knuth, volume 3, 6.4): neighbouring blocks go to different groups."""
 
@@ -30,9 +34,12 @@ class Table(Protocol):
 
     @property
     def version(self) -> int: ...
-    def match(self, address: str, /) -> Match: ...
     def match_number(self, version: int, number: int, /) -> Match: ...
     def block(self, version: int, number: int, /) -> int: ...
+
+
+class Matching(Protocol):
+    def match(self, address: str, /) -> Match: ...
 
 
 class Decision(Protocol):
@@ -43,7 +50,7 @@ class Decision(Protocol):
 class Decider(Protocol):
     """``steering.decide``: who serves whom."""
 
-    def use(self, table: Table, view: View, /) -> None: ...
+    def use(self, table: Matching, view: View, now_s: float, /) -> None: ...
     def decide(self, address: str, title_id: str, *, count: int = 3, session: str = "") -> Decision: ...
 
 
@@ -56,53 +63,78 @@ class Chosen(NamedTuple):
 
 
 class Client(NamedTuple):
-    """``group`` is whose decisions they share; ``scope``: leading bits of their address that get the same answer."""
+    """``group``: the class of their routes, and in the last SPREAD_BITS the number among those that it is spread over.
+
+    ``scope``: leading bits of their address that get the same answer.
+    """
 
     group: int
     scope: int
 
 
+class Matches(dict[str, Match]):
+    """The match of each class, by an address in it: what was looked up once is not looked up again for each decision."""
+
+    def match(self, address: str, /) -> Match:
+        return self[address]
+
+
 def gist(view: View) -> tuple[object, ...]:
-    """What of a view no answer may be late with: who is there, how they are, what they hold. Loads in between may be a second old."""
-    appliances = tuple(
-        (each.id, each.site, each.state, each.load, each.addresses, each.holdings_digest) for each in view.snapshot.appliances
-    )
+    """What of a view no answer may be late with: who is there, and how they are. Their loads, and what they hold, may be seconds old."""
+    appliances = tuple((each.id, each.site, each.state, each.load, each.addresses) for each in view.snapshot.appliances)
     return appliances, tuple(sorted(view.snapshot.demoted.items()))
 
 
+def spread_mask(title: str) -> int:
+    """Which bits of a group's last ones count."""
+    return TITLE_MASK if title else (1 << SPREAD_BITS) - 1
+
+
 class Chooser:
-    """``use`` takes a new table or view; ``client`` and ``chosen`` answer from what was used last."""
+    """``use`` takes a new table or view; everything else answers from what was used last.
+
+    An answer is found in two steps that are kept apart, as there are far fewer sites than classes of clients: the site that leads for a
+    class (``lead``), and the addresses there (``chosen``).
+    """
 
     def __init__(self, decider: Decider, sites: Iterable[Site]) -> None:
         self._decider = decider
         self._doors = {each.name: wire.addresses(each.doors) for each in sites if each.doors}
         self._table: Table | None = None
         self._view = NO_VIEW
-        self._groups: dict[tuple[tuple[str, ...], frozenset[str], int], int] = {}
-        self._members: list[tuple[int, int, int]] = []
-        """Of each group: version and number of an address in it, and its number among the ``SPREAD``."""
-        self._decisions: dict[tuple[str, int], Chosen | None] = {}
+        self._classes: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
+        self._addresses: list[str] = []
+        """One of each class."""
+        self._matches = Matches()
+        self._sites: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._leads: dict[str, dict[int, int]] = {}
+        self._chosen: dict[tuple[str, int], Chosen] = {}
+        self.shift = SPREAD_BITS
+        """By how many bits groups are shortened in ``leads``: where players' measurements move some viewers of a class, by none."""
 
-    def decide_by(self, table: Table, view: View) -> None:
-        """Let the decider know the table and the view."""
-        self._decider.use(table, view)
-        self._view = view
+    def use(self, table: Table, view: View, now_s: float) -> None:
+        """Decide by these from now on. What was decided before stays until ``forget``. Classes outlast tables: they are the same routes."""
+        self._decider.use(self._matches, view, now_s)
+        self._table, self._view = table, view
 
-    def use(self, table: Table) -> None:
-        """Other routes: everybody is grouped anew."""
-        self._table = table
-        self._groups.clear()
-        self._members.clear()
+    def regroup(self) -> None:
+        """Begin anew with the classes."""
+        self._classes.clear()
+        self._addresses.clear()
+        self._matches.clear()
         self.forget()
 
     def forget(self) -> None:
-        """Another view: decisions are made anew."""
-        self._decisions.clear()
+        """Decisions are made anew."""
+        self._leads.clear()
+        self._chosen.clear()
+        self.shift = 0 if self._view.snapshot.demoted else SPREAD_BITS
 
     @property
     def crowded(self) -> bool:
-        """So many groups are known that it is time to begin anew."""
-        return len(self._members) >= CLASSES_MAX
+        """So many classes are known that it is time to regroup."""
+        return len(self._addresses) >= CLASSES_MAX
 
     def match(self, version: int, number: int) -> Match:
         return self._used().match_number(version, number)
@@ -112,41 +144,64 @@ class Chooser:
         table = self._used()
         match = table.match_number(version, number)
         scope = ecs.scope(version, number, table.block(version, number))
-        spread = (ecs.network(version, number, scope) * _GOLDEN >> 32) % SPREAD
-        key = match.sites, match.announced, spread
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = len(self._members)
-            self._members.append((version, number, spread))
-        return Client(group, scope)
+        key = match.sites, match.announced
+        found = self._classes.get(key)
+        if found is None:
+            found = self._classes[key] = len(self._addresses)
+            address = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
+            self._addresses.append(address)
+            self._matches[address] = match
+        spread = (ecs.network(version, number, scope) * _GOLDEN >> 60) & 15
+        return Client(found << SPREAD_BITS | spread, scope)
+
+    def leads(self, title: str) -> dict[int, int]:
+        """What is known of the sites that lead for a title, by group (shortened by ``shift``), until ``forget``."""
+        return self._leads.setdefault(title, {})
+
+    def lead(self, title: str, group: int) -> int:
+        """The number of the site whose appliances a group is given for a title (ANY_TITLE: for none in particular); NOBODY: of none."""
+        leads = self.leads(title)
+        found = leads.get(group >> self.shift)
+        if found is None:
+            given = self._decide(title, group, 0)
+            found = leads[group >> self.shift] = self._number(given[0].site) if given else NOBODY
+        return found
 
     def chosen(self, title: str, group: int) -> Chosen | None:
-        """The addresses for a title (ANY_TITLE: for none in particular); None where nobody serves that client."""
-        key = title, group
-        if key in self._decisions:
-            return self._decisions[key]
-        if len(self._decisions) >= DECISIONS_MAX:
-            self._decisions.clear()
-        version, number, spread = self._members[group]
-        address = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
-        found: list[ApplianceHealth] = []
-        for turn in range(ADDRESSES):
-            given = self._decider.decide(address, title, count=1, session=f"dns {spread} {turn}").appliances
-            found += [each for each in given if each not in found and (not found or each.site == found[0].site)]
-            if not found or (not title and found[0].site in self._doors) or len(self._view.by_site[found[0].site]) == 1:
-                break
-        chosen = self._decisions[key] = self._addresses(title, found) if found else None
-        return chosen
+        """The addresses; None where nobody serves that group."""
+        site = self.lead(title, group)
+        if site == NOBODY:
+            return None
+        key = title, site << SPREAD_BITS | group & spread_mask(title)
+        found = self._chosen.get(key)
+        if found is None:
+            if len(self._chosen) >= CHOSEN_MAX:
+                self._chosen.clear()
+            found = self._chosen[key] = self._choose(title, group, self._sites[site])
+        return found
 
-    def _addresses(self, title: str, appliances: list[ApplianceHealth]) -> Chosen:
+    def _choose(self, title: str, group: int, site: str) -> Chosen:
         """Of the best site only: resolvers and browsers shuffle addresses, and would send every second viewer further away.
 
         For no title in particular its door, if it has one; a title's own name leads to the appliances that hold it.
         """
-        site = appliances[0].site
         if not title and (doors := self._doors.get(site)):
             return Chosen(*doors, site)
-        return Chosen(*wire.addresses(tuple(address for each in appliances for address in each.addresses)), site)
+        turns = min(ADDRESSES, len(self._view.by_site.get(site, ())))
+        given = dict.fromkeys(each.id for turn in range(turns) for each in self._decide(title, group, turn) if each.site == site)
+        return Chosen(*wire.addresses(tuple(address for each in given for address in self._view.by_id[each].addresses)), site)
+
+    def _decide(self, title: str, group: int, turn: int) -> tuple[ApplianceHealth, ...]:
+        spread = group & spread_mask(title)
+        address = self._addresses[group >> SPREAD_BITS]
+        return self._decider.decide(address, title, count=1, session=f"dns {spread} {turn}").appliances
+
+    def _number(self, site: str) -> int:
+        found = self._numbers.get(site)
+        if found is None:
+            found = self._numbers[site] = len(self._sites)
+            self._sites.append(site)
+        return found
 
     def _used(self) -> Table:
         assert self._table is not None, "no table was given yet"  # noqa: S101

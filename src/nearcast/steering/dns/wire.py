@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 A: Final = 1
@@ -176,6 +177,7 @@ def pointer(offset: int) -> bytes:
     return struct.pack("!H", 0xC000 | offset)
 
 
+@lru_cache(maxsize=65536)
 def addresses(found: tuple[str, ...]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """The data of A and of AAAA records for IP addresses, each address once, in order. Raises ValueError."""
     parsed = [ipaddress.ip_address(each) for each in dict.fromkeys(found)]

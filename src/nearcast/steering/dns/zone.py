@@ -133,15 +133,19 @@ class Zone:
         apex = self._fixed[self.origin]
         self._fixed[self.origin] = self._names[self.origin] = apex._replace(rrsets={**apex.rrsets, kind: rrset})
 
-    def with_appliances(self, appliances: Iterable[ApplianceHealth], holdings: Iterable[Holdings]) -> None:
-        """The appliances that are known now, whatever their state, and what is held."""
+    def with_holdings(self, holdings: Iterable[Holdings]) -> None:
+        """What the appliances hold now."""
+        self._holdings = tuple(holdings)
+
+    def with_appliances(self, appliances: Iterable[ApplianceHealth]) -> None:
+        """The appliances that are known now, whatever their state."""
         names = dict(self._fixed)
         for each in appliances:
             if _usable(each.id):
                 owner = f"{each.id}.appliances.{self.settings.zone}"
                 names.setdefault(wire.name(owner), NOTHING)
                 _add_addresses(names, owner, UNICAST_TTL_S, each.addresses)
-        self._names, self._holdings = names, tuple(holdings)
+        self._names = names
 
     def inside(self, name: bytes) -> bool:
         """Whether a well-formed name is the apex or below it."""

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 
+from nearcast.base.errors import Internal
 from nearcast.steering.dns.settings import WILDCARDS
 
 BATCH = 64
@@ -44,14 +45,11 @@ class _Message(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
+        ("_gap", ctypes.c_int),
         ("bytes", ctypes.c_uint32),
+        ("_end", ctypes.c_int),
     )
 
-
-assert ctypes.sizeof(_Message) == 8 * _WORDS, "recvmmsg is used as 64-bit Linux has it"  # noqa: S101
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-_libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
 Answer = Callable[[bytes, bytes], bytes | None]
 """From a query and its sender's address (4 or 16 bytes) to the answer, or None."""
@@ -75,11 +73,29 @@ def bind(address: str, port: int) -> socket.socket:
     return found
 
 
+class NotHere(Internal):
+    """This machine has no recvmmsg and sendmmsg as 64-bit Linux has them."""
+
+    code = "NC3062"
+    cure = "run the name server on 64-bit Linux"
+
+
+def _system() -> ctypes.CDLL:
+    """The C library with both calls. Raises NotHere."""
+    found = ctypes.CDLL(None)
+    if ctypes.sizeof(_Message) != 8 * _WORDS or not (hasattr(found, "recvmmsg") and hasattr(found, "sendmmsg")):
+        raise NotHere("the name server takes its queries with recvmmsg, which is not here")
+    found.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+    found.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+    return found
+
+
 class Datagrams:
     """The queries of one socket. ``serve`` takes what has come and answers it; call it when the socket can be read."""
 
     def __init__(self, bound: socket.socket) -> None:
         self.socket = bound
+        self._system = _system()
         self._fd = bound.fileno()
         self._ipv6 = bound.family == socket.AF_INET6
         self._control_bytes = _CONTROL_BYTES if bound.getsockname()[0] in WILDCARDS else 0
@@ -112,7 +128,7 @@ class Datagrams:
         if control_bytes:  # the kernel wrote what was used of it
             for index in range(BATCH):
                 words[index * _WORDS + 5] = control_bytes
-        count: int = _libc.recvmmsg(self._fd, ctypes.addressof(self._received), BATCH, socket.MSG_DONTWAIT, None)
+        count: int = self._system.recvmmsg(self._fd, ctypes.addressof(self._received), BATCH, socket.MSG_DONTWAIT, None)
         if count <= 0:
             return 0
         names, incoming, outgoing, lengths = bytes(self._names[: count * _NAME_BYTES]), self._in_view, self._out_view, self._sent_lengths
@@ -145,7 +161,7 @@ class Datagrams:
                 self._sent_words[index * _WORDS + 5] = self._received_words[index * _WORDS + 5]
         while begin < end:
             place = ctypes.addressof(self._sent) + begin * 8 * _WORDS
-            sent: int = _libc.sendmmsg(self._fd, place, end - begin, socket.MSG_DONTWAIT)
+            sent: int = self._system.sendmmsg(self._fd, place, end - begin, socket.MSG_DONTWAIT)
             if sent <= 0:
                 self.unsent += 1
                 sent = 1
