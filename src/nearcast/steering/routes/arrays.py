@@ -85,7 +85,7 @@ def load(path: Path, magic: bytes) -> Arrays:
     found, format_, crc, version, size_told, directory_bytes, head_crc = _HEADER.unpack_from(view)
     if found != magic:
         raise Damaged(f"{path} is no such file: it does not begin with {magic!r}")
-    if zlib.crc32(view[: _HEADER.size - 4]) != head_crc:
+    if zlib.crc32(view[: _HEADER.size - 4]) != head_crc or any(view[_HEADER.size : _HEADER_BYTES]):
         raise Damaged(f"the header of {path} is damaged")
     if format_ != FORMAT:
         raise Damaged(f"{path} has the format {format_}, not {FORMAT}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, generations, log_path
 from nearcast.steering.routes.geographic import Geography
 from nearcast.steering.routes.log import Batch, LogReader, LogWriter
-from nearcast.steering.routes.overlay import Overlay, check
+from nearcast.steering.routes.overlay import BadAnnouncement, Overlay, check
 from nearcast.steering.routes.prefix import parse_prefix
 from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by
 from nearcast.steering.routes.settings import GeographicSettings
@@ -107,7 +107,9 @@ class TableWriter:
             self._threads[-1].start()
 
     def close(self) -> None:
-        """Stop writing. Readers keep the table, and know that nobody renews it."""
+        """Stop writing. Readers keep the table, and know that nobody renews it. Nothing the second time."""
+        if self._ending.is_set():
+            return
         self._ending.set()
         for each in self._threads:
             each.join()
@@ -136,7 +138,7 @@ class TableWriter:
         More than ``batch_max`` changes are taken batch by batch. Raises BadAnnouncement, and then nothing is changed.
         """
         announced, withdrawn = tuple(announced), tuple(withdrawn)
-        check(announced, self._names)
+        self._check(announced)
         with self._changing:
             batch = self._news(announced, withdrawn)
             for start in range(0, max(len(batch.announced), len(batch.withdrawn)), self._batch_max):
@@ -147,8 +149,9 @@ class TableWriter:
 
     def replace(self, source: str, announcements: Iterable[Announcement]) -> None:
         """From now on the source has these and no others. Where much changes all is compiled, which blocks for seconds."""
-        wanted = {(str(parse_prefix(each.prefix)), each.site): each for each in announcements}
-        check(wanted.values(), self._names)
+        told_now = tuple(announcements)
+        self._check(told_now, {source})
+        wanted = {(str(parse_prefix(each.prefix)), each.site): each for each in told_now}
         with self._compiling, self._changing:
             told = told_by(self.table(), source)
             announced = [each for key, each in wanted.items() if told.get(key) != each]
@@ -159,6 +162,13 @@ class TableWriter:
         self._renew({source: tuple(wanted.values())})
 
     # --- the insides ----------------------------------------------------------------------------------------------------
+
+    def _check(self, announcements: Iterable[Announcement], sources: Collection[str] = ()) -> None:
+        """Raises BadAnnouncement; ``sources``: who may have told it, if not all that are configured."""
+        for each in announcements:
+            check((each,), self._names)
+            if each.source not in (sources or self._sources):
+                raise BadAnnouncement(f"{each.prefix} is announced by {each.source!r}", hint="announcements come from configured ISPs")
 
     def _news(self, announced: Sequence[Announcement], withdrawn: Sequence[Announcement]) -> Batch:
         """What would really change something, each key once."""

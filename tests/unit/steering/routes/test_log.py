@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nearcast.model.route import Announcement
+from nearcast.steering.routes.arrays import Damaged
+from nearcast.steering.routes.log import Batch, LogReader, LogWriter
+
+
+def batch(number: int) -> Batch:
+    return Batch((Announcement(prefix=f"10.{number}.0.0/16", site="a", source="north", as_path=(number + 1,)),))
+
+
+def record(number: int) -> bytes:
+    content = msgspec.msgpack.encode(batch(number))
+    return struct.pack("=II", len(content), zlib.crc32(content)) + content
+
+
+def test_readers_see_each_batch_once(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path / "log", 3, 70)
+    first, second = LogReader(tmp_path / "log"), LogReader(tmp_path / "log")
+    assert (first.generation, first.first_version, first.due) == (3, 70, False)
+    for number in range(3):
+        writer.append(batch(number))
+        assert first.due
+        assert list(first.read()) == [batch(number)]
+        assert not first.due
+    assert list(second.read()) == [batch(0), batch(1), batch(2)]
+    writer.close()
+
+
+def test_the_log_grows_under_its_readers(tmp_path: Path) -> None:
+    writer, reader = LogWriter(tmp_path / "log", 1, 1), LogReader(tmp_path / "log")
+    large = Batch(tuple(Announcement(prefix=f"2001:db8:{number:x}::/48", site="a" * 60) for number in range(4000)))
+    for _ in range(5):
+        writer.append(large)
+        assert list(reader.read()) == [large]
+    writer.close()
+
+
+def test_a_writer_that_dies_at_any_byte_leaves_what_it_committed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = LogWriter(path, 1, 1)
+    writer.append(batch(0))
+    whole = record(1)
+    for length in range(len(whole) + 1):
+        os.pwrite(writer._descriptor, whole[:length], writer.position)
+        reader = LogReader(path)
+        assert list(reader.read()) == [batch(0)]
+        assert not reader.due
+    writer.append(batch(2))
+    assert list(LogReader(path).read()) == [batch(0), batch(2)]
+    writer.close()
+
+
+def test_a_record_that_is_not_wholly_there_is_read_when_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer, reader = LogWriter(path, 1, 1), LogReader(path)
+    writer.append(batch(0))
+    start, whole = 64, record(0)
+    for at in range(len(whole)):
+        os.pwrite(writer._descriptor, bytes([whole[at] ^ 0xFF]), start + at)
+        assert list(reader.read()) == []
+        assert reader.due
+        os.pwrite(writer._descriptor, whole[at : at + 1], start + at)
+    assert list(reader.read()) == [batch(0)]
+    writer.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 100])
+def test_what_is_no_log_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(Damaged, match="no log"):
+        LogReader(tmp_path / "log")
