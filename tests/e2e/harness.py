@@ -68,11 +68,18 @@ def mentions(pid: int, text: str) -> bool:
 class System:
     """One system on this machine. ``demo``: with its demo film, which ``up`` then fetches.
 
-    ``appliances`` with their sites, in place of the demo's; ``more``: further lines of its configuration.
+    ``appliances`` with their sites, in place of the demo's; ``more``: further lines of its configuration. ``own_hosts``: each appliance
+    has an address of its own (127.0.0.2, …), as machines have: some players leave a host, not a port.
     """
 
     def __init__(
-        self, root: Path, *, demo: bool = False, appliances: Sequence[tuple[str, str]] = APPLIANCES, more: Sequence[str] = ()
+        self,
+        root: Path,
+        *,
+        demo: bool = False,
+        appliances: Sequence[tuple[str, str]] = APPLIANCES,
+        more: Sequence[str] = (),
+        own_hosts: bool = False,
     ) -> None:
         self.home = Home(root)
         self._token = ""
@@ -86,8 +93,9 @@ class System:
         # All tests sign in from one address; what they send wrongly on purpose must not shut the others out.
         lines += ["[accounts]", "attempts_per_address = 100000", ""]
         lines += [*more, ""]
-        for name, site in appliances:
+        for number, (name, site) in enumerate(appliances, start=2):
             lines += ["[[appliances]]", f'id = "{name}"', f'site = "{site}"', f"port = {self.edge_ports[name]}"]
+            lines += [f'listen = ["127.0.0.{number}"]'] * own_hosts
             lines += [f"admin_port = {self.admin_ports[name]}", ""]
         self.home.config.write_text("\n".join(lines))
 
@@ -285,11 +293,13 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_system(*, demo: bool = False, appliances: Sequence[tuple[str, str]] = APPLIANCES, more: Sequence[str] = ()) -> Iterator[System]:
+def new_system(
+    *, demo: bool = False, appliances: Sequence[tuple[str, str]] = APPLIANCES, more: Sequence[str] = (), own_hosts: bool = False
+) -> Iterator[System]:
     """A system of its own, not yet started, destroyed at the end. The home's path is short: unix sockets lie in it."""
     root = Path(tempfile.mkdtemp(prefix="nc-"))
     root.chmod(0o755)  # as a home usually is: nginx's workers are another user where root runs the tests
-    system = System(root, demo=demo, appliances=appliances, more=more)
+    system = System(root, demo=demo, appliances=appliances, more=more, own_hosts=own_hosts)
     try:
         yield system
     finally:

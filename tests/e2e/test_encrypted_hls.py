@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e import browsers
+from tests.e2e import browsers, foreign
 from tests.e2e.harness import System
 from tests.e2e.library import Film
-
-SHAKA = Path(__file__).parents[2] / "web" / "node_modules" / "shaka-player" / "dist" / "shaka-player.compiled-es2021.js"
-PLAY_JS = """async ([url, keys]) => {
-  shaka.polyfill.installAll();
-  const video = document.createElement('video');
-  video.muted = true;
-  document.body.replaceChildren(video);
-  const player = new shaka.Player();
-  await player.attach(video);
-  player.configure({ drm: { clearKeys: keys } });
-  try {
-    await player.load(url);
-  } catch (error) {
-    return `${error.category}.${error.code}`;
-  }
-  await video.play();
-  return '';
-}"""
 
 
 def licence(system: System, film: Film, device: str) -> tuple[str, dict[str, str]]:
@@ -47,11 +28,9 @@ def _hex(text: str) -> str:
     return base64.urlsafe_b64decode(text + "==").hex()
 
 
-@pytest.mark.skipif(not SHAKA.is_file(), reason="the web app's packages are not here")
+@pytest.mark.skipif(not foreign.SHAKA.is_file(), reason="the web app's packages are not here")
 def test_it_plays_with_keys_from_the_licence_server(browser: Browser, system: System, film: Film) -> None:
     url, keys = licence(system, film, "hls")
     with browsers.page_in(browser, bypass_csp=True) as page:
-        page.goto(system.url)
-        page.add_script_tag(path=SHAKA)
-        assert page.evaluate(PLAY_JS, [url, keys]) == ""
+        foreign.play(page, system, url, {"drm": {"clearKeys": keys}})
         browsers.wait_playing(page, past_s=1)

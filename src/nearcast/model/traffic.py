@@ -44,7 +44,7 @@ class Fetched(Struct, frozen=True, array_like=True):
 class Delivered(Struct, frozen=True, array_like=True):
     """What one playback was sent since the last report, as nginx logged it. ``session``: policy.sessions.tag of its CMCD ``sid``.
 
-    ``busy_s``: how long its requests took, one after the other; ``failed``: answers of 500 and more, and those that were cut short.
+    ``busy_s``: how long its requests took, one after the other; ``failed``: errors, and answers that were cut short.
     """
 
     session: str

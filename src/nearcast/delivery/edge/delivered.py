@@ -12,6 +12,8 @@ from nearcast.policy import sessions
 KEPT_MAX = 4 * SESSIONS_MAX
 """Between two reports. Names cost nothing to make up: of what comes past that only those already known are added to."""
 WHOLE = "OK"
+GONE = 499
+"""What nginx logs when the client had gone before there was an answer."""
 
 
 def plus(one: Delivered, other: Delivered) -> Delivered:
@@ -19,12 +21,12 @@ def plus(one: Delivered, other: Delivered) -> Delivered:
 
 
 def delivered(lines: Iterable[Line]) -> dict[str, Delivered]:
-    """By CMCD ``sid``: answers of bytes to viewers, and answers of 500 and more. What was refused for its path tells nothing."""
+    """By CMCD ``sid``: answers of bytes to viewers, errors, and what nobody waited for. What was refused for its path tells nothing."""
     sums: dict[str, tuple[int, float, int]] = {}
     for line in lines:
         if line.door or not line.session:
             continue
-        error = line.status >= 500
+        error = line.status >= GONE
         if not error and line.source == "none":
             continue
         size_bytes, busy_s, failed = sums.get(line.session, (0, 0.0, 0))

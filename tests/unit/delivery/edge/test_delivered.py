@@ -25,12 +25,13 @@ def test_bytes_time_and_failures_of_each_session() -> None:
         line(session="s1", bytes=7, request_time_s=1.5),
         line(session="s1", status=503, bytes=9, completion="OK"),
         line(session="s2", completion="OK", request_time_s=0.25),
+        line(session="s2", status=499, bytes=0, request_time_s=0.5),
         line(session="s2", status=403, bytes=1, completion="OK"),
         line(session="s2", door="held", completion="OK"),
         line(completion="OK"),
     ]
     found = delivered(lines)
-    assert found == {"s1": Delivered(S1, 116, 2.1, 2), "s2": Delivered(S2, 100, 0.25, 0)}
+    assert found == {"s1": Delivered(S1, 116, 2.1, 2), "s2": Delivered(S2, 100, 0.75, 1)}
 
 
 def test_names_that_are_made_up_do_not_displace_who_is_sent_a_film() -> None:
