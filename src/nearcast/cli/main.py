@@ -30,6 +30,7 @@ VERBS = {
     "edges": "Show what each edge sends, holds and fetches.",
     "fill": "Plan, run and watch which copies wait where.",
     "offload": "Report what the origin and the links were spared.",
+    "dns": "Delegate the zone to our name servers.",
     "keys": "Change the keys that protect the licences.",
     "config": "Write, check or show the configuration.",
     "lab": "Try the system in an internet of network namespaces.",

@@ -20,6 +20,9 @@ def processes(settings: Settings) -> dict[str, table.Bulkhead]:
     for appliance in settings.appliances:
         name = table.EDGE_PREFIX + appliance.id
         found[name] = table.Bulkhead(name, table.EDGE, keys=(*table.EDGE_KEYS, edge_purpose(appliance.id)))
+    if settings.steering.dns.zone:
+        for number in range(1, settings.steering.dns.workers + 1):
+            found[f"{table.DNS_PREFIX}{number}"] = table.Bulkhead(f"{table.DNS_PREFIX}{number}", table.DNS)
     if settings.anycast.asn:
         found[table.ANYCAST_NAME] = table.Bulkhead(table.ANYCAST_NAME, table.ANYCAST)
     return found

@@ -21,7 +21,7 @@ from nearcast.base.processes import Identity, family, held, identify, send, wait
 from nearcast.base.supervise import ProcessStatus, SystemStatus, read_status
 from nearcast.system import places, secrets
 from nearcast.system.settings import LOOPBACK, Settings, remember
-from nearcast.system.table import EDGE_PREFIX
+from nearcast.system.table import DNS_PREFIX, EDGE_PREFIX
 
 RESTARTS_MAX = 3
 """A process that fell so often before it was ready will not get ready by waiting longer."""
@@ -111,6 +111,8 @@ def check_ports(home: Home, settings: Settings) -> None:
         wanted += [("fleet", network.internal_host, port) for port in (network.join_port, network.edges_port)]
     wanted += [(EDGE_PREFIX + each.id, at, each.port) for each in settings.appliances for at in places.edge_listen(settings, each)]
     wanted += [(EDGE_PREFIX + each.id, LOOPBACK, each.own_port) for each in settings.appliances]
+    name_server = settings.steering.dns
+    wanted += [(f"{DNS_PREFIX}1", at, name_server.port) for at in name_server.listen if name_server.zone]
     kept = {each.name for each in left_over(home)}
     for process, host, port in wanted:
         if process in kept or not port:

@@ -44,6 +44,7 @@ ORIGIN = "nearcast.system.origin:build"
 EDGE = "nearcast.system.edge:build"
 STEER = "nearcast.system.steer:build"
 ANYCAST = "nearcast.system.anycast:build"
+DNS = "nearcast.system.dns:build"
 
 SERVICES = (
     Service("playback", PLAY, ("accounts", "license", "catalog", "history", "steering"), "play"),
@@ -77,6 +78,8 @@ BULKHEADS = (
 ANYCAST_NAME = "anycast"
 """The process that announces this host's service addresses, where `[anycast]` has an AS number."""
 EDGE_PREFIX = "edge-"
+DNS_PREFIX = "dns-"
+"""The workers of the name server, where `[steering.dns]` has a zone."""
 EDGE_KEYS = ("origin",)
 """What every edge is given, beside the MAC key of its own."""
 CALLS = "rpc"

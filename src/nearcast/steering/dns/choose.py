@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
 from nearcast.steering.dns import ecs, wire
-from nearcast.steering.routes import Match
+from nearcast.steering.routes import NO_MATCH, Match
 from nearcast.steering.view import NO_VIEW, View
 
 SPREAD_BITS = 4
@@ -36,6 +36,21 @@ class Table(Protocol):
     def version(self) -> int: ...
     def match_number(self, version: int, number: int, /) -> Match: ...
     def block(self, version: int, number: int, /) -> int: ...
+
+
+class NoTable:
+    """No routes at all: what is answered from before any were published."""
+
+    version = -1
+
+    def match_number(self, version: int, number: int, /) -> Match:
+        return NO_MATCH
+
+    def block(self, version: int, number: int, /) -> int:
+        return 0
+
+
+NO_TABLE: Table = NoTable()
 
 
 class Matching(Protocol):

@@ -42,6 +42,11 @@ class RateSettings(Struct, frozen=True, kw_only=True):
         for each in self.exempt:
             ipaddress.ip_network(each)
 
+    @property
+    def limits(self) -> bool:
+        """Whether anything is limited."""
+        return bool(self.identical_per_s or self.failing_per_s or self.total_per_s)
+
 
 class DnsSettings(Struct, frozen=True, kw_only=True):
     """Our zone and where it is answered."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import structlog
 
 from nearcast.base import ports
-from nearcast.base.errors import BadInput
-from nearcast.steering.dns.answer import Answerer
-from nearcast.steering.dns.choose import Table
+from nearcast.base.errors import BadInput, Internal, Unavailable
+from nearcast.steering.dns.answer import Answerer, Counts
+from nearcast.steering.dns.choose import NO_TABLE, Table
 from nearcast.steering.dns.server import datagrams, streams
 from nearcast.steering.dns.server.datagrams import BATCH, Datagrams
 from nearcast.steering.dns.settings import DnsSettings
-from nearcast.steering.dns.wire import SERVFAIL, response_flags
+from nearcast.steering.dns.wire import NOERROR, SERVFAIL, response_flags
 from nearcast.steering.view import View
 
 LOOK_S = 0.05
@@ -33,7 +33,27 @@ LEAVE_S = 1.0
 """When told to stop: for answers that TCP clients have still to take."""
 TOLD_S = 10.0
 """A log line of one kind at most so often."""
+STANDS_STILL_S = 15.0
+"""A loop that did not turn for so long will not turn again."""
 _log = structlog.get_logger("dns")
+
+
+def or_none(published: Callable[[], Table]) -> Callable[[], Table]:
+    """``published``, or while there is nothing yet, a table without routes: names that depend on nobody are answered all the same."""
+
+    def found() -> Table:
+        try:
+            return published()
+        except Unavailable:
+            return NO_TABLE
+
+    return found
+
+
+class StandsStill(Internal):
+    """The loop of a name server's worker does not go on."""
+
+    code = "NC3063"
 
 
 class CannotListen(BadInput):
@@ -67,6 +87,7 @@ class Worker:
             idle_s=settings.idle_s,
         )
         self._now_s = 0.0
+        self._turned_s = time.monotonic()
         self._looked_s = self._swept_s = float("-inf")
         self._told: dict[str, tuple[float, int]] = {}
         self._live = True
@@ -96,6 +117,24 @@ class Worker:
         if self._failure is not None:
             raise self._failure
         return ended
+
+    def check(self) -> None:
+        """Raises StandsStill."""
+        if time.monotonic() - self._turned_s > STANDS_STILL_S:
+            raise StandsStill(f"no query was looked at for {STANDS_STILL_S:.0f} s", hint="the process is started again")
+
+    @property
+    def counts(self) -> Counts:
+        return self._answerer.counts
+
+    def answers(self) -> dict[int, int]:
+        """How many there were by code. Those from finished answers, which are not counted one by one, are what is left over."""
+        counts = self.counts
+        found = dict(counts.by_rcode)
+        others = sum(found.values()) + counts.truncated + counts.slipped + counts.dropped + counts.ignored + self.defects
+        found[NOERROR] += max(0, self.queries_udp + self.queries_tcp - others)
+        found[SERVFAIL] += self.defects
+        return found
 
     @property
     def unsent(self) -> int:
@@ -139,7 +178,7 @@ class Worker:
                 self.streams.accept(self._listeners[fd], now_s)
             else:
                 self.streams.ready(fd, events, now_s)
-        now_s = time.monotonic()
+        now_s = self._turned_s = time.monotonic()
         self.streams.go_on(now_s)
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
