@@ -54,6 +54,13 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
         Meta(pattern=r"^[A-Za-z0-9.-]*$", description="The name in the certificate of a parent on https. Empty: the host in parent_url."),
     ] = ""
     folder: Annotated[str, Meta(description="Where its files lie. Empty: edges/<id> in the home folder.")] = ""
+    doors: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses from which its site's doors (`[[doors]]`) ask: of a client that comes by them, they alone are believed "
+            "whose it is."
+        ),
+    ] = ()
     user: Annotated[
         str,
         Meta(
@@ -129,6 +136,11 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
         for each in self.ip_addresses:
             if not _reachable(each):
                 raise ValueError(f"ip_addresses takes addresses as 203.0.113.7 or 2001:db8::7, not {each!r}")
+        for each in self.doors:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError(f"doors takes addresses as 192.0.2.7 or prefixes, not {each!r}") from None
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError("tls_certificate and tls_key come together")
         if bool(self.parent_certificate) != bool(self.parent_key):

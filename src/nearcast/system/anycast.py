@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nearcast.base import ports
 from nearcast.model.site import ApplianceReport
-from nearcast.system import places
+from nearcast.system import folders, places
 from nearcast.system.part import Part, System
 from nearcast.system.settings import LOOPBACK
 
@@ -50,17 +50,17 @@ def checks(settings: Settings) -> tuple[AnycastCheck, ...]:
     if settings.anycast.checks:
         return settings.anycast.checks
     scheme = "https" if places.public(settings) else "http"
-    found = []
-    for each in settings.appliances:
-        host = ports.dialled(places.edge_listen(settings, each)[0])
-        own = "https" if each.tls_certificate else scheme
-        found.append(AnycastCheck(target=f"{own}://{ports.authority(host, each.port)}/healthz"))
-    return tuple(found)
+    standing: list[tuple[str, int, str]] = [(each.listen[0], each.port, each.tls_certificate) for each in settings.doors]
+    standing = standing or [(places.edge_listen(settings, each)[0], each.port, each.tls_certificate) for each in settings.appliances]
+    return tuple(
+        AnycastCheck(target=f"{'https' if certificate else scheme}://{ports.authority(ports.dialled(host), port)}/healthz")
+        for host, port, certificate in standing
+    )
 
 
 def site(settings: Settings) -> str:
     """The site whose load counts; empty where nothing tells which."""
-    named = [settings.anycast.site, *(each.site for each in settings.appliances)]
+    named = [settings.anycast.site, *(each.site for each in settings.doors), *(each.site for each in settings.appliances)]
     return next(filter(None, named), "")
 
 
@@ -108,7 +108,7 @@ async def build(system: System, process: str) -> Part:
             await asyncio.to_thread(addresses.add, each)
     bfd = Bfd(settings, home.run / "bfd", home.log("bird"), system.clock) if any(each.bfd for each in settings.routers) else None
     reader = LoadReader(
-        site(system.settings), ViewReader(home.run / "steering", system.clock), [each.own_port for each in system.settings.appliances]
+        site(system.settings), ViewReader(folders.view_folder(home), system.clock), [each.own_port for each in system.settings.appliances]
     )
     announcer = Announcer(
         settings,

@@ -20,6 +20,8 @@ def processes(settings: Settings) -> dict[str, table.Bulkhead]:
     for appliance in settings.appliances:
         name = table.EDGE_PREFIX + appliance.id
         found[name] = table.Bulkhead(name, table.EDGE, keys=(*table.EDGE_KEYS, edge_purpose(appliance.id)))
+    for door in settings.doors:
+        found[table.DOOR_PREFIX + door.id] = table.Bulkhead(table.DOOR_PREFIX + door.id, table.DOOR)
     if settings.steering.dns.zone:
         for number in range(1, settings.steering.dns.workers + 1):
             found[f"{table.DNS_PREFIX}{number}"] = table.Bulkhead(f"{table.DNS_PREFIX}{number}", table.DNS)
@@ -73,6 +75,8 @@ def unprotected(settings: Settings) -> list[str]:
     for each in settings.appliances:
         if not each.tls_certificate and each.listen != (LOOPBACK,):
             found += [f"appliance {each.id}: listen = {host}" for host in each.listen if not ports.on_loopback(host)]
+    for door in settings.doors:
+        found += [f"door {door.id}: listen = {host}" for host in door.listen if not door.tls_certificate and not ports.on_loopback(host)]
     return found
 
 

@@ -26,6 +26,7 @@ from nearcast.control.home.settings import HomeSettings
 from nearcast.control.playback.settings import PlaybackSettings
 from nearcast.control.search.settings import SearchSettings
 from nearcast.control.store.settings import StoreSettings
+from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.settings import EdgeSettings, FillSettings, OriginSettings
 from nearcast.media.settings import MediaSettings
 from nearcast.model.site import Site
@@ -33,6 +34,7 @@ from nearcast.steering.anycast.settings import AnycastSettings
 from nearcast.steering.settings import SteeringSettings
 from nearcast.system import folders
 from nearcast.system.secrets import JOINED
+from nearcast.system.table import DOOR_PREFIX
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -126,14 +128,34 @@ def check_ports(network: NetworkSettings, appliances: tuple[EdgeSettings, ...]) 
         taken[each.own_port] = f"the own page of {each.id}"
 
 
-def homeless(appliances: Sequence[EdgeSettings], sites: Sequence[Site]) -> Iterator[Unfitting]:
-    """Appliances in sites that there are none of: no route leads to them, and nobody knows their quiet hours."""
+def check_doors(network: NetworkSettings, appliances: Sequence[EdgeSettings], doors: Sequence[DoorSettings]) -> None:
+    """Raises Unfitting for doors of one name, in an appliance's folder, or at an address and port where something else of ours listens."""
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+    public = everywhere if network.public_name else (network.host,)
+    taken: list[tuple[int, tuple[str, ...], str]]
+    taken = [(network.gateway_port, public, "the gateway"), (network.upload_port, public, "uploads")]
+    taken += [(network.origin_port, (network.internal_host or LOOPBACK,), "the origin")]
+    taken += [(each.port, public if each.listen == (LOOPBACK,) else each.listen, each.id) for each in appliances]
+    taken += [(each.own_port, (LOOPBACK,), f"the own page of {each.id}") for each in appliances]
+    names: set[str] = {each.id for each in appliances if each.id.startswith(DOOR_PREFIX)}
+    for index, door in enumerate(doors):
+        if door.id in names or DOOR_PREFIX + door.id in names:
+            raise Unfitting(("doors", index, "id"), f"the name {door.id} is taken", "each door has an id of its own, and no appliance's")
+        names.add(door.id)
+        for port, hosts, who in taken:
+            if port == door.port and (set(hosts) & set(door.listen) or set(everywhere) & {*hosts, *door.listen}):
+                raise Unfitting(("doors", index, "port"), f"{who} and the door {door.id} are both at port {port}")
+        taken.append((door.port, door.listen, f"the door {door.id}"))
+
+
+def homeless(standing: Sequence[EdgeSettings | DoorSettings], sites: Sequence[Site], table: str = "appliances") -> Iterator[Unfitting]:
+    """Appliances, or doors, in sites that there are none of: no route leads to them, and nobody knows their quiet hours."""
     known = [each.name for each in sites]
-    for index, each in enumerate(appliances):
+    for index, each in enumerate(standing):
         if each.site not in known:
             close = difflib.get_close_matches(each.site, known, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]!r}?" if close else f"add it as one of [[steering.sites]]; there are: {', '.join(known)}"
-            yield Unfitting(("appliances", index, "site"), f"{each.id} stands in {each.site!r}, and there is no such site", hint)
+            yield Unfitting((table, index, "site"), f"{each.id} stands in {each.site!r}, and there is no such site", hint)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -158,6 +180,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     fill: FillSettings = field(default_factory=FillSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
     appliances: Annotated[tuple[EdgeSettings, ...], Meta(description="The edge appliances that this machine runs.")] = DEMO_APPLIANCES
+    doors: Annotated[tuple[DoorSettings, ...], Meta(description="The doors of sites that this machine runs.")] = ()
 
     def __post_init__(self) -> None:
         names = [each.id for each in self.appliances]
@@ -165,6 +188,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             if name in names[:index]:
                 raise Unfitting(("appliances", index, "id"), f"there are two appliances named {name}", "each has an id of its own")
         check_ports(self.network, self.appliances)
+        check_doors(self.network, self.appliances, self.doors)
 
 
 TITLE = """The configuration of a Nearcast. Every option stands here with its default, commented out.
@@ -222,6 +246,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     def look(whole: Settings) -> Iterator[Unfitting]:
         if not (home.secrets / JOINED).exists():  # of a host that has joined, the main host knows the sites
             yield from homeless(whole.appliances, whole.steering.sites)
+            yield from homeless(whole.doors, whole.steering.sites, "doors")
         yield from folders.misplaced(home, whole.appliances)
 
     return config.parse(Settings, text, str(path), environment, look)

@@ -21,7 +21,7 @@ from nearcast.base.processes import Identity, family, held, identify, send, wait
 from nearcast.base.supervise import ProcessStatus, SystemStatus, read_status
 from nearcast.system import places, secrets
 from nearcast.system.settings import LOOPBACK, Settings, remember
-from nearcast.system.table import DNS_PREFIX, EDGE_PREFIX
+from nearcast.system.table import DNS_PREFIX, DOOR_PREFIX, EDGE_PREFIX
 
 RESTARTS_MAX = 3
 """A process that fell so often before it was ready will not get ready by waiting longer."""
@@ -113,6 +113,7 @@ def check_ports(home: Home, settings: Settings) -> None:
     wanted += [(EDGE_PREFIX + each.id, LOOPBACK, each.own_port) for each in settings.appliances]
     name_server = settings.steering.dns
     wanted += [(f"{DNS_PREFIX}1", at, name_server.port) for at in name_server.listen if name_server.zone]
+    wanted += [(DOOR_PREFIX + each.id, at, each.port) for each in settings.doors for at in each.listen]
     kept = {each.name for each in left_over(home)}
     for process, host, port in wanted:
         if process in kept or not port:

@@ -45,6 +45,7 @@ EDGE = "nearcast.system.edge:build"
 STEER = "nearcast.system.steer:build"
 ANYCAST = "nearcast.system.anycast:build"
 DNS = "nearcast.system.dns:build"
+DOOR = "nearcast.system.door:build"
 
 SERVICES = (
     Service("playback", PLAY, ("accounts", "license", "catalog", "history", "steering"), "play"),
@@ -62,6 +63,7 @@ SERVICES = (
     Service("quality", FLEET, ("insight",), "fleet"),
     Service("fill", FLEET, ("catalog", "discovery", "insight"), "fleet"),
     Service("planner", FLEET, ("catalog", "discovery", "insight"), "fleet"),
+    Service("routing", STEER, ("discovery", "quality"), "steer"),
 )
 
 BULKHEADS = (
@@ -80,6 +82,7 @@ ANYCAST_NAME = "anycast"
 EDGE_PREFIX = "edge-"
 DNS_PREFIX = "dns-"
 """The workers of the name server, where `[steering.dns]` has a zone."""
+DOOR_PREFIX = "door-"
 EDGE_KEYS = ("origin",)
 """What every edge is given, beside the MAC key of its own."""
 CALLS = "rpc"

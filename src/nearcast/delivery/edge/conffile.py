@@ -31,9 +31,7 @@ class ConfFile:
     def __init__(self, settings: EdgeSettings, folder: Path, process: Nginx, build: nginx.Build) -> None:
         self._settings, self._folder, self._process, self._build = settings, folder, process, build
         self._threads = False
-        for each in (str(folder), *_files(settings)):
-            if each and not _SAFE.fullmatch(each):
-                raise BadFolder(f"{each!r} cannot stand in a configuration of nginx")
+        check_paths(str(folder), *_files(settings))
 
     def text(self, content: nginx.Content, window: Window, worker: Worker | None) -> str:
         """What the file is to say now."""
@@ -51,28 +49,40 @@ class ConfFile:
             threads=self._threads,
         )
         text = nginx.configuration(settings, self._folder, content, machine)
-        return text + "".join(f"# {each}\n" for each in self._certificate_stamps())
+        return text + stamps(_files(settings))
 
     def write(self, text: str) -> bool:
         """Put the configuration in place, after nginx itself has approved of it; False where it was there already."""
-        path = self._folder / "conf" / "nginx.conf"
-        if path.exists() and path.read_text() == text:
-            self._process.check(path)
-            return False
-        fresh = path.with_suffix(".conf.new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_text(text)
-            self._process.check(fresh)
-            fresh.replace(path)
-        except OSError as error:
-            raise BadFolder(f"{path}: {error.strerror}", hint="free or add space; see that the edge may write there") from error
-        return True
+        return put(self._process, self._folder / "conf" / "nginx.conf", text)
 
-    def _certificate_stamps(self) -> list[str]:
-        """A renewed certificate changes the configuration's text, so that nginx is told to read it."""
-        paths = [Path(each) for each in _files(self._settings) if each]
-        return [f"{path.name} of {path.stat().st_mtime_ns}" for path in dict.fromkeys(paths) if path.exists()]
+
+def check_paths(*paths: str) -> None:
+    """Raises BadFolder for one that nginx.conf cannot carry."""
+    for each in paths:
+        if each and not _SAFE.fullmatch(each):
+            raise BadFolder(f"{each!r} cannot stand in a configuration of nginx")
+
+
+def put(process: Nginx, path: Path, text: str) -> bool:
+    """Have ``text`` at ``path`` once nginx has approved of it; False where it was there already. Blocks. Raises BadFolder, NginxRefused."""
+    if path.exists() and path.read_text() == text:
+        process.check(path)
+        return False
+    fresh = path.with_suffix(".conf.new")
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_text(text)
+        process.check(fresh)
+        fresh.replace(path)
+    except OSError as error:
+        raise BadFolder(f"{path}: {error.strerror}", hint="free or add space; see that the edge may write there") from error
+    return True
+
+
+def stamps(files: tuple[str, ...]) -> str:
+    """Comments that change with the files: a renewed certificate changes the configuration's text, so that nginx is told to read it."""
+    paths = [Path(each) for each in files if each]
+    return "".join(f"# {path.name} of {path.stat().st_mtime_ns}\n" for path in dict.fromkeys(paths) if path.exists())
 
 
 def _files(settings: EdgeSettings) -> tuple[str, ...]:

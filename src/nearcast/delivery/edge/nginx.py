@@ -8,7 +8,7 @@ once for all who wait (proxy_cache_lock). Pure: settings in, text out.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
@@ -68,6 +68,19 @@ class Parent(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
 
 
+class Listening(Protocol):
+    """What a server says of where it listens."""
+
+    @property
+    def listen(self) -> tuple[str, ...]: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def tls_certificate(self) -> str: ...
+    @property
+    def tls_key(self) -> str: ...
+
+
 class Machine(Struct, frozen=True, kw_only=True):
     """What the configuration must know of the machine that it is for. ``landing`` is the memory window (memory.py)."""
 
@@ -123,8 +136,9 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
         "keepalive": "keepalive_min_timeout 5s;" if machine.build.version >= (1, 27, 4) else "",
         "appliance": settings.id,
         "own_port": str(settings.own_port),
-        "listen": _listen(settings, machine.build),
-        "tls": _tls(settings, machine.build),
+        "listen": listen_lines(settings, machine.build),
+        "tls": tls_lines(settings, machine.build),
+        "believed": _believed(settings.doors),
         "fill_token": content.secrets.fill_token,
         "sixteenths": "\n    ".join(f'6.25% "{LETTERS[each]}";' for each in range(SHARES - 1)),
         "misses_rate": str(MISSES_RATE),
@@ -179,14 +193,16 @@ def folders(folder: Path) -> list[Path]:
     return [folder / name for name in ("placed", "cache/slices", "cache/temporary", "conf", "logs", "run", "run/notices")]
 
 
-def _listen(settings: EdgeSettings, build: Build) -> str:
+def listen_lines(settings: Listening, build: Build) -> str:
+    """Where a server listens, as nginx writes it."""
     suffix = ""
     if settings.tls_certificate:
         suffix = " ssl" if build.version >= (1, 25, 1) else " ssl http2"
     return "\n    ".join(f"listen {ports.authority(host, settings.port)} backlog=4096{suffix};" for host in settings.listen)
 
 
-def _tls(settings: EdgeSettings, build: Build) -> str:
+def tls_lines(settings: Listening, build: Build) -> str:
+    """What a server with a certificate says of it; nothing without."""
     if not settings.tls_certificate:
         return ""
     lines = [
@@ -201,6 +217,11 @@ def _tls(settings: EdgeSettings, build: Build) -> str:
     if build.version >= (1, 25, 1):
         lines.append("http2 on;")
     return "\n    ".join(lines)
+
+
+def _believed(doors: tuple[str, ...]) -> str:
+    """From whom an edge takes the client's address (ngx_http_realip_module)."""
+    return "\n    ".join([*(f"set_real_ip_from {each};" for each in doors), "real_ip_header X-Forwarded-For;"]) if doors else ""
 
 
 def _keys(keys: EdgeKeys) -> dict[str, str]:

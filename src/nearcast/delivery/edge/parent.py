@@ -26,8 +26,11 @@ class BadParent(BadInput):
     cure = "give parent_url as https://host:port, or on this very machine as http://127.0.0.1:port"
 
 
-def read_parent(url: str, ca: str = "") -> Parent:
-    """What ``url`` says, before any name is resolved. Raises BadParent."""
+def read_parent(url: str, ca: str = "", *, plain: bool = False) -> Parent:
+    """What ``url`` says, before any name is resolved. ``plain``: it is told no secret, and may speak HTTP past this machine.
+
+    Raises BadParent.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -36,7 +39,7 @@ def read_parent(url: str, ca: str = "") -> Parent:
     host, path = parts.hostname or "", parts.path.rstrip("/")
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path) or parts.query or parts.username:
         raise BadParent(f"{url} is not the address of a parent")
-    if parts.scheme == "http" and not ports.on_loopback(host):
+    if parts.scheme == "http" and not plain and not ports.on_loopback(host):
         raise BadParent(f"{url} would be told the origin's secret in the clear", hint="give parent_url as https://host:port")
     return Parent(host=host, port=port, path=path, tls=parts.scheme == "https", ca=ca or AUTHORITIES)
 

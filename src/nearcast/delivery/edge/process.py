@@ -5,6 +5,7 @@ nginx runs in a session of its own and leaves its pid in a file, so that it outl
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -15,6 +16,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from nearcast.base import ports
+from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, Unavailable
 from nearcast.delivery.edge.nginx import Build, command
 
@@ -186,6 +189,21 @@ class Nginx:
 def end_processes(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         _send(pid, number)
+
+
+async def end_orphans(nginx: Nginx, port: int, clock: Clock) -> None:
+    """Let workers without a master finish their answers; end those that do not listen to that (a frozen one) and keep ``port``."""
+    found = await asyncio.to_thread(nginx.orphans)
+    if not found:
+        return
+    end_processes(found, signal.SIGQUIT)
+    for _ in range(25):
+        if ports.holder_of(port) is None:
+            return
+        await clock.sleep(0.02)
+    end_processes(found, signal.SIGKILL)
+    while any(alive(pid) for pid in found):
+        await clock.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

@@ -9,7 +9,6 @@ connection is closed under a request. One that was idle all that time may be, an
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 import httpx
@@ -25,7 +24,7 @@ from nearcast.delivery.edge.keys import EdgeKeys, KeyFile
 from nearcast.delivery.edge.load import NORMAL, LoadState
 from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window
 from nearcast.delivery.edge.parent import BadParent, read_parent, resolve
-from nearcast.delivery.edge.process import Nginx, NginxRefused, alive, build_of, end_processes, find_program
+from nearcast.delivery.edge.process import Nginx, NginxRefused, build_of, end_orphans, find_program
 from nearcast.delivery.edge.signals import Signals, connections_of
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
 from nearcast.delivery.settings import REACTIVE_BYTES_MIN, EdgeSettings
@@ -242,7 +241,7 @@ class Server:
         await self._client.aclose()
 
     async def _start(self) -> None:
-        await self._end_orphans()
+        await end_orphans(self.nginx, self.settings.port, self._clock)
         for host in self.settings.listen:
             ports.check_free(host, self.settings.port)
         await asyncio.to_thread(self.signals.clear_sockets)
@@ -256,20 +255,6 @@ class Server:
         except NearcastError as error:
             _log.error("nginx cannot be started", error=error.message, code=error.code, hint=error.hint)
         self._sick_since_s = self._clock.monotonic_s()  # the new one has its own time to answer
-
-    async def _end_orphans(self) -> None:
-        """Let workers without a master finish their answers; end those that do not listen to that (a frozen one)."""
-        found = await asyncio.to_thread(self.nginx.orphans)
-        if not found:
-            return
-        end_processes(found, signal.SIGQUIT)
-        for _ in range(25):
-            if ports.holder_of(self.settings.port) is None:
-                return
-            await self._clock.sleep(0.02)
-        end_processes(found, signal.SIGKILL)
-        while any(alive(pid) for pid in found):
-            await self._clock.sleep(0.01)
 
     async def _exchanged(self, before: set[int]) -> None:
         """Wait until none of the workers of ``before`` takes connections any more."""

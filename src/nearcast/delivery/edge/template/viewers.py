@@ -5,6 +5,7 @@ from __future__ import annotations
 VIEWERS = r"""server {
     <<listen>>
     <<tls>>
+    <<believed>>
     server_name _;
     log_not_found off;
     recursive_error_pages on;

@@ -1,0 +1,58 @@
+"""What can be set about a site's door."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from nearcast.base.config import Unfitting
+from nearcast.delivery.settings import Identifier, Port
+
+_ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$"
+
+
+class DoorSettings(Struct, frozen=True, kw_only=True):
+    """The door of a site on this host: an nginx that spreads requests over the site's appliances. Films stay with the appliance that
+    their path is for."""
+
+    id: Annotated[Identifier, Meta(description="Name of the door, unique on this host.")]
+    site: Annotated[Identifier, Meta(description="The site whose appliances stand behind it.")]
+    port: Annotated[Port, Meta(description="Port at which it serves.")]
+    listen: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Addresses of this machine, as the service addresses of [anycast].")
+    ] = ("127.0.0.1",)
+    tls_certificate: Annotated[str, Meta(description="PEM certificate chain. Empty: plain HTTP, or what `nearcast up --public` makes.")] = (
+        ""
+    )
+    tls_key: Annotated[str, Meta(description="PEM key of the certificate.")] = ""
+    members: Annotated[
+        dict[str, str],
+        Meta(
+            description="Appliances by id with their public addresses, where this host has no health view (a host that has joined): "
+            '`fra-1 = "https://fra-1.example:8101"`. Else the view alone tells.'
+        ),
+    ] = {}
+    assets_url: Annotated[
+        str,
+        Meta(
+            pattern=f"({_ADDRESS})|^$", description="Where `/assets/` comes from, the gateway, to be kept here. Empty: the door has none."
+        ),
+    ] = ""
+    ca: Annotated[str, Meta(description="PEM file that members on https are verified with. Empty: the machine's own authorities.")] = ""
+    user: Annotated[
+        str, Meta(pattern=r"^[a-z_][a-z0-9_-]*$|^$", description="User of nginx's workers when started as root. Empty: as edges have it.")
+    ] = ""
+    worker_processes: Annotated[int, Meta(ge=0, le=512, description="nginx workers; 0: one for each processor.")] = 1
+    connections_max: Annotated[int, Meta(ge=64, le=1_000_000, description="Clients' connections at once, per worker.")] = 4096
+    connections_of_one: Annotated[int, Meta(ge=1, le=1_000_000, description="Requests of one client address in work at once.")] = 128
+
+    def __post_init__(self) -> None:
+        for each in self.listen:
+            try:
+                ipaddress.ip_address(each)
+            except ValueError:
+                raise Unfitting(("listen",), f"{each!r} is no address", "write it as 192.0.2.53 or 2001:db8::53") from None
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise Unfitting(("tls_certificate",), "a certificate and its key come together", "set tls_certificate and tls_key, or neither")

@@ -1,0 +1,215 @@
+"""The door over real nginx: appliances in processes of their own are killed, frozen and drained under it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nearcast.base.clock import SystemClock
+from nearcast.base.ports import PortTaken
+from nearcast.delivery.door.members import Member
+from nearcast.delivery.door.server import Door
+from nearcast.delivery.door.settings import DoorSettings
+from nearcast.delivery.edge.process import alive
+
+from ..edge.serving import DataPath, serving
+from ..making import Origin, film, free_port, item, running_origin, until
+
+IDS = ("fra-1", "fra-2", "fra-3")
+
+
+class Site:
+    """Three appliances, the door in front of them, and a client. ``here`` is who stands behind the door."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.ports = {name: free_port() for name in IDS}
+        self.here = tuple(Member(name, f"http://127.0.0.1:{port}") for name, port in self.ports.items())
+        self.settings = DoorSettings(id="fra", site="frankfurt", port=free_port(), **settings)  # type: ignore[arg-type]
+        self.folder = folder / "door"
+        self.door = self.make()
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.settings.port}", trust_env=False, timeout=20.0)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.watching: asyncio.Task[None] | None = None
+
+    def make(self) -> Door:
+        return Door(self.settings, self.folder, lambda: self.here, SystemClock())
+
+    def begin(self) -> None:
+        script = Path(__file__).with_name("appliance.py")
+        for name, port in self.ports.items():
+            self.processes[name] = subprocess.Popen([sys.executable, "-S", str(script), name, str(port)])
+
+    async def start(self) -> None:
+        await self.door.start()
+        self.watching = asyncio.create_task(self.door.watch())
+
+    async def end_watch(self) -> None:
+        if self.watching:
+            self.watching.cancel()
+            await asyncio.gather(self.watching, return_exceptions=True)
+
+    async def ask(self, count: int, path: str = "/cat/t/f.mp4") -> Counter[str]:
+        """Who answered so many requests, each of which must be answered well."""
+        found: Counter[str] = Counter()
+        for _ in range(count):
+            answer = await self.client.get(path)
+            assert answer.status_code == 307, answer.text
+            found[answer.headers["x-nearcast-appliance"]] += 1
+        return found
+
+
+@asynccontextmanager
+async def a_site(folder: Path, **settings: object) -> AsyncIterator[Site]:
+    site = Site(folder, **settings)
+    site.begin()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for port in site.ports.values():
+            for _ in range(500):
+                try:
+                    await client.get(f"http://127.0.0.1:{port}/cat/refused")
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.02)
+    await site.start()
+    try:
+        yield site
+    finally:
+        await site.end_watch()
+        await site.client.aclose()
+        await site.door.stop()
+        for each in site.processes.values():
+            each.kill()
+            each.wait()
+
+
+async def test_it_spreads_over_all_and_each_answer_leads_to_who_gave_it(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        found = await site.ask(60)
+        assert set(found) == set(IDS)
+        assert min(found.values()) >= 6
+        answer = await site.client.get("/cat/t/f.mp4", headers={"x-forwarded-for": "203.0.113.9", "cta-common-access-token": "abc"})
+        who = answer.headers["x-nearcast-appliance"]
+        assert answer.headers.get_list("location") == [f"http://127.0.0.1:{site.ports[who]}/v1/mac-of-{who}/film.mp4"]
+        assert answer.headers["x-asked-from"] == "127.0.0.1", "what a client claims is not passed on"
+        assert answer.headers["x-token"] == "abc"
+        assert (await site.client.get("/cat/refused")).status_code == 401
+        assert await site.ask(12, "/cat/broken"), "who answers with a fault of its own is passed over"
+        assert (await site.client.post("/cat/t/f.mp4")).status_code == 405
+        assert (await site.client.get("/other")).status_code == 404
+        health = await site.client.get("/healthz")
+        assert (health.status_code, health.text) == (200, "fra\n")
+        assert (await site.client.get("/cat/t/f.mp4", headers={"x-long": "x" * 40_000})).status_code == 400
+
+
+async def test_who_is_killed_or_frozen_costs_no_client_an_answer(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        site.processes["fra-1"].kill()
+        assert set(await site.ask(30)) == {"fra-2", "fra-3"}
+        site.processes["fra-2"].send_signal(signal.SIGSTOP)
+        assert set(await site.ask(8)) == {"fra-3"}
+        site.here = site.here[2:]
+        await until(lambda: site.door.reloads == 1)
+        site.processes["fra-2"].send_signal(signal.SIGCONT)
+        assert set(await site.ask(10)) == {"fra-3"}
+
+
+async def test_who_leaves_is_asked_no_more_and_a_door_without_anybody_says_so(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        everybody = site.here
+        site.here = everybody[1:]
+        await until(lambda: site.door.reloads == 1)
+        workers = set(site.door.nginx.workers())
+
+        async def without_the_first() -> bool:
+            return set(await site.ask(20)) == {"fra-2", "fra-3"}
+
+        for _ in range(50):
+            if await without_the_first():
+                break
+        assert await without_the_first()
+        site.here = ()
+        await until(lambda: site.door.reloads == 2)
+        async with httpx.AsyncClient(base_url=site.client.base_url, trust_env=False) as fresh:
+            for _ in range(200):
+                if (await fresh.get("/healthz")).status_code == 503:
+                    break
+                await asyncio.sleep(0.02)
+            assert (await fresh.get("/healthz")).status_code == 503
+            assert (await fresh.get("/cat/t/f.mp4")).status_code in (502, 503)
+        site.here = everybody
+        await until(lambda: site.door.reloads == 3)
+        assert workers.isdisjoint(site.door.nginx.workers())
+        await asyncio.sleep(0.5)
+        assert site.door.reloads == 3, "nothing changed, so nothing is reloaded"
+
+
+async def test_nginx_outlives_its_agent_and_is_started_anew_when_it_dies(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        first = site.door.nginx.pid
+        await site.end_watch()
+        await site.door.leave()
+        assert await site.ask(5)
+        site.door = site.make()
+        await site.start()
+        assert site.door.nginx.pid == first
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: site.door.restarts == 1 and site.door.nginx.running() and site.door.nginx.pid != first)
+        for _ in range(200):
+            try:
+                assert await site.ask(1)
+                break
+            except httpx.TransportError:
+                await asyncio.sleep(0.02)
+        last = site.door.nginx.pid
+    assert not alive(last)
+
+
+async def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        other = Door(site.settings, tmp_path / "other", lambda: (), SystemClock())
+        with pytest.raises(PortTaken):
+            await other.start()
+        await other.leave()
+
+
+async def test_a_films_path_is_sent_to_the_one_appliance_that_takes_it(tmp_path: Path) -> None:
+    data = film(300_000)
+    wanted = item(data)
+    async with running_origin() as origin, serving(tmp_path / "a", origin) as one, serving(tmp_path / "b", origin, id="fra-2") as two:
+        two.place(wanted, data)
+        site = Site(tmp_path)
+        site.here = tuple(Member(each.settings.id, each.settings.public_address) for each in (one, two))
+        await site.start()
+        try:
+            await _films(site, origin, one, two, wanted.file.name, data)
+        finally:
+            await site.end_watch()
+            await site.client.aclose()
+            await site.door.stop()
+
+
+async def _films(site: Site, origin: Origin, one: DataPath, two: DataPath, name: str, data: bytes) -> None:
+    path = two.path(name)
+    answer = await site.client.get(path, headers={"range": "bytes=0-99"})
+    assert answer.status_code == 307, answer.text
+    assert answer.headers["location"] == two.settings.public_address + path
+    assert answer.headers["access-control-allow-origin"] == "*"
+    followed = await site.client.get(path, headers={"range": "bytes=0-99"}, follow_redirects=True)
+    assert (followed.status_code, followed.content) == (206, data[:100])
+    assert (await site.client.get(one.path(name))).headers["location"].startswith(one.settings.public_address)
+    assert origin.requests == [], "to find whose it is fetches nothing"
+    assert (await site.client.options(path)).status_code == 204
+    for bad in (two.path(name, ttl_s=-5), path.replace("/v1/", "/v1/AA", 1)[:4] + "A" * 22 + path[26:]):
+        answer = await site.client.get(bad)
+        assert answer.status_code == 421, bad
+        assert answer.json()["code"] == "NC2072"
