@@ -18,6 +18,7 @@ from tests.fakes.history import FakeHistory
 from tests.fakes.home import FakeHome
 from tests.fakes.ingest import FakeIngest
 from tests.fakes.license import FakeLicense
+from tests.fakes.routing import FakeRouting
 from tests.fakes.search import FakeSearch
 from tests.fakes.steering import FakeSteering
 
@@ -36,6 +37,7 @@ class World:
         self.steering = FakeSteering()
         self.discovery = FakeDiscovery()
         self.ingest = FakeIngest()
+        self.routing = FakeRouting()
         self.playback = PlaybackService(
             self.accounts,
             self.license,
@@ -59,6 +61,7 @@ class World:
             history=self.history,
             discovery=self.discovery,
             ingest=self.ingest,
+            routing=self.routing,
         )
 
     @property

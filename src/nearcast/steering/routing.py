@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import BadInput, NotFound
+from nearcast.base.errors import BadInput, Conflict, NotFound
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import (
     ExplainQuestion,
@@ -28,7 +28,7 @@ from nearcast.model.services import (
 from nearcast.steering import rank
 from nearcast.steering.decide import Decider
 from nearcast.steering.rehearse import difference, movement
-from nearcast.steering.routes import Match, Prefix, Table, parse_address, parse_prefix
+from nearcast.steering.routes import BadRoute, Match, Prefix, Table, parse_address, parse_prefix
 from nearcast.steering.routes.bgp import Reason
 from nearcast.steering.routes.configured import close_to, spread
 from nearcast.steering.routes.rib import judge
@@ -54,11 +54,12 @@ class NoIsp(NotFound):
     cure = "`nearcast routes` lists the ISPs; [[steering.isps]] in the configuration declares them"
 
 
-class BadPlan(BadInput):
-    """What is planned makes no sense."""
+class BadPlan(Conflict):
+    """What is planned does not fit the sites, ISPs and prefixes that there are."""
 
     code = "NC3034"
-    cure = "an announcement has a prefix in CIDR notation, an ISP, and one of the sites"
+    exit_code = 2
+    cure = "a plan has prefixes in CIDR notation, each once, and names sites that are in force"
 
 
 class Tables(Protocol):
@@ -111,11 +112,14 @@ class RoutingService:
         )
 
     async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
-        """Raises NoIsp, BadPlan, and BadRoute for routes that make no sense."""
+        """Raises NoIsp and BadPlan."""
         table = self._tables.table()
-        announce, withdraw = self._routes(question.routes)
-        planned, refused = self._planned(question.announce)
-        gone = [each for told in question.withdraw for each in self._spread(told)]
+        try:
+            announce, withdraw = self._routes(question.routes)
+            planned, refused = self._planned(question.announce)
+            gone = [each for told in question.withdraw for each in self._spread(told)]
+        except BadRoute as error:
+            raise BadPlan(error.message, hint="" if error.hint == BadRoute.cure else error.hint) from error
         after = table.altered((*announce, *planned), (*withdraw, *gone))
         changed = {parse_prefix(each.prefix) for each in (*announce, *planned, *withdraw, *gone)}
         limit = max(1, min(question.limit, LIMIT_MAX))

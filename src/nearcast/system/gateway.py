@@ -8,7 +8,7 @@ import msgspec
 
 import nearcast
 from nearcast.base import paths
-from nearcast.model.services import Accounts, Catalog, Discovery, History, Home, Ingest, License, Playback, Search
+from nearcast.model.services import Accounts, Catalog, Discovery, History, Home, Ingest, License, Playback, Routing, Search
 from nearcast.system import edge, places, tls
 from nearcast.system.part import Part, System
 from nearcast.system.settings import Settings
@@ -49,6 +49,7 @@ async def build(system: System, process: str) -> Part:
         history=system.client(History),
         discovery=system.client(Discovery),
         ingest=system.client(Ingest),
+        routing=system.client(Routing),
     )
     scraped = {name: system.client_at(Metrics, name) for name in places.processes(settings) if name != process}
     scraper = Scraper({**scraped, process: ProcessMetrics(process)})

@@ -1,10 +1,12 @@
-"""Builds ``steer``: keeps the health view of this host and publishes it for every other process."""
+"""Builds ``steer``: keeps the route table and the health view of this host, publishes both for every other process, and explains them."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from pathlib import Path
 
-from nearcast.model.services import Discovery, Quality
+from nearcast.model.services import Discovery, Quality, Routing
 from nearcast.system import dismissal, folders, tls
 from nearcast.system.part import Part, System
 
@@ -18,21 +20,54 @@ def trust(system: System) -> ssl.SSLContext:
     return context
 
 
+def bgp_folder(system: System) -> Path:
+    """What the BGP speaker is told, passwords among it, and the pipe by which it answers; ours alone."""
+    folder = system.home.run / "bgp"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
 async def build(system: System, process: str) -> Part:
-    """Raises NotPublished."""
+    """Raises NotPublished, AlreadyRunning, WorkFailed."""
     from prometheus_client import REGISTRY
 
+    from nearcast.steering.health.published import ViewReader
     from nearcast.steering.health.watch import Watcher
+    from nearcast.steering.routes.collector import Collector
+    from nearcast.steering.routes.store import TableWriter
+    from nearcast.steering.routing import RoutingService
 
+    settings = system.settings.steering
+    isps = [each.name for each in settings.isps]
+    writer = TableWriter(folders.routes_folder(system.home), settings.sites, settings.routes, isps, settings.geographic, system.clock)
+    await asyncio.to_thread(writer.start)
+    collector = Collector(settings.bgp, settings.isps, writer, bgp_folder(system), system.home.logs / "exabgp.log", system.clock)
+    await collector.start()
+    views = folders.view_folder(system.home)
     watcher = Watcher(
         system.client(Discovery),
         system.client(Quality),
-        system.settings.steering,
-        folders.view_folder(system.home),
+        settings,
+        views,
         system.clock,
         tls=trust(system),
         dismissed=lambda: dismissal.everyone(system.home.secrets),
         registry=REGISTRY,
     )
     await watcher.start()
-    return Part(closers=[watcher.stop], failed=watcher.wait)
+    routing = RoutingService(settings, writer, ViewReader(views, system.clock), collector.sources, system.clock)
+
+    async def close_table() -> None:
+        await asyncio.to_thread(writer.close)
+
+    async def failed() -> None:
+        """Return, or raise, once a part of it has ended."""
+        parts = [asyncio.create_task(watcher.wait()), asyncio.create_task(collector.wait())]
+        done, left = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for each in left:
+            each.cancel()
+        for each in done:
+            each.result()
+
+    return Part(services={Routing: routing}, closers=[close_table, collector.stop, watcher.stop], failed=failed)

@@ -10,7 +10,7 @@ from nearcast.model.route import Announcement, Route
 from nearcast.model.services import ExplainQuestion, Nothing, RehearseQuestion, SourceStatus
 from nearcast.model.site import Site
 from nearcast.steering.decide import Decider
-from nearcast.steering.routes import BadRoute, Table
+from nearcast.steering.routes import Table
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 from nearcast.steering.routing import BadPlan, NoAddress, NoIsp, RoutingService, address_of
 from nearcast.steering.settings import SteeringSettings
@@ -155,9 +155,9 @@ async def test_nonsense_is_refused_with_a_hint() -> None:
     assert "riverbank" in caught.value.hint
     with pytest.raises(BadPlan, match="no site 'rock'"):
         await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0.0/16", site="rock", source="riverbank"),)))
-    with pytest.raises(BadRoute, match="not a prefix"):
+    with pytest.raises(BadPlan, match="not a prefix"):
         await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0", site="", source="riverbank"),)))
-    with pytest.raises(BadRoute, match="does not exist"):
+    with pytest.raises(BadPlan, match="does not exist"):
         await asked.rehearse(RehearseQuestion(routes=(Route(prefix="20.0.0.0/8", sites=("nowhere",)),)))
 
 

@@ -11,7 +11,7 @@ from nearcast.base.clock import Clock
 from nearcast.control.gateway.errors import NotSignedIn
 from nearcast.control.gateway.settings import GatewaySettings
 from nearcast.model.account import Account, Identity
-from nearcast.model.services import Accounts, Catalog, Discovery, History, Home, Ingest, License, Playback, Search
+from nearcast.model.services import Accounts, Catalog, Discovery, History, Home, Ingest, License, Playback, Routing, Search
 
 if TYPE_CHECKING:
     from nearcast.control.gateway.pictures import Pictures
@@ -29,6 +29,7 @@ class GatewayClients(Struct, frozen=True, kw_only=True):
     history: History
     discovery: Discovery
     ingest: Ingest
+    routing: Routing
 
 
 class Gateway(Struct, frozen=True, kw_only=True):

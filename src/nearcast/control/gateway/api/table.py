@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearcast.control.gateway.api import admin, playing, sign_in, system, titles
+from nearcast.control.gateway.api import admin, playing, routes, sign_in, system, titles
 from nearcast.control.gateway.routes import Route
 
 GROUPS: dict[str, tuple[Route, ...]] = {
@@ -10,6 +10,7 @@ GROUPS: dict[str, tuple[Route, ...]] = {
     "Titles": titles.ROUTES,
     "Playing": playing.ROUTES,
     "Administration": admin.ROUTES,
+    "Routes": routes.ROUTES,
     "System": system.ROUTES,
 }
 ROUTES: tuple[Route, ...] = tuple(route for group in GROUPS.values() for route in group)

@@ -1,0 +1,100 @@
+"""Administrators ask of the routes over HTTP: where they come from, why a viewer goes where they go, who would move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes import World
+from tests.unit.control.gateway.test_application import problem
+
+
+async def test_the_status_of_the_routes(admin: httpx.AsyncClient) -> None:
+    found = (await admin.get("/api/v1/routes")).json()
+    assert found["version"] == 3
+    assert [each["name"] for each in found["sources"]] == ["config", "riverbank"]
+    assert [each["id"] for each in found["health"]["appliances"]] == ["north-1", "south-1", "rack-1"]
+
+
+async def test_an_address_is_explained(admin: httpx.AsyncClient) -> None:
+    answer = await admin.get("/api/v1/routes/explain", params={"address": "::ffff:203.0.113.7", "title_id": "t_film", "count": 1})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["counted_as"], found["prefix"]) == ("203.0.113.7", "203.0.113.0/24")
+    assert [each["appliance"] for each in found["considered"] if each["verdict"] == "chosen"] == ["south-1"]
+    assert [each["appliance"] for each in found["considered"] if each["verdict"] == "rejected"] == ["rack-1"]
+
+
+async def test_a_plan_is_rehearsed(admin: httpx.AsyncClient, world: World) -> None:
+    planned = {
+        "announce": [{"prefix": "20.2.0.0/16", "isp": "riverbank"}, {"prefix": "8.8.8.0/24", "isp": "riverbank", "med": 5}],
+        "withdraw": [{"prefix": "20.1.0.0/16", "isp": "riverbank", "site": "rack"}],
+    }
+    found = (await admin.post("/api/v1/routes/rehearse", json=planned)).json()
+    assert {each["prefix"]: each["after"][0] for each in found["moved"]} == {"20.1.0.0/16": "north", "20.2.0.0/16": "rack"}
+    assert [each["prefix"] for each in found["refused"]] == ["8.8.8.0/24"]
+    routes = {"routes": [{"prefix": "0.0.0.0/0", "sites": ["south"]}], "limit": 1}
+    found = (await admin.post("/api/v1/routes/rehearse", json=routes)).json()
+    assert (len(found["moved"]), found["moved_total"] > 1) == (1, True)
+    assert world.routing.calls[-1].limit == 1
+
+
+GOOD = (
+    "203.0.113.7",
+    "0.0.0.0",
+    "2001:db8::7",
+    "::",
+    "::1",
+    "1::",
+    "1:2:3:4:5:6:7::",
+    "::2:3:4:5:6:7:8",
+    "1:2:3:4:5:6:7:8",
+    "::FFFF:1.2.3.4",
+)
+BAD = ("nobody", "1.2.3.4/24", "", "1" * 61, "1.2.3", "01.2.3.4", "1.2.3.256", "1:2:3", "1::2::3", "1:2:3:4:5:6:7:8:9", "::12345", "::g")
+
+
+@pytest.mark.parametrize("address", GOOD)
+async def test_what_is_an_address(admin: httpx.AsyncClient, address: str) -> None:
+    assert (await admin.get("/api/v1/routes/explain", params={"address": address})).status_code == 200
+
+
+@pytest.mark.parametrize("address", BAD)
+async def test_what_is_no_address(admin: httpx.AsyncClient, address: str) -> None:
+    assert problem(await admin.get("/api/v1/routes/explain", params={"address": address}), 400, "NC4702")["hint"]
+
+
+async def test_a_title_that_does_not_exist(admin: httpx.AsyncClient, world: World) -> None:
+    asked = {"address": "203.0.113.7", "title_id": "t_none"}
+    assert (await admin.get("/api/v1/routes/explain", params=asked)).status_code == 404
+    world.catalog.down = True  # then nobody can tell, and the routes can be explained all the same
+    assert (await admin.get("/api/v1/routes/explain", params=asked)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"announce": [{"prefix": "20.2.0.0/16", "isp": "riverbnak"}]}, 404, "NC3033"),
+        ({"announce": [{"prefix": "20.2.0.0/16", "isp": "riverbank", "site": "rock"}]}, 409, "NC3034"),
+        ({"announce": [{"prefix": "20.2.0.1/16", "isp": "riverbank"}]}, 409, "NC3034"),
+        ({"routes": [{"prefix": "20.2.0.0/16", "sites": ["rock"]}]}, 409, "NC3034"),
+        ({"announce": [{"prefix": "20.2.0.0/16", "isp": "riverbank", "as_path": [0]}]}, 400, "NC4702"),
+        ({"planned": []}, 400, "NC4702"),
+    ],
+)
+async def test_plans_that_make_no_sense(admin: httpx.AsyncClient, body: dict[str, Any], status: int, code: str) -> None:
+    assert problem(await admin.post("/api/v1/routes/rehearse", json=body), status, code)["hint"]
+
+
+async def test_viewers_are_told_nothing(viewer: httpx.AsyncClient, world: World) -> None:
+    problem(await viewer.get("/api/v1/routes"), 403, "NC4708")
+    problem(await viewer.get("/api/v1/routes/explain", params={"address": "203.0.113.7"}), 403, "NC4708")
+    problem(await viewer.post("/api/v1/routes/rehearse", json={}), 403, "NC4708")
+    assert world.routing.calls == []
+
+
+async def test_steer_being_down_is_said(admin: httpx.AsyncClient, world: World) -> None:
+    world.routing.down = True
+    problem(await admin.get("/api/v1/routes"), 503, "NC0006")
