@@ -1,7 +1,11 @@
 """Origin and appliances as processes of their own, each with its real nginx; what they are to hold lies in a file that tests write.
 
 python -m tests.faults.appliances origin PORT FOLDER
-python -m tests.faults.appliances agent SETTINGS FOLDER ORIGIN_URL ASSIGNMENT CLOCK_OFF_S
+python -m tests.faults.appliances agent SETTINGS FOLDER ORIGIN_URL ASSIGNMENT CLOCK_OFF_S DISCOVERY
+python -m tests.faults.appliances discovery ADDRESS
+python -m tests.faults.appliances watcher ADDRESS FOLDER
+
+DISCOVERY is the ADDRESS of one (``unix:…``); empty: none listens.
 """
 
 from __future__ import annotations
@@ -21,18 +25,23 @@ import httpx
 import msgspec
 from obstore.store import LocalStore
 
+from nearcast.base import rpc
 from nearcast.base.clock import SystemClock
 from nearcast.base.web import serve_asgi
+from nearcast.control.discovery import DiscoveryService
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.edge.status import Status
 from nearcast.delivery.fill.schedule import FillPeer
 from nearcast.delivery.origin import application
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.fill import Assignment, FillItem, FillSource
-from nearcast.model.services import FillQuestion
+from nearcast.model.services import Discovery, FillQuestion
 from nearcast.model.services.nothing import Nothing
 from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
+from nearcast.steering.health.watch import Watcher
+from nearcast.steering.settings import SteeringSettings
+from nearcast.system.keyed import KeyedDiscovery
 from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, free_port, item
 
 HERE = Path(__file__).resolve().parents[2]
@@ -86,14 +95,14 @@ async def _run_origin(port: int, folder: Path) -> None:
     await (await serve_asgi(application(LocalStore(folder), TOKEN), "127.0.0.1", port)).wait()
 
 
-async def _run_agent(settings: EdgeSettings, folder: Path, origin_url: str, assignment: Path, off_s: float) -> None:
+async def _run_agent(settings: EdgeSettings, folder: Path, origin_url: str, assignment: Path, off_s: float, address: str) -> None:
     agent = EdgeAgent(
         settings,
         folder,
         key=capability.edge_key(ROOT, settings.id),
         origin_token=TOKEN,
         parent_url=origin_url,
-        discovery=Registry(),
+        discovery=_discovery_at(address) if address else Registry(),
         fill=FileOrders(assignment),
         insight=FileBooks(folder.with_suffix(".traffic")),
         clock=ShiftedClock(off_s),
@@ -106,6 +115,21 @@ async def _run_agent(settings: EdgeSettings, folder: Path, origin_url: str, assi
     if working.done():
         working.result()
     await agent.stop()
+
+
+def _discovery_at(address: str) -> Discovery:
+    return rpc.connect(Discovery, lambda: (address,), rpc.Channels())
+
+
+async def _run_discovery(address: str) -> None:
+    server = await rpc.serve({Discovery: KeyedDiscovery(DiscoveryService(clock=SystemClock()), ROOT)}, address)
+    await server.wait_for_termination()
+
+
+async def _run_watcher(address: str, folder: Path) -> None:
+    watcher = Watcher(_discovery_at(address), None, SteeringSettings(), folder)
+    await watcher.start()
+    await watcher.wait()
 
 
 # --- the tests' side of them -----------------------------------------------------------------------------------------------
@@ -184,6 +208,7 @@ class Appliance(Process):
         self.folder = folder or root / name
         self.folder.mkdir(exist_ok=True)
         self._origin = origin
+        self._discovery = str(settings.pop("discovery", ""))
         self._orders = root / f"{name}.assignment"
         self._version = 0
         fields = {"id": name, "site": "frankfurt", "port": free_port(), "admin_port": free_port(), "report_s": 0.2, "health_s": 0.1}
@@ -194,7 +219,7 @@ class Appliance(Process):
 
     def up(self, clock_off_s: float = 0.0) -> None:
         settings = msgspec.json.encode(self.settings).decode()
-        self.start("agent", settings, str(self.folder), self._origin.url, str(self._orders), str(clock_off_s))
+        self.start("agent", settings, str(self.folder), self._origin.url, str(self._orders), str(clock_off_s), self._discovery)
         until(lambda: self.status is not None)
 
     def hold(self, *items: FillItem, **more: object) -> None:
@@ -303,6 +328,10 @@ if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "origin":
         asyncio.run(_run_origin(int(rest[0]), Path(rest[1])))
+    elif what == "discovery":
+        asyncio.run(_run_discovery(rest[0]))
+    elif what == "watcher":
+        asyncio.run(_run_watcher(rest[0], Path(rest[1])))
     else:
         read = msgspec.json.decode(rest[0], type=EdgeSettings)
-        asyncio.run(_run_agent(read, Path(rest[1]), rest[2], Path(rest[3]), float(rest[4])))
+        asyncio.run(_run_agent(read, Path(rest[1]), rest[2], Path(rest[3]), float(rest[4]), rest[5]))
