@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -64,14 +65,22 @@ def _router_asns(plan: Plan) -> dict[str, int]:
 class Host:
     """One of our hosts: its home, and `nearcast` in its namespace."""
 
-    def __init__(self, net: Internet, node: str) -> None:
+    def __init__(self, net: Internet, node: str, name: str = "") -> None:
         self.net, self.node = net, node
-        self.home = net.folder / node
+        self.home = net.folder / (name or node)
         self.home.mkdir(mode=0o755, exist_ok=True)
         own = {"NEARCAST_HOME": str(self.home), "NO_COLOR": "1"}
         self.environment = {**environment(), **own, "PATH": f"{Path(sys.executable).parent}:{environment()['PATH']}"}
         for name in [each for each in self.environment if each.startswith("NEARCAST_") and each != "NEARCAST_HOME"]:
             del self.environment[name]
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process is of this home: it bears it in its environment or its arguments."""
+        for name in ("environ", "cmdline"):
+            with contextlib.suppress(OSError):
+                if os.fsencode(self.home) in Path(f"/proc/{pid}/{name}").read_bytes():
+                    return True
+        return False
 
     def configure(self, lines: Sequence[str]) -> None:
         (self.home / "nearcast.toml").write_text("\n".join(lines) + "\n")

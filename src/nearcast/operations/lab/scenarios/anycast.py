@@ -94,34 +94,31 @@ def _outage_s(prober: Prober, fault_s: float, site: str) -> float:
     return outage_s()
 
 
-def _failing(
-    net: Internet, scenario: Scenario, told: Told, fail: Callable[[Stage, str], None], mend: Callable[[Stage, str], None]
-) -> list[Row]:
+def _failing(stage: Stage, scenario: Scenario, told: Told, fail: Callable[[str], None], mend: Callable[[str], None]) -> list[Row]:
     """Let the viewer's nearest site fail, so often as is asked; how long until the next one answered."""
-    viewer = net.topology.viewers[0].name
-    site = nearest(net, viewer)
-    stage = Stage(net, told)
+    viewer = stage.net.topology.viewers[0].name
+    site = nearest(stage.net, viewer)
     measured: list[float] = []
     with stage.asked(viewer) as prober:
         for number in range(scenario.repeats):
             wait_for(f"{site} to answer {viewer}", _steady(stage, prober, site), READY_S)
             prober.forget()
             fault_s = time.monotonic()
-            fail(stage, site)
+            fail(site)
             measured.append(_outage_s(prober, fault_s, site))
             told(f"{scenario.name} {number + 1} of {scenario.repeats}: {measured[-1]:.3f} s")
-            mend(stage, site)
+            mend(site)
             stage.forgive(site)
             prober.forget()
     note = f"{viewer} asks each 5 ms; {site} fails"
     return [median_row("the next site answers", measured, scenario, note)]
 
 
-def site_withdrawn(net: Internet, scenario: Scenario, told: Told) -> list[Row]:
+def site_withdrawn(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
     """kill -9 of the service; the product's announcer withdraws by its own checks."""
-    return _failing(net, scenario, told, lambda stage, site: stage.kill(site), lambda stage, site: stage.light(site))
+    return _failing(stage, scenario, told, stage.kill, stage.light)
 
 
-def black_hole(net: Internet, scenario: Scenario, told: Told) -> list[Row]:
+def black_hole(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
     """All packets of the site's cable are lost, both ways, and carrier stays."""
-    return _failing(net, scenario, told, lambda stage, site: stage.net.sever(site), lambda stage, site: stage.net.mend(site))
+    return _failing(stage, scenario, told, stage.net.sever, stage.net.mend)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from nearcast.operations.lab.internet import Internet
 from nearcast.operations.lab.topology import Scenario
 
 Told = Callable[[str], None]
@@ -39,9 +38,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     @property
     def passed(self) -> bool:
         return bool(self.rows) and all(each.passed for each in self.rows)
-
-
-Run = Callable[[Internet, Scenario, Told], list[Row]]
 
 
 def median_row(what: str, measured: Sequence[float], scenario: Scenario, note: str = "") -> Row:

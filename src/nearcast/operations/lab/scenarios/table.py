@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nearcast
 from nearcast.base.errors import NotFound
 from nearcast.operations.lab import needs
 from nearcast.operations.lab.internet import Internet
-from nearcast.operations.lab.scenarios import anycast
-from nearcast.operations.lab.scenarios.outcome import Outcome, Run, Told
+from nearcast.operations.lab.scenarios import anycast, plays
+from nearcast.operations.lab.scenarios.outcome import Outcome, Row, Told
+from nearcast.operations.lab.system import System
 from nearcast.operations.lab.topology import Scenario, Topology, load
 
-RUNS: dict[str, Run] = {"site-withdrawn": anycast.site_withdrawn, "black-hole": anycast.black_hole}
+RUNS: dict[str, Callable[[Any, Scenario, Told], list[Row]]] = {
+    "site-withdrawn": anycast.site_withdrawn,
+    "black-hole": anycast.black_hole,
+    "prefix-withdrawn": plays.prefix_withdrawn,
+    "steering-dead": plays.steering_dead,
+    "appliance-fails": plays.appliance_fails,
+    "site-full": plays.site_full,
+}
+"""What each does to the stage that ``populate`` sets up."""
 
 
 class NoSuchScenario(NotFound):
@@ -51,25 +61,27 @@ def find(names: Sequence[str]) -> dict[Path, list[Scenario]]:
     return found
 
 
-def play(net: Internet, scenario: Scenario, told: Told) -> Outcome:
+def populate(net: Internet, told: Told) -> System | anycast.Stage:
+    """Start what our hosts do: a whole system where the file wants a film, else the announcers of the sites alone."""
+    return System(net, told) if net.topology.ours.film_s else anycast.Stage(net, told)
+
+
+def play(stage: System | anycast.Stage, scenario: Scenario, told: Told) -> Outcome:
     """One scenario in an internet that is up."""
     began_s = time.monotonic()
-    rows = RUNS[scenario.name](net, scenario, told)
-    return Outcome(scenario=scenario.name, about=scenario.about, rows=tuple(rows), took_s=time.monotonic() - began_s)
-
-
-def populate(net: Internet, told: Told) -> None:
-    """Start what our hosts do in an internet that is kept to be looked at."""
-    anycast.Stage(net, told)
+    rows = RUNS[scenario.name](stage, scenario, told)
+    return Outcome(scenario=scenario.name, about=scenario.about, rows=tuple(rows), took_s=round(time.monotonic() - began_s, 1))
 
 
 def run(names: Sequence[str], told: Told) -> list[Outcome]:
-    """Scenarios by name, each file's in an internet of its own, which is gone afterwards. Raises CannotRun, NoSuchScenario."""
+    """Scenarios by name, those of a file in one internet, which is gone afterwards. Raises CannotRun, NoSuchScenario."""
     wanted = find(names)
     needs.check()
     found = []
     for path, scenarios in wanted.items():
-        for scenario in scenarios:
-            with Internet(f"{path.stem[:12]}-{os.getpid()}", load(path), str(path), told) as net:
-                found.append(play(net, scenario, told))
+        with Internet(f"{path.stem[:12]}-{os.getpid()}", load(path), str(path), told) as net:
+            stage = populate(net, told)
+            for scenario in scenarios:
+                told(f"{scenario.name}: {scenario.about}")
+                found.append(play(stage, scenario, told))
     return found

@@ -1,0 +1,231 @@
+"""What viewers of a whole Nearcast notice: of appliances that fail, a full site, a dead steering service, and changed routes."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from nearcast.operations.lab.asking import Asking, changes, settled_s
+from nearcast.operations.lab.browser import Watching, watching
+from nearcast.operations.lab.internet import wait_for
+from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
+from nearcast.operations.lab.system import Seen, System
+from nearcast.operations.lab.topology import Scenario
+
+BACK_S = 40.0
+SETTLED_S = 1.5
+"""An answer that has not changed for so long has settled."""
+EXCLUDED_S = 4.0
+STANDSTILL_S = 0.5
+BEYOND_S = 4.0
+"""So much is watched past what was buffered when a fault befell."""
+FULL = 0.96
+
+
+def first(system: System, viewer: str) -> str:
+    """The appliance that a viewer who presses Play now is sent to."""
+    return system.seen(viewer).appliances[0]
+
+
+def all_back(system: System, viewer: str) -> bool:
+    """Whether the viewer is told of every appliance that may serve them, by a health view that is kept."""
+    seen = system.seen(viewer)
+    return len(seen.appliances) == len(system.edges) and seen.source == "live"
+
+
+def without(system: System, id: str) -> Callable[[Seen], bool]:
+    """Whether neither the play answer nor the name server's tells of an appliance."""
+    address = system.net.plan.address(system.edges[id].node)
+    return lambda seen: id not in seen.appliances and address not in seen.addresses
+
+
+# --- routes -----------------------------------------------------------------------------------------------------------
+
+
+def prefix_withdrawn(system: System, scenario: Scenario, told: Told) -> list[Row]:
+    """An ISP takes one of its two prefixes back from us. ``anna`` is in it, ``bert`` in the other, ``carl`` of another ISP."""
+    moved, strayed = [], 0
+    for number in range(scenario.repeats):
+        wait_for("the ISP's site to be first", lambda: first(system, "anna") == first(system, "bert") == "rack-1", BACK_S, 0.1)
+        with ExitStack() as stack:
+            asked = {each: stack.enter_context(Asking(_asked_by(system, each))) for each in ("anna", "bert", "carl")}
+            time.sleep(0.3)
+            fault_s = time.monotonic()
+            system.net.birdc("north", "disable", "told_0")
+            time.sleep(SETTLED_S)
+        moved.append(settled_s(asked["anna"].answers, fault_s, without(system, "rack-1")))
+        strayed += sum(changes([answer.what.appliances[:1] for answer in asked[each].answers]) for each in ("bert", "carl"))
+        told(f"{scenario.name} {number + 1} of {scenario.repeats}: {moved[-1]:.3f} s, {strayed} others")
+        system.net.birdc("north", "enable", "told_0")
+    row = median_row("its viewers are sent elsewhere by Play and DNS", moved, scenario, "anna's prefix is withdrawn; asked each 30 ms")
+    return [row, Row(what="changes for viewers of other prefixes", figure=strayed, limit=0, unit="")]
+
+
+def _asked_by(system: System, viewer: str) -> Callable[[], Seen]:
+    return lambda: system.seen(viewer)
+
+
+# --- appliances -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def killed(system: System, id: str) -> Iterator[None]:
+    """kill -9 of agent and nginx."""
+    system.kill(system.edges[id].pids())
+    try:
+        yield
+    finally:
+        system.begin(id)
+
+
+@contextlib.contextmanager
+def frozen(system: System, id: str) -> Iterator[None]:
+    """SIGSTOP of agent and nginx: connections stay, and nobody answers."""
+    pids = system.edges[id].pids()
+    system.freeze(pids)
+    try:
+        yield
+    finally:
+        system.thaw(pids)
+
+
+@contextlib.contextmanager
+def cut_off(system: System, id: str) -> Iterator[None]:
+    """The cable of its site is a black hole."""
+    with system.net.cut(system.edges[id].node):
+        yield
+
+
+FAULTS = {"killed": killed, "frozen": frozen, "cut off": cut_off}
+
+
+def appliance_fails(system: System, scenario: Scenario, told: Told) -> list[Row]:
+    """The appliance that serves a running film fails, in three ways, one after the other."""
+    rows: list[Row] = []
+    with watching(system, "anna") as film:
+        film.hurry()
+        for name, fault in FAULTS.items():
+            wait_for("every appliance to be offered", lambda: all_back(system, "anna"), BACK_S, 0.2)
+            film.settle()
+            film.watch()
+            id, until_s = film.appliance(), film.buffered_until_s() + BEYOND_S
+            with Asking(_asked_by(system, "bert")) as asking:
+                fault_s = time.monotonic()
+                with fault(system, id):
+                    went_on = film.wait_past(until_s, BACK_S)
+                    film.wait(max(0.0, EXCLUDED_S - (time.monotonic() - fault_s)))
+                    excluded_s = settled_s(list(asking.answers), fault_s, without(system, id))
+            waited, longest_s = film.stalls()
+            stalls = waited if longest_s < STANDSTILL_S and went_on else max(1, waited)
+            told(f"{id} {name}: {stalls} stalls (longest standstill {longest_s:.2f} s), excluded after {excluded_s:.2f} s")
+            rows.append(Row(what=f"{name}: stalls of the film it served", figure=stalls, limit=0, unit="", note=f"{id}, {longest_s:.2f} s"))
+            rows.append(Row(what=f"{name}: Play and DNS exclude it", figure=round(excluded_s, 3), limit=scenario.limit, note=id))
+    return rows
+
+
+# --- load -------------------------------------------------------------------------------------------------------------
+
+
+class Load:
+    """Downloads from one appliance at a rate, by curl."""
+
+    def __init__(self, system: System, viewer: str, id: str) -> None:
+        self._system, self._viewer = system, viewer
+        answer = next(each for each in system.play(viewer)["edges"] if each["pathway"] == id)
+        name = max((system.main.home / "origin" / "titles" / system.title).glob("*.mp4"), key=lambda path: path.stat().st_size).name
+        self._url = f"{answer['base_url']}{name}?again=[1-100000]"
+        self._curls: list[subprocess.Popen[bytes]] = []
+
+    def add(self, bps: float) -> None:
+        """One more download that goes on and on."""
+        command = ["curl", "--silent", "--output", "/dev/null", "--limit-rate", f"{bps / 8:.0f}", self._url]
+        self._curls.append(self._system.net.start(self._viewer, command, f"curl-{self._viewer}"))
+
+    def stop(self) -> None:
+        for each in self._curls:
+            each.kill()
+            each.wait()
+        self._curls.clear()
+
+
+def share(system: System, id: str) -> float:
+    """What an appliance sends over its limit, as it says itself."""
+    report = system.own_report(id)
+    return float(report["sent_bps"]) / float(report["limit_bps"])
+
+
+def site_full(system: System, scenario: Scenario, told: Told) -> list[Row]:
+    """Downloads bring a site to 96 % of its limit, and end. ``carl`` watches from it; ``bert`` and he ask where Play would send them."""
+    id = "east-1"
+    wait_for("the site to be first", lambda: first(system, "carl") == id, BACK_S, 0.2)
+    limit_bps = float(system.own_report(id)["limit_bps"])
+    load = Load(system, "dora", id)
+    with watching(system, "carl") as film, Asking(_asked_by(system, "carl")) as asking, Asking(lambda: share(system, id)) as shares:
+        for _ in range(4):
+            load.add(limit_bps * (FULL + 0.02) / 4)
+        try:
+            wait_for("the site to be full", lambda: any(each.what >= FULL - 0.01 for each in list(shares.answers)), BACK_S, 0.05)
+            full_s = next(each.asked_s for each in list(shares.answers) if each.what >= FULL - 0.01)
+            left = _left_within(film, id, full_s, scenario.limit + 20)
+            film.wait(max(0.0, SETTLED_S - (time.monotonic() - full_s)))
+            away_s = settled_s(list(asking.answers), full_s, lambda seen: seen.appliances[0] != id)
+        finally:
+            load.stop()
+        ended_s = time.monotonic()
+        wait_for("the site to be first again", lambda: asking.answers[-1].what.appliances[0] == id, BACK_S, 0.1)
+        back_s = time.monotonic() - ended_s
+        film.wait(2 * SETTLED_S)
+    moves = changes([each.what.appliances[0] for each in asking.answers])
+    told(f"away after {away_s:.2f} s, the film after {left:.2f} s, back after {back_s:.1f} s, {moves} changes")
+    return [
+        Row(what="new sessions go elsewhere", figure=round(away_s, 3), limit=scenario.limit, note=f"{id} at {FULL:.0%} by its own report"),
+        Row(what="the running film leaves by pathway", figure=round(left, 2), limit=system.steering_ttl_s, note="its steering TTL"),
+        Row(what="changes of the first choice, away and back", figure=moves, limit=2, unit=""),
+        Row(what="back after the load has ended", figure=round(back_s, 2), limit=BACK_S),
+    ]
+
+
+def _left_within(film: Watching, id: str, since_s: float, timeout_s: float) -> float:
+    """How long after ``since_s`` the film came from elsewhere; infinite where it does not within ``timeout_s``."""
+    while time.monotonic() - since_s < timeout_s:
+        if film.appliance() not in ("", id):
+            return time.monotonic() - since_s
+        film.wait(0.1)
+    return float("inf")
+
+
+# --- the steering service ---------------------------------------------------------------------------------------------
+
+
+def steering_dead(system: System, scenario: Scenario, told: Told) -> list[Row]:
+    """The process `steer` is frozen, so that nothing starts it anew, then killed; a film runs meanwhile."""
+    wait_for("every appliance to be offered", lambda: all_back(system, "anna"), BACK_S, 0.2)
+    steer = system.process("steer")
+    with watching(system, "anna") as film:
+        film.hurry()
+        film.settle()
+        film.watch()
+        until_s = film.buffered_until_s() + BEYOND_S
+        with Asking(_asked_by(system, "anna")) as asking:
+            fault_s = time.monotonic()
+            system.freeze([steer.pid])
+            went_on = film.wait_past(until_s, BACK_S)
+            film.wait(max(0.0, scenario.limit + 2 - (time.monotonic() - fault_s)))
+            answers = list(asking.answers)
+            system.kill([steer.pid])
+            wait_for("steering to be live again", lambda: asking.answers[-1].what.source == "live", BACK_S, 0.1)
+        waited, longest_s = film.stalls()
+    stalls = waited if longest_s < STANDSTILL_S and went_on else max(1, waited)
+    said_s = settled_s(answers, fault_s, lambda seen: seen.source == "last-known")
+    told(f"{stalls} stalls, {len(asking.errors)} errors, last-known after {said_s:.2f} s, {len(answers)} answers")
+    failed = "; ".join(asking.errors[:1])
+    wrong = changes([each.what.appliances[:1] for each in answers])
+    return [
+        Row(what="stalls of a running film", figure=stalls, limit=0, unit="", note=f"longest standstill {longest_s:.2f} s"),
+        Row(what="play and DNS questions without an answer", figure=len(asking.errors), limit=0, unit="", note=failed),
+        Row(what="changes of the first choice", figure=wrong, limit=0, unit=""),
+        Row(what="answers say last-known", figure=round(said_s, 3), limit=scenario.limit),
+    ]
