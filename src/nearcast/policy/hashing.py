@@ -9,7 +9,8 @@ Arrays throughout, titles down and appliances across; a title's place in them is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
+_WORD = 0xFFFFFFFFFFFFFFFF
 BATCH = 1
 """So many titles choose at once at first: those in most demand go one by one, all of their copies before the next title."""
 
@@ -124,3 +126,31 @@ def bounded(
     homeless = np.flatnonzero(~held.any(axis=1))
     held[homeless, preferred[homeless, 0]] = True
     return held
+
+
+def preferred(title: int, appliances: Sequence[int], weights: Sequence[float]) -> list[int]:
+    """One row of ``preference``, for a decision that cannot wait for arrays to be made: a tenth of the time for a handful."""
+    if len(appliances) > 24:
+        row = preference(np.array([title], dtype=np.uint64), np.array(appliances, dtype=np.uint64), np.array(weights))[0]
+        return [int(each) for each in row]
+    costs = []
+    for index, appliance in enumerate(appliances):
+        word = title ^ appliance  # what ``mixed`` does, here because a call takes as long
+        word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+        word ^= word >> 31
+        costs.append((-math.log(((word >> 11) + 0.5) * 2.0**-53) / weights[index], index))
+    costs.sort()
+    return [index for _, index in costs]
+
+
+def mixed(word: int) -> int:
+    """64 bits, each of which depends on every one of ``word``: SplitMix64's finalizer."""
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    return word ^ (word >> 31)
+
+
+def key(name: str) -> int:
+    """What ``keys`` gives for one name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

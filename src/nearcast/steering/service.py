@@ -1,21 +1,32 @@
-"""The Steering service: an address and a title go in, a few signed edge addresses in distinct sites come out."""
+"""The Steering service: an address and a title go in, a few signed edge addresses in distinct failure domains come out."""
 
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from typing import Literal, Protocol
 
-from nearcast.base.clock import Clock
-from nearcast.base.errors import Unavailable
+import structlog
+
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.errors import NearcastError, Unavailable
+from nearcast.model.health import ApplianceHealth
 from nearcast.model.route import EdgeChoice
-from nearcast.model.services import Discovery, SteerAnswer, SteerQuestion
-from nearcast.model.site import Appliance
+from nearcast.model.services import SteerAnswer, SteerQuestion
 from nearcast.policy import capability
-from nearcast.steering.health import HealthView
-from nearcast.steering.rank import rank
+from nearcast.steering.decide import Decider
 from nearcast.steering.routes import Table
 from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.view import View
 
 COUNT_MAX = 16
+EXPIRY_STEP_S = 300
+"""Paths end at whole five minutes, rounded up: viewers of a title who come at about the same time share them, and what is kept of them
+here and in nginx."""
+PATHS_MAX = 100_000
+FIRST_VIEW_S = 5.0
+"""So long is waited at the start for a view to be published, so that the first Play has an answer."""
+_LOOK_S = 0.1
+_log = structlog.get_logger("steering")
 
 
 class NoEdge(Unavailable):
@@ -25,37 +36,108 @@ class NoEdge(Unavailable):
     cure = "start an edge (`nearcast status` shows which are there)"
 
 
-class SteeringService:
-    """Implements the Steering protocol. ``root`` is the system's root secret, from which each appliance's MAC key comes."""
+class Tables(Protocol):
+    """``steering.routes.store.TableReader``. ``table`` raises a NearcastError before there is one; ``live``: it is kept up to date."""
 
-    def __init__(self, settings: SteeringSettings, discovery: Discovery, root: bytes, clock: Clock | None = None) -> None:
-        self._settings = settings
-        self._table = Table.of(settings.routes, settings.sites)
-        self.health = HealthView(discovery, poll_s=settings.poll_s, clock=clock)
+    def table(self) -> Table: ...
+    @property
+    def live(self) -> bool: ...
+
+
+class Views(Protocol):
+    """``steering.health.published.ViewReader``."""
+
+    def view(self) -> View: ...
+
+
+class Paths:
+    """Signed addresses. ``root`` is the system's root secret, from which each appliance's MAC key comes."""
+
+    def __init__(self, root: bytes) -> None:
         self._key = lru_cache(maxsize=65536)(partial(capability.edge_key, root))
+        self._young: dict[tuple[str, str, int, int, str], EdgeChoice] = {}
+        self._old: dict[tuple[str, str, int, int, str], EdgeChoice] = {}
+
+    def choice(self, appliance: ApplianceHealth, title_id: str, expires_at: int) -> EdgeChoice:
+        """The address at ``appliance`` that is good for the title until ``expires_at`` (Unix seconds)."""
+        name = (appliance.id, title_id, expires_at, appliance.key_generation, appliance.address)
+        found = self._young.get(name) or self._old.get(name)
+        if found is None:
+            key = self._key(appliance.id, appliance.key_generation)
+            path = capability.edge_path(key, title_id, expires_at, appliance.key_generation)
+            base_url = appliance.address.rstrip("/") + path
+            found = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
+            if len(self._young) >= PATHS_MAX // 2:
+                self._old, self._young = self._young, {}
+            self._young[name] = found
+        return found
+
+
+class SteeringService:
+    """Implements the Steering protocol over the published table and view. Where no table was published yet, the routes of the
+    configuration serve, and answers say ``last-known``."""
+
+    def __init__(self, settings: SteeringSettings, tables: Tables, views: Views, root: bytes, clock: Clock | None = None) -> None:
+        self._tables = tables
+        self._views = views
+        self._clock = clock or SystemClock()
+        self._decider = Decider(settings.sites)
+        self._paths = Paths(root)
+        self._settings = settings
+        self._table: Table | None = None
+        self._source: Literal["live", "last-known"] = "live"
 
     async def start(self) -> None:
-        await self.health.start()
-
-    async def stop(self) -> None:
-        await self.health.stop()
+        """Wait a little for a first view."""
+        until_s = self._clock.monotonic_s() + FIRST_VIEW_S
+        while not self._views.view().snapshot.version and self._clock.monotonic_s() < until_s:
+            await self._clock.sleep(_LOOK_S)
 
     async def choose(self, question: SteerQuestion, /) -> SteerAnswer:
         """Up to ``count`` edges, best first. Raises NoEdge when none was ever heard of."""
-        match = self._table.match(question.client_address)
-        count = max(1, min(question.count, COUNT_MAX))
-        ranked = partial(rank, match.sites, title_id=question.title_id, count=count, stale_s=self._settings.stale_s)
-        ranking = ranked(self.health.appliances())
-        if not ranking.healthy:
-            ranking = ranked(self.health.everyone())
-        if not ranking.appliances:
-            raise NoEdge("no edge is known")
-        source = self.health.source if ranking.healthy else "last-known"
-        edges = tuple(self._choice(each, question.title_id, question.expires_at) for each in ranking.appliances)
-        return SteerAnswer(edges=edges, prefix=match.prefix, source=source)
+        return self.answer(question)
 
-    def _choice(self, appliance: Appliance, title_id: str, expires_at: int) -> EdgeChoice:
-        report = appliance.report
-        key = self._key(report.id, report.key_generation)
-        path = capability.edge_path(key, title_id, expires_at, report.key_generation)
-        return EdgeChoice(pathway=report.id, site=report.site, appliance=report.id, base_url=report.address.rstrip("/") + path)
+    def answer(self, question: SteerQuestion) -> SteerAnswer:
+        """``choose``, for who does not wait."""
+        table = self._newest()
+        view = self._views.view()
+        decider = self._decider
+        decider.use(table, view, self._clock.monotonic_s())
+        count = max(1, min(question.count, COUNT_MAX))
+        decision = decider.decide(
+            question.client_address,
+            question.title_id,
+            count=count,
+            session=question.session,
+            current=question.current,
+            known=question.known,
+        )
+        if not decision.appliances:
+            raise NoEdge("no edge is known that may serve this viewer")
+        source = self._source_of(view)
+        expires_at = -(-question.expires_at // EXPIRY_STEP_S) * EXPIRY_STEP_S
+        return SteerAnswer(
+            edges=tuple([self._paths.choice(each, question.title_id, expires_at) for each in decision.appliances]),
+            prefix=decision.match.prefix,
+            source=source if decision.healthy else "last-known",
+            unsettled=decision.unsettled,
+        )
+
+    def _newest(self) -> Table:
+        try:
+            self._table = self._tables.table()
+        except NearcastError as error:
+            if self._table is None:
+                _log.warning("no route table is published; the routes of the configuration serve", error=str(error))
+                self._table = Table.of(self._settings.routes, self._settings.sites)
+        return self._table
+
+    def _source_of(self, view: View) -> Literal["live", "last-known"]:
+        source: Literal["live", "last-known"] = view.snapshot.source if self._tables.live else "last-known"
+        if source != self._source:
+            self._source = source
+            if source == "live":
+                _log.info("routes and health view are kept up to date again")
+            else:
+                _log.warning("routes or health view are not kept up to date; going on with what was last known", table=self._tables.live)
+        return source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nearcast.model.services import Accounts, Catalog, Discovery, History, License, Playback, Steering
+from nearcast.model.services import Accounts, Catalog, History, License, Playback, Steering
 from nearcast.system.part import Part, System
 
 
@@ -17,7 +17,10 @@ async def build(system: System, process: str) -> Part:
     from nearcast.control.playback.service import PlaybackService
     from nearcast.control.store import Store
     from nearcast.control.store.migrate import migrate
+    from nearcast.steering.health.published import ViewReader
+    from nearcast.steering.routes.store import TableReader
     from nearcast.steering.service import SteeringService
+    from nearcast.system import folders
     from nearcast.system.secrets import LICENSE_MASTER, ROOT
     from nearcast.system.stores import database_url
 
@@ -30,7 +33,9 @@ async def build(system: System, process: str) -> Part:
     session_key = system.key("session")
     master_keys = MasterKeys(lambda: load_master_keys(system.home.secrets / LICENSE_MASTER))
     licenses = LicenseService(store, session_key=session_key, master_keys=master_keys, clock=clock)
-    steering = SteeringService(settings.steering, system.client(Discovery), system.key(ROOT), clock)
+    views = ViewReader(folders.view_folder(system.home), clock)
+    tables = TableReader(folders.routes_folder(system.home), clock)
+    steering = SteeringService(settings.steering, tables, views, system.key(ROOT), clock)
     await steering.start()
     playback = PlaybackService(
         rpc.local(Accounts, accounts),
@@ -44,7 +49,7 @@ async def build(system: System, process: str) -> Part:
     )
 
     async def close() -> None:
-        await steering.stop()
+        views.close()
         await asyncio.to_thread(accounts.close)
         await asyncio.to_thread(store.close)
 

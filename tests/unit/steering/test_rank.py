@@ -1,105 +1,102 @@
 from __future__ import annotations
 
-import random
+from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from nearcast.model.site import Appliance
-from nearcast.steering.rank import holders, is_healthy, rank
+from nearcast.model.site import Site
+from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL, behind, distance_km, distinct, domain, level, may_serve, no_detour
 
-from .making import appliance
-
-ROUTE = ("site-a", "site-b", "site-c", "site-d")
-FILM = {"t": 1000}
+from .fleets import health
 
 
-def names(*appliances: Appliance, count: int = 3, title: str = "t") -> list[str]:
-    return [each.report.id for each in rank(ROUTE, appliances, title, count=count, stale_s=2.5).appliances]
+class Place(NamedTuple):
+    name: str
+    domain: str
 
 
-def test_the_routes_order_decides_among_holders() -> None:
-    assert names(*(appliance(each, holds=FILM) for each in "dcba")) == ["a", "b", "c"]
+def places(text: str) -> list[Place]:
+    """``a1 b1 c2``: names with their domains."""
+    return [Place(each[0], each[1:]) for each in text.split()]
 
 
-def test_sick_draining_and_stale_are_dropped() -> None:
-    found = names(
-        appliance("a", state="down", holds=FILM),
-        appliance("b", state="draining", holds=FILM),
-        appliance("c", age_s=9.0, holds=FILM),
-        appliance("d", holds=FILM),
-    )
-    assert found == ["d"]
+def names(found: list[Place]) -> str:
+    return "".join(each.name for each in found)
 
 
-def test_holders_come_before_nearer_ones_that_lack_the_title() -> None:
-    assert names(appliance("a"), appliance("b", holds={"other": 5}), appliance("c", holds=FILM)) == ["c", "a", "b"]
+def test_levels() -> None:
+    assert level(health("a")) == ABLE
+    assert level(health("a", load="high", share=0.9)) == ABLE, "busy is not full"
+    assert level(health("a", share=0.95)) == FULL
+    assert level(health("a", load="full")) == FULL
+    assert level(health("a", state="draining", load="full")) == DRAINING
+    assert level(health("a", state="down")) == DOWN
 
 
-def test_a_holder_inside_a_site_is_preferred() -> None:
-    pair = [appliance("a1", "site-a"), appliance("a2", "site-a", holds=FILM)]
-    assert names(*pair) == ["a2"]
+def test_an_isps_site_serves_what_was_announced() -> None:
+    assert may_serve(Site(name="a"), frozenset())
+    assert may_serve(Site(name="a", isp="i"), frozenset({"a"}))
+    assert not may_serve(Site(name="a", isp="i"), frozenset({"b"}))
 
 
-def test_half_of_the_best_holding_counts_as_holding() -> None:
-    fleet = [appliance("a", holds={"t": 499}), appliance("b", holds={"t": 500}), appliance("c", holds={"t": 1000})]
-    assert holders(fleet, "t") == {"b", "c"}
+def test_a_site_without_a_zone_is_a_domain_of_its_own() -> None:
+    assert domain(Site(name="a", zone="z")) == domain(Site(name="b", zone="z"))
+    assert domain(Site(name="a")) != domain(Site(name="b"))
+    assert domain(Site(name="z")) != domain(Site(name="a", zone="z"))
 
 
-def test_titles_spread_over_a_site_and_stay_where_they_are() -> None:
-    site = [appliance(f"a{index}", "site-a", holds={f"t{n}": 1 for n in range(200)}) for index in range(4)]
-    placed = {f"t{n}": names(*site, title=f"t{n}")[0] for n in range(200)}
-    counts = [list(placed.values()).count(each.report.id) for each in site]
-    assert min(counts) > 25
-    without = {title: names(*site[1:], title=title)[0] for title in placed}
-    assert all(without[title] == where for title, where in placed.items() if where != "a0")
+def test_distances() -> None:
+    frankfurt, munich = Site(name="f", latitude=50.11, longitude=8.68), Site(name="m", latitude=48.14, longitude=11.58)
+    assert distance_km(frankfurt, munich) == pytest.approx(305, abs=5)
+    assert distance_km(frankfurt, frankfurt) == 0
+    assert distance_km(frankfurt, Site(name="x")) < 0
+    antipodes = Site(name="a", latitude=-50.11, longitude=-171.32)
+    assert distance_km(frankfurt, antipodes) == pytest.approx(20015, abs=5)
+    assert no_detour(frankfurt, munich)
+    assert not no_detour(frankfurt, antipodes)
 
 
-def test_when_nothing_is_healthy_the_last_known_are_given() -> None:
-    found = rank(
-        ROUTE, [appliance("a", state="down"), appliance("b", age_s=60), appliance("c", state="draining")], "t", count=3, stale_s=2.5
-    )
-    assert not found.healthy
-    assert [each.report.id for each in found.appliances] == ["c", "b", "a"]
+def test_who_is_demoted_comes_behind_the_next() -> None:
+    def order(text: str, demoted: str) -> str:
+        return names(list(behind(places(text), lambda each: each.name in demoted)))
+
+    assert order("a1 b1 c1", "a") == "bac"
+    assert order("a1 b1 c1", "ab") == "cab"
+    assert order("a1 b1 c1", "c") == "abc"
+    assert order("a1 b1", "ab") == "ab"
+    assert order("a1 b1 c1 d1", "ac") == "badc"
 
 
-def test_sites_outside_the_route_come_last() -> None:
-    assert names(appliance("z", holds=FILM), appliance("d", holds=FILM)) == ["d", "z"]
-
-
-states = st.sampled_from(["up", "draining", "down"])
-fleets = st.lists(
-    st.builds(
-        appliance,
-        st.text("abcdef", min_size=3, max_size=6),
-        st.sampled_from([*ROUTE, "elsewhere"]),
-        states,
-        st.floats(0, 5),
-        st.fixed_dictionaries({"t": st.integers(0, 3)}),
-    ),
-    max_size=20,
-    unique_by=lambda each: each.report.id,
+@pytest.mark.parametrize(
+    ("sites", "count", "found"),
+    [
+        ("b2 c3 d4", 2, "bc"),
+        ("b1 c1 d2", 2, "db"),
+        ("b1 c1 d1", 2, "bc"),
+        ("b1", 2, "b"),
+        ("", 2, ""),
+        ("a1 b2", 2, "b"),
+        ("b2", 0, ""),
+    ],
 )
+def test_distinct(sites: str, count: int, found: str) -> None:
+    first = Place("a", "1")
+    among = [first if each.name == "a" else each for each in places(sites)]
+    assert names(distinct(among, count, len({each.domain for each in among} | {"1"}), first)) == found
 
 
-@given(fleets, st.integers(1, 5), st.integers())
-def test_properties(fleet: list[Appliance], count: int, seed: int) -> None:
-    found = rank(ROUTE, fleet, "t", count=count, stale_s=2.5)
-    sites = [each.report.site for each in found.appliances]
-    assert len(set(sites)) == len(sites) <= count
-    assert bool(found.appliances) == bool(fleet)
-    assert found.healthy == any(is_healthy(each, 2.5) for each in fleet)
-    if found.healthy:
-        assert all(is_healthy(each, 2.5) for each in found.appliances)
-    mixed = list(fleet)
-    random.Random(seed).shuffle(mixed)
-    assert rank(ROUTE, mixed, "t", count=count, stale_s=2.5) == found
+SOME = st.lists(st.tuples(st.sampled_from("bcdefgh"), st.sampled_from("1234")), unique_by=lambda each: each[0])
 
 
-def test_who_drains_or_is_full_is_asked_only_when_nobody_else_is_there() -> None:
-    full, high = appliance("a", holds=FILM), appliance("c")
-    full, high = (replace(each, report=replace(each.report, load=load)) for each, load in ((full, "full"), (high, "high")))
-    draining, silent = appliance("b", state="draining", holds=FILM), appliance("d", age_s=3.0)
-    assert names(full, draining, high, silent) == ["c"], "though it lacks the title and is busy"
-    assert names(full, draining, silent) == ["b", "a", "d"], "who drains still serves; who is full refuses"
+@given(SOME, st.integers(0, 5))
+def test_no_failure_domain_twice_while_another_is_left(sites: list[tuple[str, str]], count: int) -> None:
+    first, among = Place("a", "1"), [Place(*each) for each in sites]
+    found = distinct(among, count, len({each.domain for each in among} | {"1"}), first)
+    assert len(found) == min(count, len(among))
+    others = {each.domain for each in among} - {"1"}
+    assert len({each.domain for each in found} - {"1"}) == min(count, len(others))
+    new = [each for index, each in enumerate(found) if each.domain not in {"1", *(other.domain for other in found[:index])}]
+    assert found[: len(new)] == new, "other domains come first"
+    assert new == sorted(new, key=among.index)

@@ -91,7 +91,8 @@ class Playback(Protocol):
 
 
 class SteerQuestion(Struct, frozen=True, kw_only=True):
-    """``session`` names the playback, so that a share of them can be moved; ``current``: the pathway in use, left only for a reason."""
+    """``session`` names the playback, so that a share of them can be moved; ``current``: the pathway in use, left only for a reason;
+    ``known``: pathways that the session was given when it began, which are named again where they are as good as others."""
 
     client_address: str
     title_id: str
@@ -99,6 +100,7 @@ class SteerQuestion(Struct, frozen=True, kw_only=True):
     count: int = 3
     session: str = ""
     current: str = ""
+    known: tuple[str, ...] = ()
 
 
 class SteerAnswer(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,337 @@
+"""The decision: an address and a title go in, a few appliances come out, best first. No clock, no socket, no randomness.
+
+The route table ranks the sites (``rank``), inside a site the title and the loads choose (``balance``), and what can be worked out
+beforehand is kept: plans by match, orders of titles by site, until table or membership change. What was given since the last report
+is kept, too, as it counts as load; the same calls with the same tables and views give the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
+
+from nearcast.model.health import ApplianceHealth
+from nearcast.model.services.steer import Considered
+from nearcast.model.site import Site
+from nearcast.policy import balance, hashing
+from nearcast.policy.balance import Server
+from nearcast.steering import explain, pathway, rank
+from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL
+from nearcast.steering.routes import NO_MATCH, Match
+from nearcast.steering.standing import Standing
+from nearcast.steering.view import NO_VIEW, View
+
+AGAIN_S = 1.0
+"""So often loads are taken over anew while the view stays the same."""
+HOLDERS_SOUGHT = 8
+"""So many sites of the route are looked at for one that holds the title, where none of the answers does."""
+
+
+class Matching(Protocol):
+    """What a decision needs of the route table."""
+
+    def match(self, address: str, /) -> Match: ...
+
+
+class Limits(NamedTuple):
+    """How much is kept at most: plans, orders of titles (all sites together), and sessions that may ask again."""
+
+    plans: int = 8_192
+    titles: int = 200_000
+    sessions: int = 20_000
+
+
+class Decision(NamedTuple):
+    """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
+
+    ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
+    not fit, even if the session stays on it for now.
+    """
+
+    appliances: tuple[ApplianceHealth, ...]
+    match: Match
+    healthy: bool
+    unsettled: bool
+
+
+class Plan(NamedTuple):
+    """Those that may serve who has one match: ``ranked`` by the route, ``rest`` as a last resort; in so many failure ``domains``."""
+
+    ranked: tuple[Standing, ...]
+    rest: tuple[Standing, ...]
+    domains: int
+
+
+class Question(NamedTuple):
+    """``title`` is the key of ``title_id``. ``known``: appliances that the session was given already, and keeps while they are able."""
+
+    title_id: str
+    title: int
+    wanted: int
+    seed: int
+    known: Sequence[str] = ()
+    current: str = ""
+
+
+class Chosen(NamedTuple):
+    """An appliance of a site, and whether it is known to hold the title."""
+
+    site: Standing
+    server: Server
+    holds: bool
+
+
+class _NoTable:
+    def match(self, address: str, /) -> Match:
+        return NO_MATCH
+
+
+class Decider:
+    """Decides over ``sites``. ``use`` tells it the table and the view, and costs nothing while they are the same."""
+
+    def __init__(self, sites: Sequence[Site], limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._configured = {each.name: Standing(each) for each in sites}
+        self._standings: dict[str, Standing] = {}
+        self._open: tuple[Standing, ...] = ()
+        self._table: Matching = _NoTable()
+        self._view = NO_VIEW
+        self._stamp = 0
+        self._keys: dict[str, int] = {}
+        self._plans: dict[tuple[tuple[str, ...], frozenset[str]], Plan] = {}
+        self._near: dict[tuple[str, str], bool] = {}
+        self._recent: dict[str, tuple[str, ...]] = {}
+        self._older: dict[str, tuple[str, ...]] = {}
+        self._rotated_s = self._now_s = 0.0
+
+    def use(self, table: Matching, view: View, now_s: float = 0.0) -> None:
+        """Decide by these from now on. ``now_s`` is on the host's monotonic clock, as the view is: while the view stays the same, what
+        was given fades by it."""
+        self._table = table
+        if view is self._view and now_s - self._now_s < AGAIN_S:
+            return
+        self._now_s = now_s = max(now_s, view.snapshot.published_s)
+        self._stamp += 1
+        if not 0 <= now_s - self._rotated_s < balance.GIVEN_FADES_S:
+            self._forget(now_s)
+        if view is self._view:
+            return
+        self._view = view
+        if view.by_site.keys() != self._standings.keys():
+            self._gather(view)
+        if sum(len(each.orders) for each in self._standings.values()) > self._limits.titles:
+            for each in self._standings.values():
+                each.orders.clear()
+
+    def decide(
+        self, address: str, title_id: str, *, count: int = 3, session: str = "", current: str = "", known: Sequence[str] = ()
+    ) -> Decision:
+        """Up to ``count`` appliances for one more session of the title, or for one that goes on where ``current`` or ``known`` say."""
+        match = self._table.match(address)
+        plan = self._plan(match)
+        name = f"{session or address} {title_id}"
+        if not known and not current:
+            known = self._recent.get(name) or self._older.get(name) or ()
+        question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known, current)
+        chosen, healthy = self._choose(plan, question)
+        given = tuple([each.site.health[each.server.id] for each in chosen])
+        if healthy and not known and not current:
+            first = chosen[0]
+            first.site.give(first.server, title_id, question.title)
+            self._recent[name] = tuple([each.id for each in given])
+            if len(self._recent) > self._limits.sessions:
+                self._forget(self._now_s)
+        return Decision(given, match, healthy, not healthy or self._unsettled(plan, question, given))
+
+    def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
+        """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""
+        match = self._table.match(address)
+        plan = self._plan(match)
+        name = f"{address} {title_id}"
+        known = self._recent.get(name) or self._older.get(name) or ()
+        question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known)
+        chosen, healthy = self._choose(plan, question)
+        serving = [self._seen(each) for each in (*plan.ranked, *plan.rest)]
+        barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
+        demoted = pathway.Demoted(self._view.snapshot.demoted, question.seed)
+        return explain.considered(question, chosen, serving, barred, healthy=healthy, demoted=demoted)
+
+    def _key(self, title_id: str) -> int:
+        found = self._keys.get(title_id)
+        if found is None:
+            if len(self._keys) >= self._limits.titles:
+                self._keys.clear()
+            found = self._keys[title_id] = hashing.key(title_id)
+        return found
+
+    # --- which sites --------------------------------------------------------------------------------------------------
+
+    def _plan(self, match: Match) -> Plan:
+        found = self._plans.get((match.sites, match.announced))
+        if found is None:
+            if len(self._plans) >= self._limits.plans:
+                self._plans.clear()
+            found = self._plans[match.sites, match.announced] = self._planned(match)
+        return found
+
+    def _planned(self, match: Match) -> Plan:
+        named = [self._standings[each] for each in match.sites if each in self._standings]
+        ranked = tuple(each for each in named if rank.may_serve(each.site, match.announced))
+        rest = self._open if not named else tuple(each for each in self._open if each.name not in match.sites)
+        return Plan(ranked, rest, len({each.domain for each in (*ranked, *rest)}))
+
+    def _gather(self, view: View) -> None:
+        """Appliances at a site that the configuration does not know come last, by name."""
+        known = [name for name in self._configured if name in view.by_site]
+        unknown = sorted(name for name in view.by_site if name not in self._configured)
+        self._standings = {name: self._configured[name] for name in known} | {
+            name: self._standings.get(name) or Standing(Site(name=name)) for name in unknown
+        }
+        self._open = tuple(each for each in self._standings.values() if not each.site.isp)
+        self._plans.clear()
+
+    def _seen(self, state: Standing) -> Standing:
+        if state.stamp != self._stamp:
+            state.see(self._view, self._stamp, self._now_s)
+        return state
+
+    def _of_level(self, plan: Plan, level: int) -> Iterator[Standing]:
+        """The plan's sites that have an appliance of the level, best first."""
+        bit = 1 << level
+        for sites in (plan.ranked, plan.rest):
+            for state in sites:
+                if state.stamp != self._stamp:
+                    state.see(self._view, self._stamp, self._now_s)
+                if state.levels & bit:
+                    yield state
+
+    # --- which appliances ---------------------------------------------------------------------------------------------
+
+    def _choose(self, plan: Plan, question: Question) -> tuple[list[Chosen], bool]:
+        """Those that can serve; if nobody can, who drains, then who is full; if nobody is up at all, who is down. And whether they can."""
+        chosen = self._able(plan, question)
+        if chosen:
+            return chosen, True
+        for level in (DRAINING, FULL, DOWN):
+            if level < DOWN or not chosen:
+                chosen += self._last_hope(plan, question, level)
+        return chosen[: question.wanted], False
+
+    def _able(self, plan: Plan, question: Question) -> list[Chosen]:
+        sites = self._of_level(plan, ABLE)
+        if self._view.snapshot.demoted:
+            sites = rank.behind(sites, pathway.Demoted(self._view.snapshot.demoted, question.seed))
+        first = self._kept(plan, question) if question.current else None
+        if first is None:
+            first, sites = self._first(plan, sites, question)
+            if first is None:
+                return []
+        count = question.wanted
+        rest = rank.distinct(sites, count - 1, plan.domains, first.site) if count > 1 else []
+        chosen = [first, *[self._spare(each, question) for each in rest]]
+        for each in chosen:
+            if each.holds:
+                break
+        else:
+            self._add_holder(plan, question, chosen)
+        if len(chosen) < count:
+            taken = {each.server.id for each in chosen}
+            more = [Chosen(each.site, server, False) for each in chosen for server in self._in_order(each.site, question, ABLE)]
+            chosen += [each for each in more if each.server.id not in taken][: count - len(chosen)]
+        return chosen
+
+    def _first(self, plan: Plan, sites: Iterator[Standing], question: Question) -> tuple[Chosen | None, Iterator[Standing]]:
+        """The best answer, and the sites after it: of the first site, or of a near one that holds the title if the first does not."""
+        site = next(sites, None)
+        if site is None:
+            return None, sites
+        first = self._pick(site, question)
+        if first.holds:
+            return first, sites
+        following = list(islice(sites, rank.DETOUR_SITES))
+        for each in following:
+            if each in plan.ranked and self._no_detour(site, each) and (other := self._pick(each, question)).holds:
+                following.remove(each)
+                return other, chain((site, *following), sites)
+        return first, chain(following, sites)
+
+    def _pick(self, site: Standing, question: Question) -> Chosen:
+        """The appliance of a site that has an able one: one that the session knows, else a holder, else one that fetches it."""
+        for name in question.known:
+            server = site.server.get(name)
+            if server is not None and server.able:
+                return Chosen(site, server, site.holds(server, question.title_id, question.title))
+        return Chosen(site, *site.pick(question.title_id, question.title, question.seed))
+
+    def _spare(self, site: Standing, question: Question) -> Chosen:
+        """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
+        for name in question.known:
+            server = site.server.get(name)
+            if server is not None and server.able:
+                return Chosen(site, server, site.holds(server, question.title_id, question.title))
+        return Chosen(site, *site.spare(question.title_id, question.title))
+
+    def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
+        pair = lacking.name, holding.name
+        if pair not in self._near:
+            self._near[pair] = rank.no_detour(lacking.site, holding.site)
+        return self._near[pair]
+
+    def _add_holder(self, plan: Plan, question: Question, chosen: list[Chosen]) -> None:
+        """Let the last answer be one that holds the title, where there is one and the failure domains stay distinct."""
+        if question.wanted < 2:
+            return
+        full = len(chosen) >= question.wanted
+        domains = {each.site.domain for each in (chosen[:-1] if full else chosen)}
+        for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
+            if site.domain not in domains and (found := self._spare(site, question)).holds:
+                if full:
+                    chosen.pop()
+                chosen.append(found)
+                return
+
+    def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:
+        """Appliances of a level that is not ABLE, one in each site, the session's own first."""
+
+        def best(site: Standing) -> Chosen:
+            return Chosen(site, min(self._in_order(site, question, level), key=lambda each: each.id != question.current), False)
+
+        sites = self._of_level(plan, level)
+        first = next(sites, None)
+        if first is None:
+            return []
+        return [best(each) for each in (first, *rank.distinct(sites, question.wanted - 1, plan.domains, first))]
+
+    def _in_order(self, site: Standing, question: Question, level: int) -> list[Server]:
+        return site.of_level(level, question.title_id, question.title)
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def _kept(self, plan: Plan, question: Question) -> Chosen | None:
+        """The pathway in use, if the session stays on it."""
+        health = self._view.by_id.get(question.current)
+        site = self._standings.get(health.site) if health else None
+        if health is None or site is None or not (site in plan.ranked or site in plan.rest):
+            return None
+        server = self._seen(site).server[health.id]
+        if not pathway.stays(site.level(health.id), health.share, question.seed, hashing.key(health.id), self._now_s):
+            return None
+        if pathway.Demoted(self._view.snapshot.demoted, question.seed)(site):
+            return None
+        return Chosen(site, server, site.holds(server, question.title_id, question.title))
+
+    def _unsettled(self, plan: Plan, question: Question, given: tuple[ApplianceHealth, ...]) -> bool:
+        if len(given) < question.wanted:
+            return True
+        for each in plan.ranked[: question.wanted]:
+            if not self._seen(each).levels & 1 << ABLE:
+                return True
+        if not question.current:
+            return False
+        first = given[0]
+        return first.id != question.current or self._standings[first.site].level(first.id) != ABLE
+
+    def _forget(self, now_s: float) -> None:
+        """Sessions are remembered for one to two turns."""
+        self._older, self._recent, self._rotated_s = self._recent, {}, now_s
