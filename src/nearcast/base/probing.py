@@ -31,7 +31,7 @@ LINES_MAX = 4
 SLOW_AFTER = 4
 SLOW_S = 1.0
 """A target that failed SLOW_AFTER times is looked at this often by each line."""
-LATE_S = 0.1
+LATE_S = 0.2
 """We were held up ourselves when a timeout comes so late, and it says nothing of the target."""
 JITTER = 0.1
 HEAD_BYTES_MAX = 8192
@@ -230,9 +230,8 @@ class Prober:
         try:
             async with asyncio.timeout(left_s):
                 await connection.ask(watched.request, watched.text)
-            if connection.looks > 1:
-                took_s = loop.time() - began_s
-                watched.typical_s = took_s if watched.typical_s is None else 0.8 * watched.typical_s + 0.2 * took_s
+            took_s = loop.time() - began_s
+            watched.typical_s = took_s if watched.typical_s is None else 0.8 * watched.typical_s + 0.2 * took_s
         except _Wrong:
             look = "refused"
         except ConnectionError:
