@@ -36,8 +36,8 @@ class FakeRouting(Fake):
         super().__init__()
         self._table = Table.of(SETTINGS.routes, SETTINGS.sites, TOLD, version=3)
         self._view = View(HealthSnapshot(version=1, published_s=1.0, appliances=APPLIANCES), {})
-        isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1)
-        self._real = RoutingService(SETTINGS, self, self, lambda: (isp,))
+        self.isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1)
+        self._real = RoutingService(SETTINGS, self, self, lambda: (self.isp,))
 
     def table(self) -> Table:
         return self._table

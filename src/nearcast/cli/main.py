@@ -31,6 +31,7 @@ VERBS = {
     "fill": "Plan, run and watch which copies wait where.",
     "offload": "Report what the origin and the links were spared.",
     "dns": "Delegate the zone to our name servers.",
+    "routes": "Show where routes come from, explain a viewer's, rehearse a change.",
     "keys": "Change the keys that protect the licences.",
     "config": "Write, check or show the configuration.",
     "lab": "Try the system in an internet of network namespaces.",

@@ -1,0 +1,191 @@
+"""What `nearcast routes` shows: sources, one viewer explained, a change rehearsed; and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from msgspec.structs import replace
+
+from nearcast.base.config import BadConfiguration
+from nearcast.base.errors import NearcastError, NotFound, Unavailable
+from nearcast.cli import main, reach, routes
+from nearcast.model.route import Candidate
+from nearcast.model.services import Catalog, TitleQuestion
+from tests.fakes.routing import FakeRouting
+
+NEW = """
+[[steering.sites]]
+name = "north"
+[[steering.sites]]
+name = "south"
+[[steering.sites]]
+name = "rack"
+isp = "riverbank"
+[[steering.isps]]
+name = "riverbank"
+asn = 64511
+sites = ["rack"]
+[[steering.routes]]
+prefix = "0.0.0.0/0"
+sites = ["north", "south"]
+"""
+
+
+class Titles:
+    async def title(self, question: TitleQuestion) -> None:
+        if question.title_id == "t_later":
+            raise Unavailable("the catalog is down")
+        if question.title_id != "t_film":
+            raise NotFound(f"there is no title {question.title_id!r}")
+
+
+@pytest.fixture
+def routing(monkeypatch: pytest.MonkeyPatch) -> FakeRouting:
+    made = FakeRouting()
+    system = SimpleNamespace(client=lambda protocol, **_: Titles() if protocol is Catalog else made)
+    monkeypatch.setattr(reach, "converse", lambda body: asyncio.run(body(system)))
+    return made
+
+
+def run(*arguments: str) -> None:
+    routes.command.main(list(arguments), standalone_mode=False)
+
+
+def test_the_sources_are_listed_and_their_problems_told(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    routing.isp = replace(routing.isp, state="down", refused=1200, problem="127.0.0.11: closing connection")
+    run()
+    said = capsys.readouterr()
+    assert said.out.splitlines()[2].split() == ["riverbank", "BGP", "down", "1", "1,200"]
+    assert "riverbank: 127.0.0.11: closing connection" in said.err
+    assert "table 3: 3 IPv4 and 0 IPv6 prefixes, no changes since" in said.err
+    assert "3 of 3 appliances up" in said.err
+
+
+def test_an_explanation_says_where_and_why_and_who_was_rejected(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    run("explain", "::ffff:203.0.113.7", "--title", "t_film")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "::ffff:203.0.113.7 (counted as 203.0.113.7) goes to south-1 in south for t_film, "
+        "by the route 203.0.113.0/24, then north-1 in north"
+    )
+    assert [line.split()[-2:] for line in lines[3:5]] == [["longest", "prefix"], ["the", "order"]]
+    rejected = next(line for line in lines if line.startswith("rack-1"))
+    assert "rejected" in rejected
+    assert "riverbank" in rejected
+
+
+def test_an_address_that_only_the_default_holds(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    run("explain", "10.0.0.1", "--count", "1")
+    assert capsys.readouterr().out.splitlines()[0] == "10.0.0.1 goes to north-1 in north, by the default route"
+
+
+def test_an_address_that_nothing_holds(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    run("explain", "2001:db8::7")
+    assert "though no route holds it" in capsys.readouterr().out.splitlines()[0]
+
+
+def way(site: str, prefix: str = "20.0.0.0/8", source: str = "isp", **said: object) -> Candidate:
+    return replace(Candidate(site=site, source=source, prefix=prefix, as_path=(1,)), **said)
+
+
+def test_each_way_is_told_by_the_first_rule_that_put_it_there() -> None:
+    ways = (
+        way("a", "20.1.0.0/16", "config", as_path=()),
+        way("b", "20.1.0.0/16"),
+        way("c", "20.1.0.0/16", as_path=(1, 2)),
+        way("d", "20.1.0.0/16", as_path=(1, 2), med=5),
+        way("e", "20.1.0.0/16", as_path=(1, 2), med=5, order=1),
+        way("f", "20.1.0.0/16", as_path=(1, 2), med=5, order=1, distance_km=10),
+        way("a", "20.1.0.0/16", as_path=(1, 2), med=5, order=1, distance_km=20),
+        way("g"),
+        way("h", "20.0.0.0/9", "geography", as_path=()),
+        way("i", "0.0.0.0/0", "config", as_path=()),
+    )
+    assert routes.standings(ways) == [
+        "longest prefix",
+        "told by BGP, not by the configuration",
+        "longer AS path",
+        "higher MED",
+        "later in the order",
+        "farther",
+        "named above",
+        "shorter prefix",
+        "nearest of those that no route names",
+        "default",
+    ]
+
+
+def test_a_plan_of_an_isp_is_rehearsed_with_its_refusals(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    run("diff", "--announce", "20.2.0.0/16", "--announce", "8.8.8.0/24", "--isp", "riverbank", "--as-path", "64511, 64999", "--med", "7")
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].startswith("refused: 8.8.8.0/24 is not in the ISP's allow list (NC3025)")
+    assert said.out.splitlines()[2].split() == ["20.2.0.0/16", "65,536", "addresses", "north,", "south", "rack,", "north,", "south"]
+    assert "1 prefix would move" in said.err
+    asked = routing.calls[-1].announce[0]
+    assert (asked.source, asked.as_path, asked.med, asked.site) == ("riverbank", (64511, 64999), 7, "")
+
+
+def test_new_routes_are_compared_with_those_in_force(routing: FakeRouting, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "new.toml").write_text(NEW)
+    run("diff", str(tmp_path / "new.toml"), "--withdraw", "20.1.0.0/16", "--isp", "riverbank", "--limit", "1")
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()[1:]] == ["20.1.0.0/16"]
+    assert "2 prefixes would move; 1 smaller ones are not listed" in said.err
+
+
+def test_nobody_moves_where_nothing_changes(routing: FakeRouting, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "new.toml").write_text(NEW + '[[steering.routes]]\nprefix = "203.0.113.0/24"\nsites = ["south", "north"]\n')
+    run("diff", str(tmp_path / "new.toml"))
+    assert capsys.readouterr().out == "nobody would move\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("explain", "20.1.2.3"), ("diff", "--withdraw", "20.1.0.0/16", "--isp", "riverbank")])
+def test_all_of_it_as_json(routing: FakeRouting, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    run(*arguments, "--json")
+    assert isinstance(json.loads(capsys.readouterr().out), dict)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("explain", "nobody"), "NC3032"),
+        (("explain", "20.1.2.3", "--title", "t_none"), "NC0002"),
+        (("diff", "--announce", "20.2.0.0/16", "--isp", "riverbnak"), "NC3033"),
+        (("diff", "--announce", "20.2.0/16", "--isp", "riverbank"), "NC3034"),
+        (("diff", "--announce", "20.2.0.0/16", "--isp", "riverbank", "--site", "rock"), "NC3034"),
+        (("diff", "--announce", "20.2.0.0/16", "--isp", "riverbank", "--as-path", "64511 x"), "NC0251"),
+        (("diff", "--announce", "20.2.0.0/16", "--isp", "riverbank", "--as-path", "0"), "NC0251"),
+    ],
+)
+def test_bad_input_has_a_code_and_a_hint(routing: FakeRouting, arguments: tuple[str, ...], code: str) -> None:
+    with pytest.raises(NearcastError) as caught:
+        run(*arguments)
+    assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_a_bad_file_is_told_with_its_line(routing: FakeRouting, tmp_path: Path) -> None:
+    (tmp_path / "new.toml").write_text(NEW.replace('"0.0.0.0/0"', "5"))
+    with pytest.raises(BadConfiguration, match=r"new.toml:14: .*prefix"):
+        run("diff", str(tmp_path / "new.toml"))
+    (tmp_path / "new.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(NearcastError) as caught:
+        run("diff", str(tmp_path / "new.toml"))
+    assert caught.value.code == "NC0102"
+
+
+@pytest.mark.parametrize("arguments", [("diff",), ("diff", "--announce", "20.2.0.0/16"), ("diff", "nofile.toml")])
+def test_usage_is_explained(routing: FakeRouting, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert main.run(["routes", *arguments]) == 2
+    assert "error[NC0240]" in capsys.readouterr().err
+
+
+def test_a_catalog_that_is_down_stops_no_explanation(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
+    run("explain", "203.0.113.7", "--title", "t_later")
+    said = capsys.readouterr()
+    assert "was not checked" in said.err
+    assert said.out.startswith("203.0.113.7 goes to south-1")
