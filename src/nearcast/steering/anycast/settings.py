@@ -119,9 +119,7 @@ class AnycastSettings(Struct, frozen=True, kw_only=True):
             return
         if not self.addresses or not self.routers:
             missing = "addresses" if not self.addresses else "routers"
-            raise Unfitting(
-                (missing,), "asn is set, and there is nothing to announce, or nobody to tell", f"set {missing}, or leave asn out"
-            )
+            raise Unfitting((missing,), f"asn is set, and there are no {missing}", f"set {missing}, or leave asn out")
         if not self.identity:
             raise Unfitting(("router_id",), "there is no IPv4 address to be our router id", "set router_id")
         for each in self.addresses:
