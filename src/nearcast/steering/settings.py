@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
@@ -13,8 +14,9 @@ from nearcast.model.site import Site
 from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.settings import HealthSettings
-from nearcast.steering.routes import BadRoute
-from nearcast.steering.routes.configured import spread
+from nearcast.steering.routes import BadRoute, parse_prefix
+from nearcast.steering.routes.configured import close_to, spread
+from nearcast.steering.routes.countries import BadGeography, middle
 from nearcast.steering.routes.peering import check_isps
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 
@@ -84,9 +86,53 @@ def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
         raise Unfitting(("sites", index, "parents"), "a parent is named twice", "name each once, the best first")
 
 
+def check_networks(sites: Sequence[Site], isps: Sequence[Isp]) -> None:
+    """Raises Unfitting for sites in the network of an ISP that there is none of, and for ISPs that announce another ISP's site."""
+    homes = {each.name: each.isp for each in sites}
+    known = [each.name for each in isps]
+    for index, site in enumerate(sites):
+        if site.isp and site.isp not in known:
+            raise Unfitting(("sites", index, "isp"), f"there is no ISP {site.isp!r}", close_to(site.isp, known))
+    for index, isp in enumerate(isps):
+        for name in isp.sites:
+            if homes.get(name, "") not in ("", isp.name):
+                hint = f"leave it out here: it serves what {homes[name]} announces"
+                raise Unfitting(("isps", index, "sites"), f"{name} stands in the network of {homes[name]}", hint)
+
+
+def check_routes(routes: Sequence[Route], sites: Sequence[Site]) -> None:
+    """Raises Unfitting for routes that make no sense, and for a default that would send everybody to an ISP's site."""
+    homes = {each.name: each.isp for each in sites}
+    for index, route in enumerate(routes):
+        try:
+            told = tuple(spread((route,), homes))
+        except BadRoute as error:
+            raise Unfitting(("routes", index), error.message, error.hint) from error
+        closed = next((each.site for each in told if parse_prefix(each.prefix).length == 0 and homes[each.site]), "")
+        if closed:
+            hint = f"leave {closed} out here: it serves only what is announced to it"
+            raise Unfitting(("routes", index), f"the default route names {closed}, which stands in the network of {homes[closed]}", hint)
+    try:
+        tuple(spread(routes, homes))
+    except BadRoute as error:
+        raise ValueError(f"{error.message} ({error.hint})") from error
+
+
+def check_blocks(geographic: GeographicSettings) -> None:
+    """Raises Unfitting for countries that are none, and prefixes that are none."""
+    for code, prefixes in geographic.blocks.items():
+        try:
+            middle(code)
+            for each in prefixes:
+                parse_prefix(each)
+        except (BadGeography, BadRoute) as error:
+            raise Unfitting(("geographic", "blocks", code), error.message, error.hint) from error
+
+
 class SteeringSettings(Struct, frozen=True, kw_only=True):
     """Sites, routes, and how fast steering learns that an edge is gone."""
 
+    renamed: ClassVar[dict[str, str]] = {"stale_s": "leave it out: of an appliance that falls silent, looks decide ([steering.health])"}
     sites: Annotated[tuple[Site, ...], Meta(description="Where appliances stand.")] = DEMO_SITES
     routes: Annotated[
         tuple[Route, ...], Meta(description="Client prefixes (CIDR, IPv4 or IPv6) and the sites that serve them, best first.")
@@ -97,7 +143,6 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
     health: HealthSettings = field(default_factory=HealthSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     poll_s: Annotated[float, Meta(gt=0, le=60, description="Interval at which discovery is asked for the appliances' health.")] = 0.5
-    stale_s: Annotated[float, Meta(gt=0, description="An appliance whose last report is older than this gets no new session.")] = 2.5
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.sites]
@@ -106,8 +151,6 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
         for index, each in enumerate(self.sites):
             check_site(index, each, self.sites)
         check_isps(self.isps, self.bgp, names)
-        try:
-            for _ in spread(self.routes, names):
-                pass
-        except BadRoute as error:
-            raise ValueError(f"{error.message} ({error.hint})") from error
+        check_networks(self.sites, self.isps)
+        check_routes(self.routes, self.sites)
+        check_blocks(self.geographic)

@@ -10,6 +10,15 @@ import math
 from functools import cache
 from importlib import resources
 
+from nearcast.base.errors import BadInput
+
+
+class BadGeography(BadInput):
+    """The file or the blocks that tell where addresses are make no sense."""
+
+    code = "NC3006"
+    cure = "geographic.mmdb is a MaxMind DB file with country or city data; blocks are CIDR prefixes by ISO 3166 code"
+
 
 @cache
 def countries() -> dict[str, tuple[float, float]]:
@@ -22,6 +31,14 @@ def countries() -> dict[str, tuple[float, float]]:
             north, east = math.radians(_degrees(where[:split])), math.radians(_degrees(where[split:]))
             points.setdefault(code, []).append((math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)))
     return {code: _middle(each) for code, each in points.items()}
+
+
+def middle(code: str) -> tuple[float, float]:
+    """Degrees north and east. Raises BadGeography for what is no country."""
+    try:
+        return countries()[code]
+    except KeyError as error:
+        raise BadGeography(f"there is no country {code!r}", hint="ISO 3166 has two capital letters for each, as DE") from error
 
 
 def _degrees(text: str) -> float:

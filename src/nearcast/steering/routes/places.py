@@ -17,12 +17,11 @@ import numpy as np
 from maxminddb.types import Record
 from numpy.typing import NDArray
 
-from nearcast.base.errors import BadInput
 from nearcast.model.site import Site
 from nearcast.steering.routes import arrays
 from nearcast.steering.routes.base import NONE
 from nearcast.steering.routes.compile import I32, U8, U32, U64, Columns, Index, nested
-from nearcast.steering.routes.countries import countries
+from nearcast.steering.routes.countries import BadGeography, countries, middle
 from nearcast.steering.routes.geographic import EARTH_KM, MAGIC, Geography
 from nearcast.steering.routes.prefix import Prefix, parse_prefix
 
@@ -31,20 +30,12 @@ Place = tuple[str, float, float]
 _LOW = (1 << 64) - 1
 
 
-class BadGeography(BadInput):
-    """The file or the blocks that tell where addresses are make no sense."""
-
-    code = "NC3006"
-    cure = "geographic.mmdb is a MaxMind DB file with country or city data; blocks are CIDR prefixes by ISO 3166 code"
-
-
 def geography_of(blocks: Mapping[str, Iterable[str]]) -> Geography | None:
     """Of country blocks in the configuration; None without any. Raises BadRoute, and BadGeography for unknown countries."""
     found: dict[Prefix, Place] = {}
     for code, prefixes in blocks.items():
-        if code not in countries():
-            raise BadGeography(f"there is no country {code!r}", hint="ISO 3166 has two capital letters for each, as DE")
-        found.update((parse_prefix(each), (code, *countries()[code])) for each in prefixes)
+        where = middle(code)
+        found.update((parse_prefix(each), (code, *where)) for each in prefixes)
     if not found:
         return None
     places = list(dict.fromkeys(found.values()))
