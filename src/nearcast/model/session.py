@@ -20,7 +20,10 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class SessionCapability(Struct, frozen=True, kw_only=True, array_like=True):
-    """What a session id seals. Any instance opens it; there is no session store."""
+    """What a session id seals. Any instance opens it; there is no session store.
+
+    ``throughput_bps`` is what the device said of its past (0: nothing); ``pathways`` are those that the session was given at first.
+    """
 
     account_id: str
     profile_id: str
@@ -32,6 +35,8 @@ class SessionCapability(Struct, frozen=True, kw_only=True, array_like=True):
     expires_at: float
     client_address: str
     nonce: str
+    throughput_bps: int = 0
+    pathways: tuple[str, ...] = ()
 
 
 class Session(Struct, frozen=True, kw_only=True):

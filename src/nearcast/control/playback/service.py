@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from typing import Any
 
+import msgspec
 import structlog
 
 from nearcast.base.cache import Cache
@@ -99,14 +100,16 @@ class PlaybackService:
             title_id=question.title_id,
             device_id=question.device.id,
             max_height=max_height,
-            key_labels=selection.key_labels(manifest, grant.key_labels, max_height),
+            key_labels=selection.key_labels(manifest, grant.key_labels, max_height, question.device.throughput_bps),
             issued_at=now_s,
             expires_at=capability.edge_expiry_s(now_s, manifest.duration_s),
             client_address=question.client_address,
             nonce=self._random_bytes(6).hex(),
+            throughput_bps=question.device.throughput_bps,
         )
         video, audio = _renditions(manifest, sealed)
         steered = await self._choose(sealed, question.client_address)
+        sealed = msgspec.structs.replace(sealed, pathways=tuple(each.pathway for each in steered.edges))
         session_id = capability.seal(sealed, self._key, self._random_bytes(capability.NONCE_BYTES))
         base = f"{question.gateway_url}/api/v1/sessions/{session_id}"
         session = Session(
@@ -133,25 +136,22 @@ class PlaybackService:
             raise UnknownTitle(f"the title {sealed.title_id} was withdrawn")
         video, audio = _renditions(publication.manifest, sealed)
         steering_url = f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering"
-        first = selection.first_video(video, question.throughput_bps) if video else 0
+        first = selection.first_video(video, question.throughput_bps or sealed.throughput_bps) if video else 0
         return ManifestAnswer(
             dash=mpd(publication.manifest, video, audio, steered.edges, steering_url),
             hls=hls.multivariant(publication.manifest, video, audio, steered.edges, steering_url, first=first),
         )
 
     async def steering(self, question: SessionQuestion) -> SteeringDocument:
-        """The content-steering document of a session: its edges as steering sees them now. Raises as ``manifest``."""
+        """The content-steering document of a session: its edges as steering sees them now, the one in use first while there is no reason
+        to leave it. Raises as ``manifest``."""
         sealed = self._open(question.session_id)
-        steered = await self._choose(sealed, question.client_address)
+        steered = await self._choose(sealed, question.client_address, question.last_pathway)
         pathways = tuple(each.pathway for each in steered.edges)
         return SteeringDocument(
             version=1,
             ttl=selection.steering_ttl_s(
-                steered,
-                edges=self._settings.edges,
-                last_pathway=question.last_pathway,
-                ttl_s=self._settings.steering_ttl_s,
-                degraded_ttl_s=self._settings.steering_ttl_degraded_s,
+                steered, ttl_s=self._settings.steering_ttl_s, degraded_ttl_s=self._settings.steering_ttl_degraded_s
             ),
             reload_uri=f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering",
             pathway_priority=pathways,
@@ -203,13 +203,17 @@ class PlaybackService:
             return None
         return next((each for each in answer.bookmarks if each.title_id == title_id), None)
 
-    async def _choose(self, sealed: SessionCapability, client_address: str) -> SteerAnswer:
-        """The session's edges now. The paths end with the session, so that asking again gives the same addresses."""
+    async def _choose(self, sealed: SessionCapability, client_address: str, current: str = "") -> SteerAnswer:
+        """The session's edges now. The paths end with the session, so that asking again gives the same addresses. ``current``: the
+        pathway in use, which is left for a reason alone."""
         question = SteerQuestion(
             client_address=client_address or sealed.client_address,
             title_id=sealed.title_id,
             expires_at=int(sealed.expires_at),
             count=self._settings.edges,
+            session=sealed.nonce,
+            current=current,
+            known=sealed.pathways,
         )
         try:
             async with asyncio.timeout(self._settings.call_timeout_s):
@@ -229,7 +233,7 @@ def _needs_keys(publication: Publication) -> bool:
 
 
 def _renditions(manifest: Manifest, sealed: SessionCapability) -> tuple[tuple[Rendition, ...], tuple[Rendition, ...]]:
-    video, audio = selection.renditions(manifest, sealed.key_labels, sealed.max_height)
+    video, audio = selection.renditions(manifest, sealed.key_labels, sealed.max_height, sealed.throughput_bps)
     if not video and not audio:
         raise NothingToPlay(f"no rendition of {sealed.title_id} is within what this session may have")
     return video, audio

@@ -104,15 +104,35 @@ def test_resume_is_always_within_the_film(position_s: float, runtime_s: float, f
 
 def test_players_ask_again_soon_while_something_is_wrong() -> None:
     settled = SteerAnswer(edges=edges(*EDGES[:3]), prefix="")
+    for answer, ttl_s in (
+        (settled, 60),
+        (msgspec.structs.replace(settled, unsettled=True), 10),
+        (msgspec.structs.replace(settled, source="last-known"), 10),
+    ):
+        assert selection.steering_ttl_s(answer, ttl_s=60, degraded_ttl_s=10) == ttl_s
 
-    def ttl(answer: SteerAnswer, last_pathway: str = "") -> int:
-        return selection.steering_ttl_s(answer, edges=3, last_pathway=last_pathway, ttl_s=60, degraded_ttl_s=10)
 
-    assert ttl(settled) == 60
-    assert ttl(settled, "fra-1") == 60
-    assert ttl(settled, "bom-1") == 10, "the player is on an edge that is no longer chosen"
-    assert ttl(SteerAnswer(edges=edges("fra-1", "dal-1"), prefix="")) == 10, "an edge is missing"
-    assert ttl(msgspec.structs.replace(settled, source="last-known")) == 10
+def test_the_past_speed_bounds_what_is_high_alone() -> None:
+    manifest = manifest_of(film())
+    rates = {each.height: each.bitrate_bps for each in manifest.video}
+
+    def offered(past_bps: int) -> list[int]:
+        return [each.height for each in selection.renditions(manifest, LABELS, 2160, past_bps)[0]]
+
+    assert offered(0) == [240, 360, 480, 720, 1080], "nothing is known"
+    assert offered(1) == [240, 360, 480, 720], "a line may have become better"
+    assert offered(rates[1080] // 4 + 1) == [240, 360, 480, 720, 1080]
+    assert offered(rates[1080] // 4 - 1) == [240, 360, 480, 720]
+
+
+@given(st.integers(0, 10**8), st.integers(1, 4000))
+def test_something_is_always_offered_and_its_keys_are_given(past_bps: int, max_height: int) -> None:
+    manifest = manifest_of(film())
+    labels = selection.key_labels(manifest, LABELS, max_height, past_bps)
+    video, _ = selection.renditions(manifest, labels, max_height, past_bps)
+    assert video
+    assert video == selection.renditions(manifest, LABELS, max_height, past_bps)[0]
+    assert {each.key_label for each in video} == set(labels) - {"AUDIO"}
 
 
 def test_the_first_video_is_what_the_line_carries() -> None:

@@ -238,6 +238,21 @@ async def test_the_steering_document_follows_the_edges(world: World) -> None:
     assert moved.ttl == 10, "the player was on an edge that is gone"
 
 
+async def test_a_session_keeps_to_its_pathways_and_its_past_speed(world: World, clock: VirtualClock) -> None:
+    session = session_of(await world.playback.play(question(throughput_bps=100_000)))
+    assert 'height="1080"' not in session.manifest
+    assert 'height="720"' in session.manifest
+    sealed = opened(session, clock)
+    assert sealed.pathways == ("fra-1", "dal-1", "sin-1")
+    again = await world.playback.manifest(SessionQuestion(session_id=session.session_id, gateway_url=URL))
+    assert again.dash == session.manifest
+    assert world.steering.calls[-1].known == sealed.pathways
+    assert world.steering.calls[-1].session == sealed.nonce
+    assert again.hls.split("#EXT-X-STREAM-INF")[1].count("RESOLUTION=426x240") == 1, "it begins with what the line carried"
+    await world.playback.steering(SessionQuestion(session_id=session.session_id, last_pathway="dal-1"))
+    assert world.steering.calls[-1].current == "dal-1"
+
+
 async def test_session_ids_that_are_none_or_past(world: World, clock: VirtualClock) -> None:
     session = session_of(await world.playback.play(question()))
     for text in ("", "x", "AAAA" * 20, session.session_id[:-3] + "AAA", "é"):
