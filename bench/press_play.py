@@ -1,6 +1,6 @@
 """From a click to a picture: the figures of the first living path, each beside its limit or its peer from the same run.
 
-    python -m bench.press_play [--json] [--only first,memory,click,play,second,ingest]
+    python -m bench.press_play [--json] [--only first,memory,click,dead,play,second,ingest]
 
 A system of its own is started by ``make up`` in an empty home, on free ports, and removed at the end.
 """
@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[System], list[Figure]]] = {
     "first": start.first_start,
     "memory": start.idle_memory,
     "click": viewing.click_to_frame,
+    "dead": viewing.dead_first_edge,
     "play": viewing.play_api,
     "second": start.second_start,
     "ingest": plain_ffmpeg.ingest,
