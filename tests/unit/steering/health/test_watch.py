@@ -25,8 +25,7 @@ from nearcast.steering.health.published import ViewReader
 from nearcast.steering.health.settings import HealthSettings
 from nearcast.steering.health.watch import Watcher
 from nearcast.steering.settings import SteeringSettings
-
-from ..test_health import Registry as FakeDiscovery
+from tests.fakes.discovery import FakeDiscovery
 
 SETTINGS = SteeringSettings(poll_s=0.1, health=HealthSettings(probe_s=0.05, timeout_s=0.15, publish_s=0.05))
 
@@ -86,9 +85,9 @@ class Discovery(FakeDiscovery):
         super().__init__()
         self.edges = edges
         self.silent: dict[str, dict[str, bool]] = {}
-        self.empty = False
+        self.empty = self.dead = False
 
-    async def appliances(self, question: AppliancesQuestion, /) -> ApplianceList:
+    async def appliances(self, question: AppliancesQuestion) -> ApplianceList:
         if self.dead:
             raise Unavailable("dead")
         now_s = time.monotonic()
