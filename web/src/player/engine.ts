@@ -10,7 +10,7 @@ import { firstFrame } from "./firstframe";
 import { givesUp, type Wait, waited } from "./giveup";
 import { heartbeat } from "./heartbeat";
 import { measure } from "./measures";
-import { deviceId, keep, preferences } from "./memory";
+import { deviceId, keep, preferences, recentSpeed } from "./memory";
 import { Network } from "./network";
 import { Once } from "./once";
 import { isShakaError, isTransient, playerProblem, TIMEOUT } from "./problems";
@@ -161,8 +161,7 @@ class Engine {
   }
 
   private async ask(title_id: string): Promise<Session> {
-    const { throughput_bps } = preferences();
-    const device = { id: deviceId(), max_height: 2160, throughput_bps: Math.round(throughput_bps), user_agent: navigator.userAgent };
+    const device = { id: deviceId(), max_height: 2160, throughput_bps: recentSpeed(Date.now()), user_agent: navigator.userAgent };
     const asked_at_ms = performance.now();
     const { value, request_id } = await ask<Session>("POST", "/api/v1/play", { body: { title_id, device }, timeout_ms: 10_000 });
     this.request_id = request_id;
@@ -264,7 +263,7 @@ class Engine {
   private letGo(): void {
     this.play.abort();
     const bandwidth = this.player?.getStats().estimatedBandwidth ?? 0;
-    if (this.session && bandwidth > 0) keep({ throughput_bps: bandwidth });
+    if (this.session && bandwidth > 0) keep({ throughput_bps: bandwidth, throughput_at_ms: Date.now() });
     if (this.session && this.video.currentTime > 1) bookmark(this.session.title_id, this.video.ended ? null : this.video.currentTime);
     this.reporter?.end(this.video.ended ? "ended" : "paused");
     this.network?.end();

@@ -2,6 +2,8 @@
 
 export interface Preferences {
   throughput_bps: number;
+  /** When that was measured. */
+  throughput_at_ms: number;
   volume: number;
   muted: boolean;
   audio: string;
@@ -14,6 +16,7 @@ export interface Preferences {
 const KEY = "nearcast.player";
 const DEFAULTS: Preferences = {
   throughput_bps: 0,
+  throughput_at_ms: 0,
   volume: 1,
   muted: false,
   audio: "",
@@ -34,6 +37,13 @@ function read(): Partial<Preferences> {
 
 export function preferences(): Readonly<Preferences> {
   return kept;
+}
+
+const RECENT_MS = 24 * 3_600_000;
+
+/** What the line carried lately, by which the control plane bounds the renditions that it offers; 0 where that is long ago. */
+export function recentSpeed(now_ms: number): number {
+  return now_ms - kept.throughput_at_ms < RECENT_MS ? Math.round(kept.throughput_bps) : 0;
 }
 
 export function keep(change: Partial<Preferences>): void {
