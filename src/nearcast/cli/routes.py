@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,7 +168,7 @@ def _tell_explanation(found: Explanation, title_id: str) -> None:
     if found.candidates:
         talk.answer("")
         head = ["site", "prefix", "told by", "AS path", "MED>", "distance>", "it stands here because"]
-        talk.table(head, [_candidate(each, why) for each, why in zip(found.candidates, standings(found.candidates), strict=True)])
+        talk.table(head, [_candidate(each) for each in found.candidates])
     if found.considered:
         talk.answer("")
         rows = [[each.appliance, each.site, each.verdict, each.why] for each in found.considered]
@@ -195,39 +194,7 @@ def headline(found: Explanation, title_id: str) -> str:
     return f"{who} goes to {first}{what}, {way}{then}"
 
 
-def standings(candidates: Sequence[Candidate]) -> list[str]:
-    """For each way why it stands where it does. Only the first of a site counts."""
-    named: set[str] = set()
-    found, before = [], None
-    for each in candidates:
-        found.append("named above" if each.site in named else _standing(each, before))
-        named.add(each.site)
-        before = each
-    return found
-
-
-def _standing(each: Candidate, before: Candidate | None) -> str:
-    """What put a way behind the one before it: the first rule by which the two differ."""
-    if before is None:
-        return "default" if each.prefix in DEFAULTS else "longest prefix" if each.source != "geography" else "nearest"
-    if each.prefix in DEFAULTS and before.prefix not in DEFAULTS:
-        return "default"
-    if each.source == "geography" != before.source:
-        return "nearest of those that no route names"
-    if each.prefix != before.prefix:
-        return "shorter prefix"
-    if "config" in (each.source, before.source) and each.source != before.source:
-        return "told by BGP, not by the configuration"
-    if len(each.as_path) != len(before.as_path):
-        return "longer AS path"
-    if each.med != before.med:
-        return "higher MED"
-    if each.order != before.order:
-        return "later in the order"
-    return "farther" if each.distance_km > before.distance_km else "later by name"
-
-
-def _candidate(each: Candidate, why: str) -> list[str]:
+def _candidate(each: Candidate) -> list[str]:
     return [
         each.site,
         each.prefix,
@@ -235,7 +202,7 @@ def _candidate(each: Candidate, why: str) -> list[str]:
         " ".join(map(str, each.as_path)) or "-",
         str(each.med) if each.as_path else "-",
         f"{each.distance_km:,.0f} km" if each.distance_km >= 0 else "-",
-        why,
+        each.why,
     ]
 
 

@@ -43,7 +43,8 @@ class Announcement(Struct, frozen=True, kw_only=True):
 class Candidate(Struct, frozen=True, kw_only=True):
     """A site that may serve an address, and what ranks it: the longest prefix, then AS-path length, MED, distance.
 
-    ``distance_km`` is from the site to where the client's prefix is known to be; negative where it is not known.
+    ``distance_km`` is from the site to where the client's prefix is known to be; negative where it is not known. ``why`` is what put it
+    behind the one before it, in explanations.
     """
 
     site: str
@@ -53,3 +54,4 @@ class Candidate(Struct, frozen=True, kw_only=True):
     med: int = 0
     order: int = 0
     distance_km: float = -1.0
+    why: str = ""

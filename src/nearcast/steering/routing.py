@@ -34,6 +34,7 @@ from nearcast.steering.routes.configured import close_to, spread
 from nearcast.steering.routes.rib import judge
 from nearcast.steering.routes.settings import Isp
 from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.standings import standings
 from nearcast.steering.view import View
 
 COUNT_MAX = 16
@@ -100,13 +101,14 @@ class RoutingService:
         counted = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
         table, view = self._tables.table(), self._views.view()
         self._decider.use(table, view)
+        ways = table.candidates(counted)
         considered = self._decider.consider(counted, question.title_id, count=max(1, min(question.count, COUNT_MAX)))
         return Explanation(
             address=question.address,
             counted_as=counted,
             prefix=table.match_number(version, number).prefix,
             table_version=table.version,
-            candidates=table.candidates(counted),
+            candidates=tuple(replace(each, why=why) for each, why in zip(ways, standings(ways), strict=True)),
             considered=considered,
             last_known=view.snapshot.source == "last-known" or not self._live(),
         )

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from nearcast.base.config import BadConfiguration
 from nearcast.base.errors import NearcastError, NotFound, Unavailable
 from nearcast.cli import main, reach, routes
-from nearcast.model.route import Candidate
 from nearcast.model.services import Catalog, TitleQuestion
 from tests.fakes.routing import FakeRouting
 
@@ -86,37 +85,6 @@ def test_an_address_that_only_the_default_holds(routing: FakeRouting, capsys: py
 def test_an_address_that_nothing_holds(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
     run("explain", "2001:db8::7")
     assert "though no route holds it" in capsys.readouterr().out.splitlines()[0]
-
-
-def way(site: str, prefix: str = "20.0.0.0/8", source: str = "isp", **said: object) -> Candidate:
-    return replace(Candidate(site=site, source=source, prefix=prefix, as_path=(1,)), **said)
-
-
-def test_each_way_is_told_by_the_first_rule_that_put_it_there() -> None:
-    ways = (
-        way("a", "20.1.0.0/16", "config", as_path=()),
-        way("b", "20.1.0.0/16"),
-        way("c", "20.1.0.0/16", as_path=(1, 2)),
-        way("d", "20.1.0.0/16", as_path=(1, 2), med=5),
-        way("e", "20.1.0.0/16", as_path=(1, 2), med=5, order=1),
-        way("f", "20.1.0.0/16", as_path=(1, 2), med=5, order=1, distance_km=10),
-        way("a", "20.1.0.0/16", as_path=(1, 2), med=5, order=1, distance_km=20),
-        way("g"),
-        way("h", "20.0.0.0/9", "geography", as_path=()),
-        way("i", "0.0.0.0/0", "config", as_path=()),
-    )
-    assert routes.standings(ways) == [
-        "longest prefix",
-        "told by BGP, not by the configuration",
-        "longer AS path",
-        "higher MED",
-        "later in the order",
-        "farther",
-        "named above",
-        "shorter prefix",
-        "nearest of those that no route names",
-        "default",
-    ]
 
 
 def test_a_plan_of_an_isp_is_rehearsed_with_its_refusals(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
