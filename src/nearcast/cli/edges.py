@@ -1,4 +1,4 @@
-"""``nearcast edges``: what each appliance sends, holds and fetches."""
+"""``nearcast edges``: what each appliance sends, holds and fetches, and what is believed of its health."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import click
 
 from nearcast.base.units import bytes_text
 from nearcast.cli import reach, talk
+from nearcast.model.health import ApplianceHealth
 from nearcast.model.services import AppliancesQuestion, Discovery
 from nearcast.model.site import Appliance, ApplianceReport
+from nearcast.steering.view import View
 
 
 @click.command("edges")
@@ -18,14 +20,35 @@ def command(as_json: bool) -> None:
     if as_json:
         talk.answer_json(found)
         return
-    if not found:
+    view = believed()
+    silent = [each for each in view.snapshot.appliances if each.id not in {one.report.id for one in found}]
+    if not found and not silent:
         talk.say("no edge reports; `nearcast status` shows which were started")
         return
     head = ["edge", "site", "state", "sends>", "of limit>", "conns>", "hits>", "titles>", "held>", "disk>", "reactive>", "missing>"]
-    talk.table(head, [_row(each) for each in found])
+    rows = [_row(each, view.by_id.get(each.report.id)) for each in found]
+    rows += [[each.id, each.site, health_text(each), *["-"] * (len(head) - 3)] for each in silent]
+    talk.table(head, rows)
     for each in found:
         if each.report.problem:
             talk.say(f"{each.report.id}: {each.report.problem}")
+    for one in view.snapshot.appliances:
+        if one.why:
+            talk.say(f"{one.id}: {one.why}")
+    if view.snapshot.version and view.snapshot.source == "last-known":
+        talk.say("health is as it was known last; `nearcast status` shows whether steer runs")
+
+
+def believed() -> View:
+    """The health view of this host; an empty one where nothing was published."""
+    from nearcast.steering.health.published import ViewReader
+    from nearcast.system.folders import view_folder
+
+    reader = ViewReader(view_folder(reach.home()))
+    try:
+        return reader.view()
+    finally:
+        reader.close()
 
 
 def hit_ratio(report: ApplianceReport) -> float | None:
@@ -39,12 +62,18 @@ def state_text(report: ApplianceReport) -> str:
     return report.state if report.load == "normal" else f"{report.state}, {report.load}"
 
 
-def _row(each: Appliance) -> list[str]:
+def health_text(health: ApplianceHealth) -> str:
+    """``up``, or what is to be known beside: ``up, full``, ``up, silent``."""
+    words = [health.state, *([health.load] if health.load != "normal" else []), *([] if health.heard else ["silent"])]
+    return ", ".join(words)
+
+
+def _row(each: Appliance, health: ApplianceHealth | None) -> list[str]:
     report, hits = each.report, hit_ratio(each.report)
     return [
         report.id,
         report.site,
-        state_text(report),
+        health_text(health) if health else state_text(report),
         f"{report.sent_bps / 1e6:.1f} Mb/s",
         f"{100 * report.sent_bps / report.limit_bps:.0f} %" if report.limit_bps else "-",
         f"{report.connections}/{report.connections_max}",
