@@ -24,6 +24,8 @@ CHOSEN_MAX = 200_000
 CLASSES_MAX = 500_000
 ADDRESSES = 2
 """Appliances in an answer: browsers go to the second at once where the first does not take their connection."""
+TURNS, TURNS_TITLE = 8, 2
+"""So often is asked for another appliance of the site at most; a title has few places there, often one."""
 NOBODY = -1
 _GOLDEN = 0x9E3779B97F4A7C15
 """Multiplicative hashing (Knuth, volume 3, 6.4): neighbouring blocks go to different groups."""
@@ -202,14 +204,19 @@ class Chooser:
         """
         if not title and (doors := self._doors.get(site)):
             return Chosen(*doors, site)
-        turns = min(ADDRESSES, len(self._view.by_site.get(site, ())))
-        given = dict.fromkeys(each.id for turn in range(turns) for each in self._decide(title, group, turn) if each.site == site)
-        return Chosen(*wire.addresses(tuple(address for each in given for address in self._view.by_id[each].addresses)), site)
+        wanted = min(ADDRESSES, len(self._view.by_site.get(site, ())))
+        given: dict[str, tuple[str, ...]] = {}
+        for turn in range(TURNS_TITLE if title else TURNS):
+            given.update({each.id: each.addresses for each in self._decide(title, group, turn) if each.site == site})
+            if len(given) >= wanted:
+                break
+        return Chosen(*wire.addresses(tuple(address for each in given.values() for address in each)), site)
 
     def _decide(self, title: str, group: int, turn: int) -> tuple[ApplianceHealth, ...]:
-        spread = group & spread_mask(title)
+        """For no title in particular, as for one that nobody holds: each group and turn a different one, so that all get their share."""
+        name = f"dns {group & spread_mask(title)} {turn}"
         address = self._addresses[group >> SPREAD_BITS]
-        return self._decider.decide(address, title, count=1, session=f"dns {spread} {turn}").appliances
+        return self._decider.decide(address, title or name, count=1, session=name).appliances
 
     def _number(self, site: str) -> int:
         found = self._numbers.get(site)

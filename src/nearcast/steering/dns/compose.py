@@ -116,10 +116,11 @@ class Composer:
         extra, count = b"", 0
         for server in self._zone.name_servers:
             node = self._zone.find(server) if self._zone.inside(server) else None
+            owner = server[: -len(self._zone.origin)] + QUESTION_POINTER  # the question is the zone itself
             for kind in (A, AAAA):
                 rrset = node.rrsets.get(kind) if node else None
                 for each in rrset.rdata if rrset else ():
-                    extra += wire.record(server, kind, rrset.ttl_s if rrset else 0, each)
+                    extra += wire.record(owner, kind, rrset.ttl_s if rrset else 0, each)
                     count += 1
         return body._replace(additional=count, tail=body.tail + extra, extra=extra)
 

@@ -110,6 +110,17 @@ def query(name: str, kind: str = "A", *, subnet: str = "", dnssec: bool = False,
     return dns.message.make_query(name, kind, use_edns=edns, want_dnssec=dnssec, payload=payload or 1232, options=options, **more)  # type: ignore[arg-type]
 
 
+def option(code: int, value: bytes) -> dns.edns.GenericOption:
+    return dns.edns.GenericOption(dns.edns.OptionType.make(code), value)
+
+
+def raw(made: Answerer, packet: bytes) -> bytes:
+    """The answer as it is, which there must be."""
+    found = made.answer(packet, RESOLVER, NOW_S)
+    assert found is not None
+    return found
+
+
 def ask(made: Answerer, asked: dns.message.Message, source: bytes = RESOLVER, *, stream: bool = False) -> dns.message.Message:
     """The answer as dnspython reads it; it must be one to this very question."""
     wire = made.answer(asked.to_wire(), source, NOW_S, stream=stream)
@@ -125,6 +136,6 @@ def data(found: dns.message.Message, kind: str = "A") -> list[str]:
     return sorted(each.to_text() for rrset in found.answer if rrset.rdtype == wanted for each in rrset)
 
 
-def scope(found: dns.message.Message) -> int | None:
-    """The scope that the answer has for the client's subnet; None without."""
-    return next((each.scopelen for each in found.options if isinstance(each, dns.edns.ECSOption)), None)
+def scope(found: dns.message.Message) -> int:
+    """The scope that the answer has for the client's subnet; -1 without."""
+    return next((each.scopelen for each in found.options if isinstance(each, dns.edns.ECSOption)), -1)
