@@ -30,6 +30,7 @@ VERBS = {
     "edges": "Show what each edge sends, holds and fetches.",
     "fill": "Plan, run and watch which copies wait where.",
     "offload": "Report what the origin and the links were spared.",
+    "anycast": "Show how this host's service addresses are announced, or drain them.",
     "dns": "Delegate the zone to our name servers.",
     "routes": "Show where routes come from, explain a viewer's, rehearse a change.",
     "keys": "Change the keys that protect the licences.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from nearcast.system.settings import LOOPBACK
 
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
+    from nearcast.steering.anycast.announcer import AnycastStatus
     from nearcast.steering.anycast.load import SiteLoad
     from nearcast.steering.anycast.settings import AnycastCheck
     from nearcast.steering.health.published import ViewReader
@@ -41,6 +43,17 @@ def drain_path(home: Home) -> Path:
 def status_path(home: Home) -> Path:
     """What the announcer last told of itself (AnycastStatus)."""
     return home.run / "anycast.json"
+
+
+def status(home: Home) -> AnycastStatus | None:
+    """What the announcer of this host says of itself; None where there is none, or it says nothing any more."""
+    from nearcast.steering.anycast.announcer import SILENT_S, AnycastStatus
+
+    try:
+        found = msgspec.json.decode(status_path(home).read_bytes(), type=AnycastStatus)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if time.time() - found.at < SILENT_S else None
 
 
 def checks(settings: Settings) -> tuple[AnycastCheck, ...]:

@@ -23,6 +23,8 @@ from nearcast.steering.anycast.speaker import Speaker
 
 LOAD_S = 0.5
 STATUS_S = 1.0
+SILENT_S = 5.0
+"""A status older than that is of an announcer that is dead or frozen."""
 _log = structlog.get_logger("anycast")
 
 
