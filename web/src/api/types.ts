@@ -216,3 +216,87 @@ export interface Appliance {
   report: ApplianceReport;
   age_s: number;
 }
+
+/** What is believed of an appliance: its own word, looks from outside and the votes of others, merged (GET /api/v1/routes). */
+export interface ApplianceHealth {
+  id: string;
+  site: string;
+  state: "up" | "draining" | "down";
+  why: string;
+  load: "normal" | "high" | "full";
+  heard: boolean;
+}
+
+export interface Candidate {
+  site: string;
+  source: string;
+  prefix: string;
+  as_path: number[];
+  med: number;
+  order: number;
+  distance_km: number;
+  why: string;
+}
+
+export interface Considered {
+  appliance: string;
+  site: string;
+  verdict: "chosen" | "spare" | "rejected";
+  why: string;
+}
+
+export interface Explanation {
+  address: string;
+  counted_as: string;
+  prefix: string;
+  table_version: number;
+  candidates: Candidate[];
+  considered: Considered[];
+  last_known: boolean;
+}
+
+export interface PlannedAnnouncement {
+  prefix: string;
+  isp: string;
+  site: string;
+  as_path: number[];
+  med: number;
+}
+
+/** What POST /api/v1/routes/rehearse takes. */
+export interface Rehearse {
+  announce: PlannedAnnouncement[];
+  withdraw: { prefix: string; isp: string; site: string }[];
+}
+
+export interface Moved {
+  prefix: string;
+  addresses: number;
+  before: string[];
+  after: string[];
+}
+
+export interface Rehearsal {
+  moved: Moved[];
+  moved_total: number;
+  refused: { prefix: string; source: string; why: string }[];
+}
+
+export interface RouteSource {
+  name: string;
+  kind: "config" | "bgp" | "geographic";
+  state: "up" | "down" | "loaded";
+  prefixes: number;
+  refused: number;
+  problem: string;
+}
+
+export interface RoutingStatus {
+  version: number;
+  prefixes_ipv4: number;
+  prefixes_ipv6: number;
+  overlay: number;
+  compiled_at: number;
+  sources: RouteSource[];
+  health: { version: number; source: "live" | "last-known" };
+}

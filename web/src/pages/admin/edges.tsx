@@ -1,7 +1,8 @@
-// The edges as discovery sees them: up or not, how busy, what they hold, what they sent, what stands in the way of their fill.
+// The edges: what is believed of their health and why, how busy they are, what they hold, what they sent, what stands in the way of
+// their fill.
 import { useEffect, useState } from "preact/hooks";
 import { api, problemOf } from "../../api/client";
-import type { Appliance, ApplianceReport, Problem } from "../../api/types";
+import type { Appliance, ApplianceHealth, ApplianceReport, Problem } from "../../api/types";
 import { bytes, counted } from "../../ui/format";
 import { ProblemPanel } from "../../ui/problem";
 
@@ -10,6 +11,7 @@ const TONES = { up: "good", draining: "warn", down: "bad" } as const;
 
 export function Edges() {
   const [appliances, setAppliances] = useState<Appliance[] | null>(null);
+  const [believed, setBelieved] = useState<Record<string, ApplianceHealth>>({});
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => {
     let open = true;
@@ -22,6 +24,7 @@ export function Edges() {
       } catch (error) {
         if (open) setProblem(problemOf(error));
       }
+      if (open) setBelieved(await health());
     };
     void look();
     const timer = setInterval(() => void look(), LOOK_MS);
@@ -35,10 +38,20 @@ export function Edges() {
   return (
     <ul class="edge-list">
       {appliances.map((appliance) => (
-        <Edge key={appliance.report.id} appliance={appliance} />
+        <Edge key={appliance.report.id} appliance={appliance} health={believed[appliance.report.id]} />
       ))}
     </ul>
   );
+}
+
+/** By appliance; nothing while steering does not answer, and the edges' own words stand alone. */
+async function health(): Promise<Record<string, ApplianceHealth>> {
+  try {
+    const answer = await api<{ health: { appliances: ApplianceHealth[] } }>("GET", "/api/v1/routes", { quiet: true });
+    return Object.fromEntries(answer.health.appliances.map((each) => [each.id, each]));
+  } catch {
+    return {};
+  }
 }
 
 const megabits = (bps: number): string => `${(bps / 1e6).toFixed(1)} Mb/s`;
@@ -55,14 +68,15 @@ function hits(report: ApplianceReport): string {
   return sent > 0 ? `, ${((100 * (sent - report.missed_bytes_total)) / sent).toFixed(1)} % from its own disk` : "";
 }
 
-function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
+function Edge({ appliance: { report, age_s }, health }: { appliance: Appliance; health: ApplianceHealth | undefined }) {
   const stale = age_s > report.lease_s;
+  const { state, load } = health ?? report;
   const total = report.held_bytes + report.missing_bytes;
   const share = total > 0 ? report.held_bytes / total : 1;
-  const told = report.load === "normal" || report.state !== "up" ? report.state : report.load;
-  const tone = stale ? "bad" : told === "full" ? "bad" : told === "high" ? "warn" : TONES[report.state];
+  const told = load === "normal" || state !== "up" ? state : load;
+  const tone = stale ? "bad" : told === "full" ? "bad" : told === "high" ? "warn" : TONES[state];
   return (
-    <li class="panel edge" data-testid="admin-edge" data-edge-id={report.id} data-state={stale ? "silent" : report.state}>
+    <li class="panel edge" data-testid="admin-edge" data-edge-id={report.id} data-state={stale ? "silent" : state}>
       <header class="job-head">
         <div>
           <h3>{report.id}</h3>
@@ -79,6 +93,7 @@ function Edge({ appliance: { report, age_s } }: { appliance: Appliance }) {
         <div><dt>Sends</dt><dd>{sending(report)}</dd></div>
         <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {counted(report.requests_total, "request")}{hits(report)}</dd></div>
         <div><dt>Room</dt><dd>{bytes(report.capacity_bytes)} for placed films, {bytes(report.reactive_bytes)} of others kept, {bytes(report.disk_free_bytes)} free on the disk</dd></div>
+        {health?.why && <div><dt>Health</dt><dd>{health.why}</dd></div>}
         {report.problem && <div><dt>Problem</dt><dd>{report.problem}</dd></div>}
         <div><dt>Address</dt><dd class="mono">{report.address}</dd></div>
       </dl>
