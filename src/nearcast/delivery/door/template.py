@@ -105,6 +105,8 @@ http {
       proxy_read_timeout 3s;
       proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504;
       proxy_next_upstream_timeout 6s;
+      proxy_intercept_errors on;
+      error_page 502 504 = @later;
       proxy_hide_header Location;
       add_header X-Nearcast-Door "<<door>>" always;
       add_header Location $there always;
@@ -177,7 +179,7 @@ http {
   # From here on doors inside this nginx alone: sockets in a folder that nobody else may enter.
   server {
     listen unix:run/nobody.sock;
-    return 503;
+    return 502;
   }
   server {
     listen unix:run/status.sock;

@@ -145,7 +145,8 @@ async def test_who_leaves_is_asked_no_more_and_a_door_without_anybody_says_so(tm
                     break
                 await asyncio.sleep(0.02)
             assert (await fresh.get("/healthz")).status_code == 503
-            assert (await fresh.get("/cat/t/f.mp4")).status_code in (502, 503)
+            nobody = await fresh.get("/cat/t/f.mp4")
+            assert (nobody.status_code, nobody.json()["code"], nobody.headers["retry-after"]) == (503, "NC2071", "2")
         site.here = everybody
         await until(lambda: site.door.reloads == 3)
         assert workers.isdisjoint(site.door.nginx.workers())
