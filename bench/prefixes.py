@@ -1,7 +1,7 @@
 """Prefixes like those of the global routing table, seeded: their lengths, how they nest, and who announces them.
 
-Shares of the lengths as route collectors have seen them for years (bgp.potaroo.net, CIDR report: of IPv4 some 60 % are /24 and
-11 % /22, of IPv6 nearly half are /48). About half of all prefixes lie within another one of the same network.
+Shares of the lengths are roughly those that route collectors have seen for years (of IPv4 some 60 % are /24 and 11 % /22, of IPv6
+nearly half are /48). About half of all prefixes are drawn within another one.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ def generate(source: np.random.Generator, count: int, family: int) -> tuple[Numb
 
 
 def _key(number: Numbers, length: Small) -> Numbers:
-    """One number for each prefix: no prefix here is longer than /64, so that the bit behind the last one is free, or lost at /64 only."""
+    """A number for each prefix. Two that share one, which hardly happens, cost one of them its place, and another is drawn."""
     return number * np.uint64(67) + length.astype(np.uint64)

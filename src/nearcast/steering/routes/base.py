@@ -78,6 +78,8 @@ class Base:
         self.sources: tuple[str, ...] = tuple(meta["sources"])
         self.intervals = Intervals(arrays)
         self._version, self._length, self._parent = arrays["version"], arrays["length"], arrays["parent"]
+        self._site, self._source = arrays["site"], arrays["source"]
+        self._names = [each.name for each in self.sites]
         self._high, self._low, self._first = arrays["high"], arrays["low"], arrays["first"]
         self._path_first, self._path_numbers = arrays["path_first"], arrays["path_numbers"]
 
@@ -98,6 +100,12 @@ class Base:
             if self._length[index] == prefix.length:
                 return index
         return NONE
+
+    def ways(self, index: int) -> list[tuple[int, str, str]]:
+        """Of each entry, best first: the prefix's length, site and source. For decisions, which need no more."""
+        start, end, length = self._first[index], self._first[index + 1], self._length[index]
+        pairs = zip(self._site[start:end], self._source[start:end], strict=True)
+        return [(length, self._names[site], self.sources[source]) for site, source in pairs]
 
     def entries(self, index: int) -> list[Entry]:
         """Best first; none for NONE."""

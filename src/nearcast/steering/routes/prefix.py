@@ -41,10 +41,12 @@ def parse_address(address: str) -> tuple[int, int]:
 
     A private address is an address like any other: it is served by the routes that hold it, else by the default.
     """
-    try:
-        return 4, int.from_bytes(inet_pton(AF_INET, address), "big")
-    except (OSError, ValueError):
-        return _parse_other(address)
+    if ":" not in address:
+        try:
+            return 4, int.from_bytes(inet_pton(AF_INET, address), "big")
+        except (OSError, ValueError):
+            pass
+    return _parse_other(address)
 
 
 def _parse_other(address: str) -> tuple[int, int]:

@@ -199,15 +199,25 @@ class Table:
         return sorted(((prefix, entries) for prefix, entries in found.items() if entries), key=lambda each: -each[0].length)
 
     def _matched(self, version: int, number: int, owner: int, place: int) -> Match:
-        chain = self._chain(version, number, owner)
-        explicit = [(prefix.length, each) for prefix, entries in chain for each in entries]
-        sites = dict.fromkeys(each.site for length, each in explicit if length)
-        sites.update(dict.fromkeys(site for _, site in self._ranked(place)))
-        sites.update(dict.fromkeys(each.site for _, each in explicit))
+        prefix, told = self._told(version, number, owner)
+        sites = [site for length, site, _ in told if length]
+        sites += [site for _, site in self._ranked(place)]
+        sites += [site for length, site, _ in told if not length]
         if not sites:
             return NO_MATCH
-        announced = frozenset(each.site for _, each in explicit if each.source == CONFIG or self._isps[each.site] in ("", each.source))
-        return Match(str(chain[0][0]) if chain else "", tuple(sites), announced)
+        isps = self._isps
+        announced = frozenset([site for _, site, source in told if source == CONFIG or isps[site] in ("", source)])
+        return Match(prefix, tuple(dict.fromkeys(sites)), announced)
+
+    def _told(self, version: int, number: int, owner: int) -> tuple[str, list[tuple[int, str, str]]]:
+        """The longest prefix, and length, site and source of every way to the address, best first."""
+        if self.overlay.changed and self.overlay.longest(version, number):
+            chain = self._chain(version, number, owner)
+            told = [(prefix.length, each.site, each.source) for prefix, entries in chain for each in entries]
+            return str(chain[0][0]) if chain else "", told
+        if owner == NONE:
+            return "", []
+        return str(self.base.prefix(owner)), [way for index in self.base.chain(owner) for way in self.base.ways(index)]
 
     def _ranked(self, place: int) -> tuple[tuple[int, str], ...]:
         """Kilometres and names of the sites that serve anybody, the nearest first; those that say where they stand."""
