@@ -114,7 +114,7 @@ class Prober:
         interval_s: float,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
-        looks_per_s_max: float = 1000.0,
+        looks_per_s_max: float = 3000.0,
         connecting_max: int = 256,
         rng: random.Random | None = None,
     ) -> None:
