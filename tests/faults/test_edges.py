@@ -21,7 +21,7 @@ from tests.e2e.harness import System, new_system, wait_for
 from tests.e2e.library import Film, Library
 
 APPLIANCES = (("fra-1", "frankfurt"), ("bom-1", "mumbai"), ("sin-1", "singapore"))
-MORE = ("[playback]", "heartbeat_s = 2", "steering_ttl_s = 3", "steering_ttl_degraded_s = 1")
+MORE = ("[playback]", "heartbeat_s = 2", "steering_ttl_s = 3", "steering_ttl_degraded_s = 1", "[media.quality]", "enabled = false")
 DURATION_S = 100
 BUFFER_S = 5
 BUFFER_MAX_S = 14
@@ -73,7 +73,7 @@ class Viewer:
 @pytest.fixture
 def viewers(browser: Browser, system: System, film: Film) -> Iterator[list[Viewer]]:
     """One with our player, one with another that plays HLS."""
-    healthy(system)
+    healthy(system, len(APPLIANCES))
     with browsers.page_in(browser) as ours, browsers.page_in(browser, bypass_csp=True) as other:
         configuration = foreign.recommended()
         configuration["streaming"]["bufferingGoal"] = BUFFER_S
@@ -89,17 +89,17 @@ def viewers(browser: Browser, system: System, film: Film) -> Iterator[list[Viewe
         yield found
 
 
-def healthy(system: System) -> None:
-    """Until all is up again, and a play would be given every edge."""
+def healthy(system: System, edges: int) -> None:
+    """Until all is up again, and a play would be given so many edges."""
     system.wait_ready()
     with system.client() as client:
         title_id = system.titles()[0]["id"]
 
-        def all_named() -> bool:
+        def named() -> bool:
             answer = client.post("/api/v1/play", json={"title_id": title_id, "device": {"id": "looks"}})
-            return answer.status_code == 200 and len(answer.json()["edges"]) == len(APPLIANCES)
+            return answer.status_code == 200 and len(answer.json()["edges"]) >= edges
 
-        wait_for("every edge to be named", all_named)
+        wait_for("the edges to be named", named)
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def test_running_films_leave_an_edge_that_drains_and_bear_a_steering_that_is_dea
 @pytest.mark.parametrize("fault", [frozen, cut_off], ids=["frozen", "cut-off"])
 def test_a_play_whose_first_edge_has_just_died_begins_at_the_next(browser: Browser, system: System, film: Film, fault: Fault) -> None:
     """It dies when it has just been named, so that nobody can know yet."""
-    healthy(system)
+    healthy(system, 2)
     with browsers.page_in(browser) as page, ExitStack() as befallen:
 
         def answered(route: Route) -> None:
