@@ -18,6 +18,10 @@ settings.register_profile("nearcast", deadline=None)
 settings.load_profile("nearcast")
 
 
+ISP = ("[[steering.isps]]", 'name = "riverbank"', "asn = 64511", 'sites = ["dallas"]', 'allow = ["20.0.0.0/12"]')
+"""Nobody announces for it here; what it plans can be rehearsed."""
+
+
 def pytest_sessionstart() -> None:
     """A run that is told to end (SIGTERM) ends what it has started, as one that is interrupted does."""
 
@@ -30,7 +34,7 @@ def pytest_sessionstart() -> None:
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     """A running system: started once, used by all, ended with everything it began."""
-    with new_system() as made:
+    with new_system(more=ISP) as made:
         made.up()
         yield made
 

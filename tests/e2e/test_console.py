@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +140,38 @@ def test_edges_and_people_are_shown(page: Page, system: System) -> None:
     expect(page.get_by_test_id("admin-edge")).to_have_count(len(system.edge_ports))
     page.goto(f"{system.url}/#/admin/people")
     page.get_by_test_id("admin-account").first.wait_for()
+
+
+def test_an_address_is_explained(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/#/admin/routes")
+    page.get_by_test_id("explain-address").fill("203.0.113.7")
+    page.get_by_test_id("explain-ask").click()
+    answer = page.get_by_test_id("explain-answer")
+    expect(answer).to_contain_text("203.0.113.7 goes to dal-1 in dallas by the route 203.0.113.0/24")
+    expect(answer.get_by_test_id("explain-considered")).to_have_count(len(system.edge_ports))
+    expect(answer.locator('[data-verdict="chosen"]').first).to_have_attribute("data-appliance", "dal-1")
+    shown = {
+        (each.get_attribute("data-appliance"), each.get_attribute("data-verdict")) for each in answer.locator("[data-appliance]").all()
+    }
+    told = json.loads(system.run("routes", "explain", "203.0.113.7", "--json"))
+    assert {(each["appliance"], each["verdict"]) for each in told["considered"]} == shown, "the command line has the same answer"
+    page.get_by_test_id("explain-address").fill("nobody")
+    page.get_by_test_id("explain-ask").click()
+    expect(page.get_by_test_id("route-problem")).to_contain_text("is not an IP address")
+    expect(page.get_by_test_id("route-problem")).to_contain_text("NC3032")
+
+
+def test_a_plan_of_an_isp_is_rehearsed(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/#/admin/routes")
+    page.get_by_test_id("plan-text").fill("20.4.0.0/16\n8.8.0.0/16\nnonsense")
+    page.get_by_test_id("plan-ask").click()
+    expect(page.get_by_test_id("plan-mistakes")).to_contain_text("nonsense")
+    page.get_by_test_id("plan-text").fill("20.4.0.0/16 as-path 64511 64999\n8.8.0.0/16")
+    page.get_by_test_id("plan-ask").click()
+    moved = page.get_by_test_id("plan-moved").locator("tbody tr")
+    expect(moved).to_have_count(1)
+    expect(moved).to_contain_text("20.4.0.0/16")
+    expect(moved).to_contain_text("65,536 addresses")
+    expect(moved.locator("td").nth(3)).to_contain_text("dallas, ")
+    expect(page.get_by_test_id("plan-refused")).to_contain_text("8.8.0.0/16 is not in the ISP's allow list (NC3025)")
+    expect(page.locator('[data-testid="route-source"][data-source="riverbank"]')).to_have_attribute("data-state", "down")

@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import BadInput, Conflict, NotFound
+from nearcast.base.errors import Conflict, NotFound
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import (
     ExplainQuestion,
@@ -41,10 +41,11 @@ COUNT_MAX = 16
 LIMIT_MAX = 10_000
 
 
-class NoAddress(BadInput):
-    """What was to be explained is no IP address."""
+class NoAddress(NotFound):
+    """What was to be explained is no IP address, so that there is nothing to be found."""
 
     code = "NC3032"
+    exit_code = 2
     cure = "give an IPv4 or IPv6 address as viewers have it: 203.0.113.7, 2001:db8::7"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.keep import Keeper
@@ -117,7 +118,10 @@ class Collector:
 
     def sources(self) -> tuple[SourceStatus, ...]:
         """How each ISP stands."""
-        return self._sessions.sources()
+        found = self._sessions.sources()
+        if self._settings.asn:
+            return found
+        return tuple(replace(each, problem="no sessions are taken: [steering.bgp] asn is 0") for each in found)
 
     async def start(self) -> None:
         """Raises OSError where the folder cannot be written to."""

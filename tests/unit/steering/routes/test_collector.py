@@ -217,6 +217,7 @@ async def test_without_sessions_what_was_told_before_is_cleared(tmp_path: Path) 
     collector = Collector(BgpSettings(), (ONE,), told, tmp_path, tmp_path / "log")
     await collector.start()
     assert told.replaced == ["riverbank"]
+    assert "asn is 0" in collector.sources()[0].problem
     await collector.stop()
 
 

@@ -1,4 +1,4 @@
-// The console: films in and out, edges, people. For admins; the gateway checks that again with every question.
+// The console: films in and out, edges, routes, people. For admins; the gateway checks that again with every question.
 import { useEffect } from "preact/hooks";
 import { route } from "../../state/router";
 import "./admin.css";
@@ -6,11 +6,13 @@ import { AddFilm } from "./add";
 import { Edges } from "./edges";
 import { Films } from "./films";
 import { People } from "./people";
+import { Routes } from "./routes";
 
 const TABS = [
   { id: "add", label: "Add a film", page: AddFilm },
   { id: "films", label: "Films", page: Films },
   { id: "edges", label: "Edges", page: Edges },
+  { id: "routes", label: "Routes", page: Routes },
   { id: "people", label: "People", page: People },
 ];
 

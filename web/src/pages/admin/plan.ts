@@ -1,0 +1,51 @@
+// What an operator types or pastes as an ISP's plan, one line each, as the gateway takes it. Pure.
+import type { Rehearse } from "../../api/types";
+
+export interface Plan {
+  body: Rehearse;
+  /** The lines that make no sense, with what is wrong. */
+  mistakes: string[];
+}
+
+const LINE = /^(?:(announce|withdraw|\+|-)\s+)?(\S+)(.*)$/i;
+const PREFIX = /^[0-9a-f:.]+\/\d{1,3}$/i;
+
+/** `20.4.0.0/16`, `announce 20.4.0.0/16 as-path 64511 64999 med 20`, `withdraw 20.1.0.0/16`; `#` begins a remark. */
+export function planned(text: string, isp: string, site: string): Plan {
+  const body: Rehearse = { announce: [], withdraw: [] };
+  const mistakes: string[] = [];
+  for (const raw of text.split("\n")) {
+    const line = raw.replace(/#.*/, "").trim();
+    const found = LINE.exec(line);
+    if (!found) continue;
+    const [, verb = "announce", prefix = "", rest = ""] = found;
+    if (!PREFIX.test(prefix)) {
+      mistakes.push(`${line}: ${prefix} is no prefix, as 203.0.113.0/24`);
+      continue;
+    }
+    if (verb === "-" || verb.toLowerCase() === "withdraw") {
+      if (rest.trim()) mistakes.push(`${line}: a withdrawal has nothing but its prefix`);
+      else body.withdraw.push({ prefix, isp, site });
+      continue;
+    }
+    const attributes = attributesOf(rest);
+    if (attributes) body.announce.push({ prefix, isp, site, ...attributes });
+    else mistakes.push(`${line}: after the prefix come only “as-path 64511 64999” and “med 20”`);
+  }
+  return { body, mistakes };
+}
+
+function attributesOf(text: string): { as_path: number[]; med: number } | null {
+  const found = /^(?:\s+as-path\s+([\d\s,[\]]+?))?(?:\s+med\s+(\d{1,10}))?\s*$/i.exec(text.trim() ? ` ${text.trim()}` : "");
+  if (!found) return null;
+  const numbers = (found[1] ?? "").match(/\d+/g) ?? [];
+  return { as_path: numbers.map(Number), med: Number(found[2] ?? 0) };
+}
+
+/** How much a prefix has room for: addresses of IPv4, networks of a household (/64) of IPv6. */
+export function room(prefix: string, addresses: number): string {
+  const unit = prefix.includes(":") ? "/64" : "address";
+  const plural = prefix.includes(":") ? "/64s" : "addresses";
+  const count = addresses >= 1 ? Math.round(addresses).toLocaleString("en") : addresses.toPrecision(2);
+  return `${count} ${count === "1" ? unit : plural}`;
+}

@@ -1,0 +1,221 @@
+// Where viewers go and why, who would move if an ISP changed what it announces, and where routes come from.
+import { useEffect, useState } from "preact/hooks";
+import { api, problemOf } from "../../api/client";
+import type { Considered, Explanation, Problem, Rehearsal, RouteSource, RoutingStatus, Title, TitleList } from "../../api/types";
+import { counted } from "../../ui/format";
+import { ProblemPanel, sentence } from "../../ui/problem";
+import { planned, room } from "./plan";
+
+const LOOK_MS = 5_000;
+const DEFAULTS = ["0.0.0.0/0", "::/0"];
+const KINDS: Record<RouteSource["kind"], string> = { config: "Configuration", bgp: "BGP", geographic: "Geography" };
+const TONES: Record<Considered["verdict"], string> = { chosen: "good", spare: "warn", rejected: "bad" };
+
+export function Routes() {
+  const [status, setStatus] = useState<RoutingStatus | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  useEffect(() => {
+    let open = true;
+    const look = (): void =>
+      void api<RoutingStatus>("GET", "/api/v1/routes", { quiet: true }).then(
+        (found) => open && (setStatus(found), setProblem(null)),
+        (error: unknown) => open && setProblem(problemOf(error)),
+      );
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    return () => {
+      open = false;
+      clearInterval(timer);
+    };
+  }, []);
+  return (
+    <div class="routes">
+      <Explain />
+      <Plan isps={(status?.sources ?? []).filter((each) => each.kind === "bgp").map((each) => each.name)} />
+      {problem && <ProblemPanel problem={problem} title="The sources did not load" />}
+      {status && <Sources status={status} />}
+    </div>
+  );
+}
+
+function Explain() {
+  const [address, setAddress] = useState("");
+  const [title, setTitle] = useState("");
+  const [titles, setTitles] = useState<Title[]>([]);
+  const [found, setFound] = useState<Explanation | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  useEffect(() => void api<TitleList>("GET", "/api/v1/titles?limit=200", { quiet: true }).then((list) => setTitles(list.titles), () => {}), []);
+  const ask = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const query = new URLSearchParams({ address: address.trim(), title_id: title });
+    try {
+      setFound(await api<Explanation>("GET", `/api/v1/routes/explain?${query}`));
+      setProblem(null);
+    } catch (error) {
+      setFound(null);
+      setProblem(problemOf(error));
+    }
+  };
+  return (
+    <section class="panel route-part" aria-label="Explain">
+      <h2>Why does a viewer go there?</h2>
+      <form class="inline-form" onSubmit={(event) => void ask(event)}>
+        <input required maxLength={60} placeholder="Address, as 203.0.113.7" aria-label="Address" data-testid="explain-address" spellcheck={false} value={address} onInput={(event) => setAddress(event.currentTarget.value)} />
+        <select aria-label="Title" data-testid="explain-title" value={title} onChange={(event) => setTitle(event.currentTarget.value)}>
+          <option value="">Any title</option>
+          {titles.map((each) => <option key={each.id} value={each.id}>{each.metadata.name}</option>)}
+        </select>
+        <button class="button primary" type="submit" data-testid="explain-ask">Explain</button>
+      </form>
+      {problem && <Refusal problem={problem} />}
+      {found && <Answer found={found} />}
+    </section>
+  );
+}
+
+function Answer({ found }: { found: Explanation }) {
+  const chosen = found.considered.filter((each) => each.verdict === "chosen");
+  const way = DEFAULTS.includes(found.prefix) ? "the default route" : found.prefix ? `the route ${found.prefix}` : "no route, as none holds it";
+  return (
+    <div class="route-answer" data-testid="explain-answer">
+      <p class="route-headline">
+        <code>{found.address}</code>{found.counted_as !== found.address && <> (counted as <code>{found.counted_as}</code>)</>} goes{" "}
+        {chosen[0] ? <>to <strong>{chosen[0].appliance}</strong> in {chosen[0].site}</> : "nowhere"} by {way}
+        {chosen.length > 1 && <>, then {chosen.slice(1).map((each) => `${each.appliance} in ${each.site}`).join(", ")}</>}.
+      </p>
+      {found.last_known && <p class="job-warning">Health or routes are the last known: nobody renews them.</p>}
+      <div class="route-scroll">
+        <table class="route-table" data-testid="explain-ways">
+          <thead><tr><th>Site</th><th>Prefix</th><th>Told by</th><th>AS path</th><th>MED</th><th>Distance</th><th>It stands here because</th></tr></thead>
+          <tbody>
+            {found.candidates.map((each, index) => (
+              <tr key={index} class={each.why === "named above" ? "dim" : ""}>
+                <td>{each.site}</td>
+                <td class="mono">{each.prefix}</td>
+                <td>{each.source === "config" ? "configuration" : each.source}</td>
+                <td class="mono">{each.as_path.join(" ") || "–"}</td>
+                <td class="mono">{each.as_path.length ? each.med : "–"}</td>
+                <td>{each.distance_km >= 0 ? `${Math.round(each.distance_km).toLocaleString("en")} km` : "–"}</td>
+                <td>{each.why}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <ul class="film-list">
+        {found.considered.map((each) => (
+          <li class="film route-considered" key={each.appliance} data-testid="explain-considered" data-appliance={each.appliance} data-verdict={each.verdict}>
+            <span class="film-state"><span class={`dot ${TONES[each.verdict]}`} />{each.verdict}</span>
+            <span class="route-who"><strong>{each.appliance}</strong> <span class="fine">{each.site}</span></span>
+            <span class="route-why">{sentence(each.why)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Plan({ isps }: { isps: string[] }) {
+  const [isp, setIsp] = useState("");
+  const [site, setSite] = useState("");
+  const [text, setText] = useState("");
+  const [found, setFound] = useState<Rehearsal | null>(null);
+  const [mistakes, setMistakes] = useState<string[]>([]);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const who = isp || isps[0] || "";
+  const ask = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const plan = planned(text, who, site.trim());
+    setMistakes(plan.mistakes);
+    setFound(null);
+    setProblem(null);
+    if (plan.mistakes.length) return;
+    try {
+      setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: 200 }, timeout_ms: 60_000 }));
+    } catch (error) {
+      setProblem(problemOf(error));
+    }
+  };
+  return (
+    <section class="panel route-part" aria-label="Rehearse">
+      <h2>Who would move?</h2>
+      {isps.length === 0 ? (
+        <p class="fine">No ISP is configured. <code>nearcast routes diff NEW.toml</code> rehearses a new configuration.</p>
+      ) : (
+        <form class="film-form" onSubmit={(event) => void ask(event)}>
+          <p class="fine">What an ISP plans, one prefix a line: <code>20.4.0.0/16</code>, <code>announce 20.4.0.0/16 as-path 64511 64999 med 20</code>, <code>withdraw 20.1.0.0/16</code>. Nothing is changed.</p>
+          <div class="inline-form">
+            <select aria-label="ISP" data-testid="plan-isp" value={who} onChange={(event) => setIsp(event.currentTarget.value)}>
+              {isps.map((each) => <option key={each} value={each}>{each}</option>)}
+            </select>
+            <input placeholder="All of its sites" aria-label="Site" value={site} onInput={(event) => setSite(event.currentTarget.value)} />
+          </div>
+          <label class="field">
+            <span>Plan</span>
+            <textarea required rows={4} data-testid="plan-text" class="mono" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          </label>
+          <div class="actions"><button class="button primary" type="submit" data-testid="plan-ask">Rehearse</button></div>
+        </form>
+      )}
+      {mistakes.length > 0 && <ul class="field-problem" role="alert" data-testid="plan-mistakes">{mistakes.map((each) => <li key={each}>{each}</li>)}</ul>}
+      {problem && <Refusal problem={problem} />}
+      {found && <Movement found={found} />}
+    </section>
+  );
+}
+
+function Movement({ found }: { found: Rehearsal }) {
+  const more = found.moved_total - found.moved.length;
+  return (
+    <div class="route-answer" data-testid="plan-answer">
+      {found.refused.map((each) => <p key={each.prefix} class="field-problem" data-testid="plan-refused">Refused: {sentence(each.why)}</p>)}
+      <p class="route-headline">{found.moved_total ? `${counted(found.moved_total, "block")} of addresses would move.` : "Nobody would move."}{more > 0 && ` The ${found.moved.length} largest:`}</p>
+      {found.moved.length > 0 && (
+        <div class="route-scroll">
+          <table class="route-table" data-testid="plan-moved">
+            <thead><tr><th>Viewers in</th><th>Room for</th><th>From</th><th>To</th></tr></thead>
+            <tbody>
+              {found.moved.map((each) => (
+                <tr key={each.prefix}>
+                  <td class="mono">{each.prefix}</td>
+                  <td>{room(each.prefix, each.addresses)}</td>
+                  <td>{each.before.join(", ") || "–"}</td>
+                  <td>{each.after.join(", ") || "–"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </div>
+  );
+}
+
+const prefixes = (count: number, kind = ""): string => `${count.toLocaleString("en")} ${kind}prefix${count === 1 ? "" : "es"}`;
+
+function Sources({ status }: { status: RoutingStatus }) {
+  return (
+    <section class="panel route-part" aria-label="Sources">
+      <h2>Where routes come from</h2>
+      <p class="fine">
+        Table {status.version}: {prefixes(status.prefixes_ipv4, "IPv4 ")}, {prefixes(status.prefixes_ipv6, "IPv6 ")}, {status.overlay.toLocaleString("en")} changed since it was compiled.
+      </p>
+      <ul class="film-list">
+        {status.sources.map((each) => (
+          <li class="film" key={each.name} data-testid="route-source" data-source={each.name} data-state={each.state}>
+            <div class="film-text route-source">
+              <strong>{each.name}</strong>
+              <span class="fine">{KINDS[each.kind]} · {prefixes(each.prefixes)}{each.refused > 0 && ` · ${each.refused.toLocaleString("en")} refused`}</span>
+              {each.problem && <span class="fine">{sentence(each.problem)}</span>}
+            </div>
+            <span class="film-state"><span class={`dot ${each.state === "down" ? "bad" : "good"}`} />{each.state}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Refusal({ problem }: { problem: Problem }) {
+  return <p class="field-problem" role="alert" data-testid="route-problem">{sentence(problem.message)} {sentence(problem.hint)} <small>{problem.code}</small></p>;
+}

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { planned, room } from "../../src/pages/admin/plan";
+
+describe("planned", () => {
+  it("takes one prefix a line, with what an ISP tells of it", () => {
+    const text = "20.4.0.0/16\n\n# a remark\nannounce 2a00:100::/32 as-path 64511 64999 med 20  # more\n+ 20.5.0.0/16 med 7\nwithdraw 20.1.0.0/16\n- 20.2.0.0/16\n";
+    const { body, mistakes } = planned(text, "riverbank", "rack");
+    expect(mistakes).toEqual([]);
+    const told = { isp: "riverbank", site: "rack" };
+    expect(body).toEqual({
+      announce: [
+        { prefix: "20.4.0.0/16", ...told, as_path: [], med: 0 },
+        { prefix: "2a00:100::/32", ...told, as_path: [64511, 64999], med: 20 },
+        { prefix: "20.5.0.0/16", ...told, as_path: [], med: 7 },
+      ],
+      withdraw: [
+        { prefix: "20.1.0.0/16", ...told },
+        { prefix: "20.2.0.0/16", ...told },
+      ],
+    });
+  });
+
+  it("takes paths as routers print them", () => {
+    expect(planned("20.4.0.0/16 as-path [ 64511, 64999 ]", "a", "").body.announce[0]?.as_path).toEqual([64511, 64999]);
+  });
+
+  it.each(["nonsense", "announce", "20.4.0.0", "20.4.0.0/16 med x", "20.4.0.0/16 metric 5", "withdraw 20.4.0.0/16 med 5"])("%s is a mistake", (line) => {
+    const { body, mistakes } = planned(`20.9.0.0/16\n${line}`, "a", "");
+    expect(mistakes).toHaveLength(1);
+    expect(mistakes[0]).toContain(line);
+    expect(body.announce).toHaveLength(1);
+  });
+});
+
+it.each([
+  ["20.0.0.0/16", 65536, "65,536 addresses"],
+  ["20.0.0.1/32", 1, "1 address"],
+  ["2a00::/48", 65536, "65,536 /64s"],
+  ["2a00::/64", 1, "1 /64"],
+  ["2a00::/66", 0.25, "0.25 /64s"],
+])("room of %s", (prefix, addresses, text) => {
+  expect(room(prefix, addresses)).toBe(text);
+});
