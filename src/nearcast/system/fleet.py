@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -140,8 +139,6 @@ async def _start_insight(system: System, heard: Callable[[TrafficReport], None])
 
 async def open_fill(system: System, discovery: Discovery, insight: Insight) -> tuple[FillService, Closer]:
     """A damaged file is set aside: numbers of generations go on above what appliances tell. Raises PlanStoreBroken, NotSetAside."""
-    # A placement multiplies no matrices: without this, NumPy's OpenBLAS keeps a thread and its memory for each processor.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nearcast.delivery.fill.store import PlanStoreDamaged
     from nearcast.system.stores import placement_path
 

@@ -38,7 +38,7 @@ _log = structlog.get_logger("discovery")
 class Forged(Denied):
     """A report is not signed by the appliance that it names."""
 
-    code = "NC3040"
+    code = "NC0233"
     cure = (
         "let the edge run the same version as this host; one that joined another system, or before its secrets were made anew, joins again"
     )

@@ -48,7 +48,7 @@ def holes(path: Path) -> None:
 
 async def opened(system: System) -> tuple[FillService, Insight, list[Closer]]:
     discovery = fleet.open_discovery(system)
-    insight, end_insight = await fleet.open_insight(system)
+    insight, end_insight = await fleet.open_insight(system, lambda _report: None)
     fill, end_fill = await fleet.open_fill(system, discovery, insight)
     return fill, insight, [end_fill, end_insight]
 
@@ -99,7 +99,7 @@ async def test_a_newer_version_is_not_thrown_away(system: System) -> None:
     raw.execute("PRAGMA user_version=99")
     raw.close()
     with pytest.raises(InsightOutdated, match=r"insight\.db"):
-        await fleet.open_insight(system)
+        await fleet.open_insight(system, lambda _report: None)
     assert aside.lying(system.home.data) == []
 
 

@@ -8,10 +8,9 @@ import subprocess
 import sys
 
 LOAD = """
-import importlib, json, os, sys
-from nearcast.system.nursery import STAGES, TERMINAL_ONLY
-for name in TERMINAL_ONLY:
-    sys.modules[name] = None
+import importlib, json, os
+from nearcast.system.nursery import STAGES, prepare
+prepare()
 for stage in STAGES:
     for module in stage.modules:
         importlib.import_module(module)

@@ -181,7 +181,8 @@ def test_where_the_origin_is(tmp_path: Path) -> None:
 
 def test_processes_are_the_table_and_the_appliances() -> None:
     names = list(places.processes(settings.Settings()))
-    assert names == ["browse", "play", "record", "fleet", "origin", "gateway", "edge-fra-1", "edge-bom-1", "edge-sin-1", "edge-dal-1"]
+    bulkheads = ["browse", "play", "record", "fleet", "steer", "origin", "gateway"]
+    assert names == [*bulkheads, "edge-fra-1", "edge-bom-1", "edge-sin-1", "edge-dal-1"]
     assert places.bulkhead_of("history") == "record"
 
 
