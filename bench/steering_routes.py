@@ -27,7 +27,8 @@ from bench.report import Figure
 from nearcast.model.route import Announcement
 from nearcast.model.site import Site
 from nearcast.steering.routes import Prefix
-from nearcast.steering.routes.store import TableReader, TableWriter
+from nearcast.steering.routes.reader import TableReader
+from nearcast.steering.routes.store import TableWriter
 
 PREFIXES_4, PREFIXES_6, SITES, ISPS, WAYS = 1_000_000, 200_000, 1_000, 200, 2
 COMPILE_S, COMPILE_MB, ANNOUNCE_MS, LOOKUPS = 10.0, 1000.0, 10.0, 250_000

@@ -37,7 +37,7 @@ class NoEdge(Unavailable):
 
 
 class Tables(Protocol):
-    """``steering.routes.store.TableReader``. ``table`` raises a NearcastError before there is one; ``live``: it is kept up to date."""
+    """``steering.routes.reader.TableReader``. ``table`` raises a NearcastError before there is one; ``live``: it is kept up to date."""
 
     def table(self) -> Table: ...
     @property

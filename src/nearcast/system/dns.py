@@ -38,7 +38,7 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.dns.server.worker import Worker, or_none
     from nearcast.steering.dns.zone import Zone
     from nearcast.steering.health.published import ViewReader
-    from nearcast.steering.routes.store import TableReader
+    from nearcast.steering.routes.reader import TableReader
 
     settings = system.settings.steering
     dnssec.make(key_path(system.home))

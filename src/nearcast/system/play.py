@@ -18,7 +18,7 @@ async def build(system: System, process: str) -> Part:
     from nearcast.control.store import Store
     from nearcast.control.store.migrate import migrate
     from nearcast.steering.health.published import ViewReader
-    from nearcast.steering.routes.store import TableReader
+    from nearcast.steering.routes.reader import TableReader
     from nearcast.steering.service import SteeringService
     from nearcast.system import folders
     from nearcast.system.secrets import LICENSE_MASTER, ROOT

@@ -1,4 +1,4 @@
-"""The one writer of a host's route table, and its readers: every process maps the same files and sees each change at once.
+"""The one writer of a host's route table.
 
 A change is appended to a log that readers look at before each decision. When many have gathered, the writer compiles a new base in
 a process of its own, carries over what was announced meanwhile, and puts the next generation in force by one word in memory.
@@ -6,7 +6,6 @@ a process of its own, carries over what was announced meanwhile, and puts the ne
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -15,27 +14,25 @@ import msgspec
 import structlog
 
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import NearcastError, Unavailable
+from nearcast.base.errors import NearcastError
 from nearcast.base.processes import Lock, write_atomically
 from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
 from nearcast.steering.routes import worker
 from nearcast.steering.routes.arrays import Damaged, load
 from nearcast.steering.routes.atlas import Atlas
-from nearcast.steering.routes.base import CONFIG, Base
+from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, generations, log_path
-from nearcast.steering.routes.geographic import Geography
 from nearcast.steering.routes.log import Batch, LogReader, LogWriter
-from nearcast.steering.routes.overlay import BadAnnouncement, Overlay, check
+from nearcast.steering.routes.overlay import BadAnnouncement, check
 from nearcast.steering.routes.prefix import parse_prefix
+from nearcast.steering.routes.reader import NoTable, opened
 from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by
 from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.table import Table
 
 BEAT_S = 0.25
-LIVE_S = 1.5
-"""A writer that has given no sign of life for so long is dead."""
 OVERLAY_MAX = 10_000
 BATCH_MAX = 2_000
 """Changes that readers take one by one, in some 20 ms; more at once are compiled."""
@@ -43,13 +40,6 @@ INLINE_MAX = 20_000
 """Rows that are compiled in this process: that is over before another one has started."""
 
 _log = structlog.get_logger("routes")
-
-
-class NoTable(Unavailable):
-    """No route table was published on this host yet."""
-
-    code = "NC3005"
-    cure = "the process `steer` publishes it: see `nearcast status`, and its log"
 
 
 class TableWriter:
@@ -260,85 +250,3 @@ class TableWriter:
             except (NearcastError, OSError) as error:
                 _log.error("the route table was not compiled", problem=str(error))
                 self._ending.wait(10 * BEAT_S)
-
-
-class TableReader:
-    """A process's sight of the table. Not for several threads at once. ``table`` is cheap enough to be asked before each decision."""
-
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
-        self._folder = folder
-        self._clock = clock or SystemClock()
-        self._state: State | None = None
-        self._table: Table
-        self._changes: LogReader
-        self._generation = 0
-        self._refused = 0
-        self._looked_s = float("-inf")
-        self._places: tuple[str, Geography | None] = ("", None)
-
-    def table(self) -> Table:
-        """The table in force with every change so far; the same object until something changes. Raises NoTable before the first."""
-        if self._state is None:
-            self._open()
-        if self._state is None or self._state.generation == 0:
-            raise NoTable(f"there is no route table in {self._folder} yet")
-        if self._state.generation not in (self._generation, self._refused):
-            self._switch(self._state)
-        if not self._generation:
-            raise NoTable(f"the route table in {self._folder} cannot be used")
-        if self._changes.due:
-            for batch in self._changes.read():
-                self._table = self._table.changed(batch.announced, batch.withdrawn, self._table.version + 1)
-        return self._table
-
-    @property
-    def live(self) -> bool:
-        """Whether a writer lives and this reader has all that it published: else the table is the last known."""
-        now_s = self._clock.monotonic_s()
-        if self._state is not None and 0 <= now_s - self._state.beat_s < LIVE_S:
-            return self._state.generation == self._generation
-        if now_s - self._looked_s >= LIVE_S:  # the folder may have been made anew
-            self._looked_s = now_s
-            self._open()
-        return False
-
-    def _open(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                found = State(self._folder)
-            except Damaged as error:
-                _log.error("the route table's state is not used", problem=error.message)
-                return
-            if self._state is None or found.inode != self._state.inode:
-                self._state, self._generation, self._refused = found, 0, 0
-
-    def _switch(self, state: State) -> None:
-        """Take the generation in force; where its files make no sense, stay with the old one and try it no more."""
-        while (generation := state.generation) != self._generation:
-            try:
-                log = LogReader(log_path(self._folder, generation))
-                table = opened(self._folder, generation, log.first_version)
-            except FileNotFoundError as error:
-                if state.generation != generation:
-                    continue  # it was replaced while we opened it
-                problem = str(error)
-            except Damaged as error:
-                problem = error.message
-            else:
-                self._table, self._changes, self._generation = table, log, generation
-                return
-            self._refused = generation
-            _log.error("a published route table is not used", problem=problem)
-            return
-
-
-def opened(folder: Path, generation: int, version: int) -> Table:
-    """The table of a generation without its log. Geography that cannot be used is left out. Raises Damaged and FileNotFoundError."""
-    found = load(base_path(folder, generation), BASE_MAGIC)
-    places, geography = found.meta["places"], None
-    if places:
-        try:
-            geography = Geography.load(folder / places)
-        except (Damaged, FileNotFoundError) as error:
-            _log.error("geography is left out", problem=str(error))
-    return Table(Base(found.arrays, found.meta), Overlay(), geography, version)

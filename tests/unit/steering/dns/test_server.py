@@ -20,7 +20,7 @@ from nearcast.steering.dns.server import streams
 from nearcast.steering.dns.server.counting import Counting
 from nearcast.steering.dns.server.worker import CannotListen, Worker, or_none
 from nearcast.steering.dns.settings import DnsSettings
-from nearcast.steering.routes.store import NoTable
+from nearcast.steering.routes.reader import NoTable
 from nearcast.steering.view import NO_VIEW, View
 from tests.unit.steering.dns.making import SETTINGS, TABLE, answerer, data, query, view
 

@@ -16,8 +16,9 @@ from nearcast.steering.routes.atlas import Atlas
 from nearcast.steering.routes.countries import BadGeography, countries
 from nearcast.steering.routes.geographic import GEOGRAPHY, Geography, distance_km
 from nearcast.steering.routes.places import geography_of, place_of, unfold
+from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.settings import GeographicSettings
-from nearcast.steering.routes.store import TableReader, TableWriter
+from nearcast.steering.routes.store import TableWriter
 from nearcast.steering.routes.worker import WorkFailed, run
 
 SITES = (

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from nearcast.base.clock import VirtualClock
 from nearcast.base.processes import AlreadyRunning
 from nearcast.model.route import Announcement, Route
-from nearcast.steering.routes import Table, store, worker
+from nearcast.steering.routes import Table, worker
+from nearcast.steering.routes import reader as reading
 from nearcast.steering.routes.overlay import BadAnnouncement
-from nearcast.steering.routes.store import NoTable, TableReader, TableWriter
+from nearcast.steering.routes.reader import NoTable, TableReader
+from nearcast.steering.routes.store import TableWriter
 from tests.unit.steering.routes.reference import SITES, Reference, announcements
 
 DEFAULT = Route(prefix="0.0.0.0/0", sites=("a", "b"))
@@ -157,6 +160,25 @@ def test_many_changes_are_compiled_in_the_background_and_none_is_lost(tmp_path: 
     assert len([each for each in tmp_path.iterdir() if each.name.startswith("base-")]) <= 2
 
 
+def test_a_large_table_is_opened_beside_the_decisions(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LARGE_BYTES", 0)
+    may_load, opened = threading.Event(), reading.opened
+
+    def waits(folder: Path, generation: int, version: int) -> Table:
+        assert threading.current_thread().name != "routes-load" or may_load.wait(30)
+        return opened(folder, generation, version)
+
+    writer, reader = started(batch_max=0), TableReader(tmp_path)
+    before = reader.table()
+    monkeypatch.setattr(reading, "opened", waits)
+    writer.replace("north", north("198.51.100.0/24"))
+    assert reader.table() is before
+    assert reader.live
+    may_load.set()
+    until(lambda: reader.table() is not before)
+    assert reader.table().match("198.51.100.1").sites[0] == "c"
+
+
 def test_a_compilation_that_fails_leaves_what_is_in_force(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, reader = started(batch_max=0, inline_max=0), TableReader(tmp_path)
     table = reader.table()
@@ -209,7 +231,7 @@ def test_a_writer_that_no_longer_gives_a_sign_is_dead(tmp_path: Path) -> None:
     writer = TableWriter(tmp_path, SITES, (DEFAULT,), clock=clock)
     writer.start()
     later = VirtualClock()
-    later._elapsed_s = 100.0 + store.LIVE_S + 1
+    later._elapsed_s = 100.0 + reading.LIVE_S + 1
     soon, late = TableReader(tmp_path, clock), TableReader(tmp_path, later)
     soon.table(), late.table()
     assert soon.live
