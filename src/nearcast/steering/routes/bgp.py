@@ -40,7 +40,7 @@ class BadMessage(BadInput):
     """The BGP speaker said something that is no message of its protocol."""
 
     code = "NC3020"
-    cure = "it is left out; `nearcast doctor` shows whether the ExaBGP installed is the one locked"
+    cure = "it is left out; exabgp.log tells more. Where it comes again and again, the ExaBGP installed is not the one locked"
 
 
 class Reason(Enum):

@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.errors import Unavailable
 from nearcast.base.keep import Keeper
 from nearcast.base.processes import write_atomically
 from nearcast.model.route import Announcement
@@ -35,7 +36,17 @@ READ_BYTES = 262_144
 REFUSALS_S = 10.0
 """Each ISP and reason is logged once in so long, with a count of what was left out."""
 GOODBYE_S = 3.0
+SILENT_S = 2.0 * peering.HOLD_S
+"""A router that is up lets us hear a keepalive three times in each hold time: a speaker that passes on nothing for so long is frozen."""
+SAID_BYTES = 4_096
 _log = structlog.get_logger("bgp")
+
+
+class SpeakerFallen(Unavailable):
+    """The BGP speaker (ExaBGP) has ended, or does nothing; it is started again."""
+
+    code = "NC3021"
+    cure = "exabgp.log says why: is the port of [steering.bgp] taken, or below 1024 without the right to take it (CAP_NET_BIND_SERVICE)?"
 
 
 class Writer(Protocol):
@@ -97,6 +108,9 @@ class Collector:
         self._sessions = Sessions(isps, settings.asn, self._clock.monotonic_s())
         self._refusals = Refusals()
         self._lines = Lines()
+        self._heard_s = 0.0
+        self._log = log
+        self._fallen = ""
         self._pipe = -1
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,10 +132,24 @@ class Collector:
 
     def sources(self) -> tuple[SourceStatus, ...]:
         """How each ISP stands."""
-        found = self._sessions.sources()
-        if self._settings.asn:
-            return found
-        return tuple(replace(each, problem="no sessions are taken: [steering.bgp] asn is 0") for each in found)
+        found, problem = self._sessions.sources(), self._trouble()
+        return tuple(replace(each, problem=problem) for each in found) if problem else found
+
+    def _trouble(self) -> str:
+        """What keeps all sessions from being taken."""
+        if not self._settings.asn:
+            return "no sessions are taken: [steering.bgp] asn is 0"
+        return "" if self._sessions.up else self._fallen
+
+    def _said(self) -> str:
+        """The first thing that the speaker said in its last life, but for good advice."""
+        try:
+            lines = self._log.read_bytes()[-SAID_BYTES:].decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        advice = [number for number, each in enumerate(lines) if each.startswith("advice")]
+        last = lines[advice[-1] + 1 :] if advice else lines
+        return f": {' '.join(last[0].split()[1:])}" if last else ""
 
     async def start(self) -> None:
         """Raises OSError where the folder cannot be written to."""
@@ -160,7 +188,12 @@ class Collector:
     def _open(self) -> None:
         """Before each life of ExaBGP: what the last one left in the pipe goes with it."""
         self._close()
+        if self.keeper.restarts:
+            fallen = SpeakerFallen(f"the BGP speaker is started again: {self.keeper.last_exit}{self._said()}")
+            self._fallen = f"{fallen.message} ({fallen.code})"
+            _log.error("the BGP speaker fell", code=fallen.code, error=fallen.message, hint=fallen.hint)
         self._lines = Lines()
+        self._heard_s = self._clock.monotonic_s()
         self._pipe = os.open(self._pipe_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
 
@@ -175,7 +208,7 @@ class Collector:
             received = os.read(self._pipe, READ_BYTES)
         except BlockingIOError:
             return
-        now_s = self._clock.monotonic_s()
+        now_s = self._heard_s = self._clock.monotonic_s()
         if not received:
             self._close()
             _log.error("the BGP speaker has fallen; what ISPs have told stays for a while", pid=self.keeper.pid)
@@ -202,7 +235,11 @@ class Collector:
     async def _tend(self) -> None:
         while True:
             await self._clock.sleep(TICK_S)
-            self._sessions.tick(self._clock.monotonic_s())
+            now_s = self._clock.monotonic_s()
+            self._sessions.tick(now_s)
+            if self._sessions.up and now_s - self._heard_s >= SILENT_S:
+                self._heard_s = now_s
+                self.keeper.restart("no keepalive came through it though sessions are up")
             self._news.set()
 
     async def _apply(self) -> None:

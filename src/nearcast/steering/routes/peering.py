@@ -102,7 +102,7 @@ def _neighbor(bgp: BgpSettings, isp: Isp, router: str) -> list[str]:
         "adj-rib-in false;",
         "family { ipv4 unicast; ipv6 unicast; }",
         f"capability {{ asn4 enable; route-refresh enable; graceful-restart {RESTART_S}; }}",
-        "api { processes [ collector ]; neighbor-changes; receive { parsed; update; } }",
+        "api { processes [ collector ]; neighbor-changes; receive { parsed; update; keepalive; } }",
     ]
 
 

@@ -65,6 +65,11 @@ class Sessions:
         self._unsettled = set(self.ribs)
         self._last_refused: dict[str, Refusal] = {}
 
+    @property
+    def up(self) -> int:
+        """How many sessions are up."""
+        return sum(each.up for each in self._sessions.values())
+
     def receive(self, message: Message, now_s: float) -> tuple[list[Refusal], Turn | None]:
         """Take one message in. ``changes`` tells what it means for the table."""
         if not isinstance(message, Update | StateChange | EndOfRib):

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from nearcast.base.processes import die_with_parent, family, identify, wait_gone
 from nearcast.model.route import Announcement
+from nearcast.steering.routes import collector as collector_module
 from nearcast.steering.routes.bgp import Reason
 from nearcast.steering.routes.collector import LINE_BYTES_MAX, REFUSALS_S, Collector, Lines, Refusals
 from nearcast.steering.routes.sessions import Refusal
@@ -142,6 +143,26 @@ async def test_a_frozen_router_is_gone_when_the_hold_timer_expires(house: House,
     router.signal(signal.SIGSTOP)
     await until(lambda: not house.told.rows)
     assert "notification sent (4,0)" in house.collector.sources()[0].problem
+
+
+async def test_a_frozen_speaker_is_ended_and_started_anew(house: House, router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_module, "SILENT_S", 4.0)  # keepalives come every 3 s
+    router.announce("20.1.0.0/16")
+    await until(lambda: bool(house.told.rows))
+    first = house.collector.keeper.pid
+    os.kill(first, signal.SIGSTOP)
+    await until(lambda: house.collector.keeper.pid not in (0, first))
+    await until(lambda: house.state == "up")
+    assert house.told.prefixes == {"20.1.0.0/16"}
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    with socket.create_server(("127.0.0.1", house.port)), capture_logs() as logs:
+        await house.collector.start()
+        await until(lambda: "already be in use" in house.collector.sources()[0].problem)
+        await until(lambda: any(each.get("code") == "NC3021" for each in logs))
+        await house.collector.stop()
 
 
 async def test_a_stranger_is_not_let_in(house: House, tmp_path: Path) -> None:
