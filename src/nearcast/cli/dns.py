@@ -9,7 +9,7 @@ from nearcast.cli import reach, talk
 
 
 class NoZone(BadInput):
-    """There is no zone of ours."""
+    """There is no zone of ours, or it is not signed."""
 
     code = "NC0254"
     cure = "set [steering.dns] zone, and start again"
@@ -23,7 +23,10 @@ def command() -> None:
 @command.command("ds")
 def ds() -> None:
     """Print the DS record for the parent zone. Makes the key if there is none yet."""
-    talk.answer(_records()[-1])
+    last = _records()[-1]
+    if " IN DS " not in last:
+        raise NoZone("answers are not signed", hint="set [steering.dns] dnssec = true, and start again")
+    talk.answer(last)
 
 
 @command.command("delegation")

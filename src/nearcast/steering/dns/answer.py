@@ -14,6 +14,7 @@ from nearcast.steering.dns.choose import SPREAD_BITS, Chooser, Client, Table, gi
 from nearcast.steering.dns.compose import Body, Composer, whoami
 from nearcast.steering.dns.wire import (
     BADVERS,
+    EDNS_BYTES_MAX,
     FORMERR,
     HEADER_BYTES,
     IN,
@@ -28,14 +29,16 @@ from nearcast.steering.dns.wire import (
 from nearcast.steering.dns.zone import ANY_TITLE, Zone
 from nearcast.steering.view import View
 
-HEARD_MAX = 65_536
+HEARD_MAX = 131_072
 """EDNS records, and resolvers without, of which the client's group is kept."""
 KEPT_MAX = 200_000
-FRESH_S = 5.0
-"""Resolvers keep an answer for longer than that."""
+FRESH_S = 10.0
+"""As long as resolvers keep an answer, unless they are told otherwise."""
 LASTS_S = 600.0
 RECORDS_MAX = 8
 _OPT = b"\0" + wire.OPT.to_bytes(2, "big")
+_REPLY = _OPT + wire.EDNS_BYTES_MAX.to_bytes(2, "big") + bytes(2)
+_SUBNET = edns.CLIENT_SUBNET.to_bytes(2, "big")
 _ALONE = b"\0\1\0\0\0\0\0\0"
 _WITH_EDNS = b"\0\1\0\0\0\0\0\1"
 _NOTAUTH = 9
@@ -202,26 +205,28 @@ class Answerer:
         return answer
 
     def _hear(self, rest: bytes) -> Heard | None:
-        """What an EDNS record means that was not heard lately, where it means the same from everybody."""
-        if rest[:3] != _OPT or len(rest) < 11 or rest[9] << 8 | rest[10] != len(rest) - 11:
+        """What an EDNS record that has nothing but a subnet, or nothing at all, means; it means the same from everybody."""
+        if rest[:3] != _OPT or len(rest) < 11 or rest[6] or rest[9] << 8 | rest[10] != len(rest) - 11:
             return None
-        try:
-            found = edns.parse(wire.Record(b"\0", wire.OPT, rest[3] << 8 | rest[4], int.from_bytes(rest[5:9], "big"), rest[11:]))
-        except Malformed:
-            return None
-        subnet = found.subnet
-        if found.version or found.cookie or found.nsid:
-            return None
-        client = None
-        if subnet is not None:
+        group, scope = _BY_RESOLVER, b""
+        if len(rest) > 11:
+            if rest[11:13] != _SUBNET or rest[13] << 8 | rest[14] != len(rest) - 15:
+                return None
+            try:
+                subnet = ecs.parse(rest[15:])
+            except Malformed:
+                return None
             if not subnet.length or ecs.unroutable(subnet.version, subnet.number):
                 return None
-            client = self._chooser.client(subnet.version, subnet.number)
+            group, bits = self._chooser.client(subnet.version, subnet.number)
+            scope = bytes((bits + subnet.shift,))
         if len(self._heard) >= HEARD_MAX:
             self._heard = {b"": _NOT_EDNS}
-        plain, tailored = self._opt(found, None, b"", 0.0), self._opt(found, client, b"", 0.0)
-        group = client.group if client else _BY_RESOLVER
-        heard = self._heard[rest] = Heard(group, found.payload_bytes, int(bool(found.flags & edns.DO)), plain, tailored)
+        # All but the payload size, the flags and the scope comes back as it was.
+        head = _REPLY + bytes((rest[7] & 0xC0, 0)) + rest[9:18]
+        plain = head + rest[18:]
+        payload = min(max(rest[3] << 8 | rest[4], UDP_BYTES), EDNS_BYTES_MAX)
+        heard = self._heard[rest] = Heard(group, payload, rest[7] >> 7, plain, head + scope + rest[19:] if scope else plain)
         return heard
 
     def _tailor(self, steered: Steered, group: int, signed: int, now_s: float) -> Kept | None:

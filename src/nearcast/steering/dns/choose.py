@@ -24,8 +24,8 @@ CHOSEN_MAX = 200_000
 CLASSES_MAX = 500_000
 ADDRESSES = 2
 """Appliances in an answer: browsers go to the second at once where the first does not take their connection."""
-TURNS, TURNS_TITLE = 8, 2
-"""So often is asked for another appliance of the site at most; a title has few places there, often one."""
+TURNS = 8
+"""So often is asked for another appliance of the site at most."""
 NOBODY = -1
 _GOLDEN = 0x9E3779B97F4A7C15
 """Multiplicative hashing (Knuth, volume 3, 6.4): neighbouring blocks go to different groups."""
@@ -182,6 +182,8 @@ class Chooser:
         if found is None:
             given = self._decide(title, group, 0)
             found = leads[group >> self.shift] = self._number(given[0].site) if given else NOBODY
+            if title and given:  # what was decided for it is the answer as well
+                self._keep(title, found, group, Chosen(*wire.addresses(given[0].addresses), given[0].site))
         return found
 
     def chosen(self, title: str, group: int) -> Chosen | None:
@@ -189,24 +191,25 @@ class Chooser:
         site = self.lead(title, group)
         if site == NOBODY:
             return None
-        key = title, site << SPREAD_BITS | group & spread_mask(title)
-        found = self._chosen.get(key)
-        if found is None:
-            if len(self._chosen) >= CHOSEN_MAX:
-                self._chosen.clear()
-            found = self._chosen[key] = self._choose(title, group, self._sites[site])
-        return found
+        found = self._chosen.get((title, site << SPREAD_BITS | group & spread_mask(title)))
+        return found or self._keep(title, site, group, self._choose(title, group, self._sites[site]))
+
+    def _keep(self, title: str, site: int, group: int, chosen: Chosen) -> Chosen:
+        if len(self._chosen) >= CHOSEN_MAX:
+            self._chosen.clear()
+        return self._chosen.setdefault((title, site << SPREAD_BITS | group & spread_mask(title)), chosen)
 
     def _choose(self, title: str, group: int, site: str) -> Chosen:
         """Of the best site only: resolvers and browsers shuffle addresses, and would send every second viewer further away.
 
-        For no title in particular its door, if it has one; a title's own name leads to the appliances that hold it.
+        For no title in particular its door, if it has one, else ADDRESSES of its appliances. A title's own name leads to the one
+        appliance that play answers would give: others may not hold it.
         """
         if not title and (doors := self._doors.get(site)):
             return Chosen(*doors, site)
-        wanted = min(ADDRESSES, len(self._view.by_site.get(site, ())))
+        wanted = 1 if title else min(ADDRESSES, len(self._view.by_site.get(site, ())))
         given: dict[str, tuple[str, ...]] = {}
-        for turn in range(TURNS_TITLE if title else TURNS):
+        for turn in range(1 if title else TURNS):
             given.update({each.id: each.addresses for each in self._decide(title, group, turn) if each.site == site})
             if len(given) >= wanted:
                 break
