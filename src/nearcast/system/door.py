@@ -15,7 +15,7 @@ from nearcast.system.table import DOOR_PREFIX
 
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
-    from nearcast.delivery.door.members import Member
+    from nearcast.delivery.door.members import Standing
     from nearcast.delivery.door.settings import DoorSettings
     from nearcast.system.settings import Settings
 
@@ -42,16 +42,16 @@ async def build(system: System, process: str) -> Part:
     configured = next(each for each in system.settings.doors if DOOR_PREFIX + each.id == process)
     settings = completed(system.home, system.settings, configured)
     reader = ViewReader(folders.view_folder(system.home), system.clock)
-    last: tuple[Member, ...] | None = None
+    last: Standing | None = None
 
-    def members() -> tuple[Member, ...]:
+    def standing() -> Standing:
         nonlocal last
         last = following(settings.site, reader.view().snapshot, last, settings.members)
         return last
 
     os.umask(0o022)  # nginx's workers, another user where root starts them, must reach its cache
     authority = system.home.secrets / tls.AUTHORITY
-    door = Door(settings, folder(system.home, settings), members, system.clock, str(authority) if authority.exists() else "")
+    door = Door(settings, folder(system.home, settings), standing, system.clock, str(authority) if authority.exists() else "")
     await door.start()
     watching = asyncio.create_task(door.watch(), name=process)
 

@@ -16,17 +16,30 @@ class Member(Struct, frozen=True, order=True):
     address: str
 
 
-def members(site: str, appliances: Iterable[ApplianceHealth]) -> tuple[Member, ...]:
-    """Those of the site that take new clients, by id: who is down or drains is left out, and who is full while another is not."""
-    up = [each for each in appliances if each.site == site and each.state == "up" and each.address]
-    free = [each for each in up if each.load != "full"]
-    return tuple(sorted(Member(each.id, each.address.rstrip("/")) for each in free or up))
+class Standing(Struct, frozen=True):
+    """``known``: every appliance of the site, by id, whose paths are still good. Those whose ids are ``out`` take no new clients."""
+
+    known: tuple[Member, ...] = ()
+    out: frozenset[str] = frozenset()
+
+    @property
+    def here(self) -> tuple[Member, ...]:
+        return tuple(each for each in self.known if each.id not in self.out)
 
 
-def following(site: str, snapshot: HealthSnapshot, before: tuple[Member, ...] | None, given: Mapping[str, str]) -> tuple[Member, ...]:
-    """The members now. Without a view that is kept up to date they stay as they were; where there never was one, they are as ``given``."""
+def standing(site: str, appliances: Iterable[ApplianceHealth]) -> Standing:
+    """Who is down or drains is out, and who is full while another is not."""
+    known = [each for each in appliances if each.site == site and each.address]
+    up = [each for each in known if each.state == "up"]
+    here = {each.id for each in ([each for each in up if each.load != "full"] or up)}
+    members = sorted(Member(each.id, each.address.rstrip("/")) for each in known)
+    return Standing(tuple(members), frozenset(each.id for each in known) - here)
+
+
+def following(site: str, snapshot: HealthSnapshot, before: Standing | None, given: Mapping[str, str]) -> Standing:
+    """How they stand now. Without a view that is kept up to date they stay as they were; where there never was one, as ``given``."""
     if snapshot.source == "live":
-        return members(site, snapshot.appliances)
+        return standing(site, snapshot.appliances)
     if before is not None:
         return before
-    return tuple(sorted(Member(name, address.rstrip("/")) for name, address in given.items()))
+    return Standing(tuple(sorted(Member(name, address.rstrip("/")) for name, address in given.items())))

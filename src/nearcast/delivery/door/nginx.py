@@ -15,12 +15,14 @@ from msgspec import Struct
 from nearcast.base import ports
 from nearcast.base.errors import NearcastError, NotFound, Unavailable
 from nearcast.delivery.door.settings import DoorSettings
-from nearcast.delivery.door.template import ASSETS, FRAME, HOP
+from nearcast.delivery.door.template import ASSETS, FRAME, HOP, OUT
 from nearcast.delivery.edge.nginx import Build, Parent, listen_lines, tls_lines
 
 FILES_PER_CONNECTION = 6
 """A client's socket, both ends of the hop, the member's socket, and a file of the cache."""
 FILES_RESERVED = 64
+NOBODY = ".nobody"
+"""The name below run/out that says that everybody is out."""
 NOWHERE = "server unix:run/nobody.sock;"
 """nginx wants a server in each upstream."""
 
@@ -71,11 +73,10 @@ def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ..
         "door": settings.id,
         "listen": listen_lines(settings, machine.build),
         "tls": tls_lines(settings, machine.build),
-        "well": f'200 "{settings.id}\\n"' if behind else f'503 "{settings.id} has nobody behind it\\n"',
         "unicast": "\n    ".join(f'"{each.id}" "{each.address}";' for each in behind),
         "members": "\n    ".join(f"server unix:run/{name}.sock max_fails=2 fail_timeout=2s;" for name in _names(behind)) or NOWHERE,
         "each": "\n    ".join(f"server unix:run/{name}.sock max_fails=0;" for name in _names(behind)) or NOWHERE,
-        "hops": "".join(_hop(each.parent, name) for name, each in zip(_names(behind), behind, strict=True)).strip(),
+        "hops": "".join(_hop(each.parent, name, _out(folder, each.id)) for name, each in zip(_names(behind), behind, strict=True)).strip(),
         "elsewhere": _body(PathElsewhere("no appliance behind this door takes this path")),
         "nobody": _body(NobodyBehind("nobody behind this door answers now")),
         "assets": _assets(assets),
@@ -100,7 +101,11 @@ def _assets(assets: Parent | None) -> str:
     return ASSETS if assets is not None and assets.addresses else ""
 
 
-def _hop(parent: Parent, name: str) -> str:
+def _out(folder: Path, name: str) -> str:
+    return OUT.replace("<<out>>", f"{folder}/run/out/{name}")
+
+
+def _hop(parent: Parent, name: str, out: str = "") -> str:
     servers = " ".join(f"server {ports.authority(each, parent.port)} max_fails=0;" for each in parent.addresses)
     lines = [
         f"proxy_pass {'https' if parent.tls else 'http'}://{name};",
@@ -110,4 +115,4 @@ def _hop(parent: Parent, name: str) -> str:
     if parent.tls:
         lines += ["proxy_ssl_server_name on;", f'proxy_ssl_name "{parent.name or parent.host}";']
         lines += ["proxy_ssl_verify on;", "proxy_ssl_verify_depth 4;", f'proxy_ssl_trusted_certificate "{parent.ca}";']
-    return HOP.replace("<<name>>", name).replace("<<servers>>", servers).replace("<<pass>>", "\n      ".join(lines))
+    return HOP.replace("<<name>>", name).replace("<<servers>>", servers).replace("<<pass>>", "\n      ".join(lines)).replace("<<out>>", out)

@@ -1,12 +1,13 @@
 """Keeps the nginx of a door serving, and has it know who stands behind it now.
 
-Like an edge's, the nginx outlives its agent, and the next agent takes it over; a new configuration is taken by a reload, under which
-requests in work end at the old workers. So it is reloaded only when a member comes or goes.
+Like an edge's, the nginx outlives its agent, and the next agent takes it over. Who takes no new clients for a while is told to it by a name
+below ``run/out``, which it looks for with each request; a reload, which closes idle connections, is only for who is new or gone for good.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nearcast.base import ports
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.door import nginx
-from nearcast.delivery.door.members import Member
+from nearcast.delivery.door.members import Member, Standing
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.edge.conffile import BadFolder, check_paths, put, stamps
 from nearcast.delivery.edge.parent import AUTHORITIES, BadParent, bundle, read_parent, resolve
@@ -37,14 +38,14 @@ _log = structlog.get_logger("door")
 
 
 class Door:
-    """One door. ``members`` tells who stands behind it now; ``ca`` is this system's own authority, in a PEM file."""
+    """One door. ``standing`` tells who stands behind it now; ``ca`` is this system's own authority, in a PEM file."""
 
-    def __init__(self, settings: DoorSettings, folder: Path, members: Callable[[], tuple[Member, ...]], clock: Clock, ca: str = "") -> None:
+    def __init__(self, settings: DoorSettings, folder: Path, standing: Callable[[], Standing], clock: Clock, ca: str = "") -> None:
         self.settings = settings
         self.folder = folder.resolve()
-        self.members: tuple[Member, ...] = ()
+        self.standing = Standing()
         self.restarts = self.reloads = 0
-        self._ask, self._ca, self._clock = members, ca, clock
+        self._ask, self._ca, self._clock = standing, ca, clock
         self._worker: Worker | None = None
         program = find_program()
         self._build = build_of(program)
@@ -58,7 +59,7 @@ class Door:
     async def start(self) -> None:
         """Have nginx answer at its port. Raises PortTaken, NginxRefused, BadFolder, BadParent."""
         await asyncio.to_thread(self._prepare)
-        self.members = self._ask()
+        self._let(self._ask())
         if self.nginx.adopt():
             _log.info("adopted the running nginx", door=self.settings.id, pid=self.nginx.pid)
             await self._renew()
@@ -72,7 +73,7 @@ class Door:
                 _log.warning("nginx does not answer yet", door=self.settings.id, pid=self.nginx.pid)
                 break
             await self._clock.sleep(0.02)
-        _log.info("door serves", door=self.settings.id, members=[each.id for each in self.members])
+        _log.info("door serves", door=self.settings.id, members=[each.id for each in self.standing.here])
 
     async def watch(self) -> None:
         """Look after members and nginx until cancelled."""
@@ -88,10 +89,11 @@ class Door:
                 await self._restart()
                 started_s = answered_s = self._clock.monotonic_s()
                 continue
-            found = self._ask()
-            if found != self.members or now_s - renewed_s > RENEW_S:
+            known = self.standing.known
+            self._let(self._ask())
+            if self.standing.known != known or now_s - renewed_s > RENEW_S:
                 renewed_s = now_s
-                await self._take(found)
+                await self._renew_quietly()
             if await self._answers():
                 answered_s = self._clock.monotonic_s()
             elif self._clock.monotonic_s() - answered_s > FROZEN_S:
@@ -112,11 +114,22 @@ class Door:
         self.nginx.release()
         await self._client.aclose()
 
-    async def _take(self, found: tuple[Member, ...]) -> None:
-        if found != self.members:
-            gone, come = sorted(set(self.members) - set(found)), sorted(set(found) - set(self.members))
-            _log.info("members change", door=self.settings.id, gone=[each.id for each in gone], come=[each.id for each in come])
-        self.members = found
+    def _let(self, found: Standing) -> None:
+        """Have nginx know who is out. A name that cannot be written, for want of space, is written with the next look."""
+        if found != self.standing:
+            gone, come = set(self.standing.here) - set(found.here), set(found.here) - set(self.standing.here)
+            names = {"gone": sorted(each.id for each in gone), "come": sorted(each.id for each in come)}
+            _log.info("members change", door=self.settings.id, **names)
+        self.standing = found
+        wanted = {*found.out, *([] if found.here else [nginx.NOBODY])}
+        there = {each.name for each in self._out.iterdir()}
+        with contextlib.suppress(OSError):
+            for name in there - wanted:
+                (self._out / name).unlink()
+            for name in wanted - there:
+                (self._out / name).touch()
+
+    async def _renew_quietly(self) -> None:
         try:
             await self._renew()
         except NearcastError as error:
@@ -139,14 +152,14 @@ class Door:
 
     async def _restart(self) -> None:
         self.restarts += 1
-        self.members = self._ask()
+        self._let(self._ask())
         try:
             await self._start()
         except NearcastError as error:
             _log.error("nginx cannot be started", error=error.message, code=error.code, hint=error.hint)
 
     async def _text(self) -> str:
-        behind = [each for each in [await self._behind(member) for member in self.members] if each is not None]
+        behind = [each for each in [await self._behind(member) for member in self.standing.known] if each is not None]
         assets = read_parent(self.settings.assets_url, self._trusted, plain=True) if self.settings.assets_url else None
         if assets is not None:
             assets = replace(assets, addresses=await resolve(assets.host, assets.port))
@@ -176,6 +189,10 @@ class Door:
             return False
 
     @property
+    def _out(self) -> Path:
+        return self.folder / "run" / "out"
+
+    @property
     def _conf(self) -> Path:
         return self.folder / "conf" / "nginx.conf"
 
@@ -190,7 +207,7 @@ class Door:
 
     def _prepare(self) -> None:
         try:
-            for name in ("conf", "logs", "run", "cache/temporary", "cache/assets"):
+            for name in ("conf", "logs", "run", "run/out", "cache/temporary", "cache/assets"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             for name in ("conf", "logs", "run"):
                 (self.folder / name).chmod(0o700)

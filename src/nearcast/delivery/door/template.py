@@ -89,11 +89,17 @@ http {
     location = /healthz {
       default_type text/plain;
       add_header Cache-Control "no-store" always;
-      return <<well>>;
+      if (-f "<<folder>>/run/out/.nobody") {
+        return 503 "<<door>> has nobody behind it\n";
+      }
+      return 200 "<<door>>\n";
     }
 
     # Foreign clients with a Common Access Token: any member verifies it, and sends the client to itself.
-    location /cat/ {
+    location ~ "^/cat/[A-Za-z0-9_-]{1,64}/[0-9a-f]{64}\.(?:mp4|m3u8|vtt|jpg)$" {
+      if (-f "<<folder>>/run/out/.nobody") {
+        return 502;
+      }
       if ($request_method !~ "^(GET|HEAD|OPTIONS)$") {
         return 405;
       }
@@ -101,9 +107,10 @@ http {
       proxy_set_header Host $host;
       proxy_set_header Connection "";
       proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header Nearcast-Whose "";
       proxy_connect_timeout 1s;
       proxy_read_timeout 3s;
-      proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504;
+      proxy_next_upstream error timeout invalid_header http_404 http_500 http_502 http_503 http_504;
       proxy_next_upstream_timeout 6s;
       proxy_intercept_errors on;
       error_page 502 504 = @later;
@@ -131,6 +138,7 @@ http {
       proxy_set_header Host $host;
       proxy_set_header Connection "";
       proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header Nearcast-Whose "1";
       proxy_set_header If-None-Match "\"$tag\"";
       proxy_set_header If-Range "";
       proxy_set_header Range "";
@@ -220,6 +228,7 @@ HOP = r"""
   server {
     listen unix:run/<<name>>.sock;
     location / {
+      <<out>>
       <<pass>>
       proxy_connect_timeout 500ms;
       proxy_read_timeout 2500ms;
@@ -228,3 +237,13 @@ HOP = r"""
   }
 """
 """One member, or the gateway, as the rest of the configuration asks for it."""
+
+OUT = r"""set $out "$http_nearcast_whose";
+      if (-f "<<out>>") {
+        set $out "${out}out";
+      }
+      if ($out = "out") {
+        return 404;
+      }
+      proxy_set_header Nearcast-Whose "";"""
+"""Who takes no new clients is passed over, but is asked all the same whose a film's path is. 404, since nginx counts it as no failure."""

@@ -15,7 +15,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        status = {"/cat/refused": 401, "/cat/broken": 500}.get(self.path.partition("?")[0], 307)
+        status = {"refused": 401, "broken": 500}.get(self.path.split("/")[2], 307)
         if status == 500 and NAME != "fra-1":
             status = 307
         self.send_response(status)

@@ -17,7 +17,7 @@ import pytest
 
 from nearcast.base.clock import SystemClock
 from nearcast.base.ports import PortTaken
-from nearcast.delivery.door.members import Member
+from nearcast.delivery.door.members import Member, Standing
 from nearcast.delivery.door.server import Door
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.edge.process import alive
@@ -25,15 +25,17 @@ from nearcast.delivery.edge.process import alive
 from ..edge.serving import DataPath, serving
 from ..making import Origin, film, free_port, item, running_origin, until
 
+CAT, REFUSED, BROKEN = (f"/cat/{name}/{'0a' * 32}.mp4" for name in ("film", "refused", "broken"))
 IDS = ("fra-1", "fra-2", "fra-3")
 
 
 class Site:
-    """Three appliances, the door in front of them, and a client. ``here`` is who stands behind the door."""
+    """Three appliances, the door in front of them, and a client. ``known`` stand behind the door, but for who is ``out``."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.ports = {name: free_port() for name in IDS}
-        self.here = tuple(Member(name, f"http://127.0.0.1:{port}") for name, port in self.ports.items())
+        self.out: frozenset[str] = frozenset()
+        self.known = tuple(Member(name, f"http://127.0.0.1:{port}") for name, port in self.ports.items())
         self.settings = DoorSettings(id="fra", site="frankfurt", port=free_port(), **settings)  # type: ignore[arg-type]
         self.folder = folder / "door"
         self.door = self.make()
@@ -42,7 +44,7 @@ class Site:
         self.watching: asyncio.Task[None] | None = None
 
     def make(self) -> Door:
-        return Door(self.settings, self.folder, lambda: self.here, SystemClock())
+        return Door(self.settings, self.folder, lambda: Standing(self.known, self.out), SystemClock())
 
     def begin(self) -> None:
         script = Path(__file__).with_name("appliance.py")
@@ -58,7 +60,7 @@ class Site:
             self.watching.cancel()
             await asyncio.gather(self.watching, return_exceptions=True)
 
-    async def ask(self, count: int, path: str = "/cat/t/f.mp4") -> Counter[str]:
+    async def ask(self, count: int, path: str = CAT) -> Counter[str]:
         """Who answered so many requests, each of which must be answered well."""
         found: Counter[str] = Counter()
         for _ in range(count):
@@ -76,7 +78,7 @@ async def a_site(folder: Path, **settings: object) -> AsyncIterator[Site]:
         for port in site.ports.values():
             for _ in range(500):
                 try:
-                    await client.get(f"http://127.0.0.1:{port}/cat/refused")
+                    await client.get(f"http://127.0.0.1:{port}{REFUSED}")
                     break
                 except httpx.ConnectError:
                     await asyncio.sleep(0.02)
@@ -97,18 +99,19 @@ async def test_it_spreads_over_all_and_each_answer_leads_to_who_gave_it(tmp_path
         found = await site.ask(60)
         assert set(found) == set(IDS)
         assert min(found.values()) >= 6
-        answer = await site.client.get("/cat/t/f.mp4", headers={"x-forwarded-for": "203.0.113.9", "cta-common-access-token": "abc"})
+        answer = await site.client.get(CAT, headers={"x-forwarded-for": "203.0.113.9", "cta-common-access-token": "abc"})
         who = answer.headers["x-nearcast-appliance"]
         assert answer.headers.get_list("location") == [f"http://127.0.0.1:{site.ports[who]}/v1/mac-of-{who}/film.mp4"]
         assert answer.headers["x-asked-from"] == "127.0.0.1", "what a client claims is not passed on"
         assert answer.headers["x-token"] == "abc"
-        assert (await site.client.get("/cat/refused")).status_code == 401
-        assert await site.ask(12, "/cat/broken"), "who answers with a fault of its own is passed over"
-        assert (await site.client.post("/cat/t/f.mp4")).status_code == 405
+        assert (await site.client.get(REFUSED)).status_code == 401
+        assert await site.ask(12, BROKEN), "who answers with a fault of its own is passed over"
+        assert (await site.client.post(CAT)).status_code == 405
         assert (await site.client.get("/other")).status_code == 404
+        assert (await site.client.get("/cat/../etc/passwd")).status_code == 404
         health = await site.client.get("/healthz")
         assert (health.status_code, health.text) == (200, "fra\n")
-        assert (await site.client.get("/cat/t/f.mp4", headers={"x-long": "x" * 40_000})).status_code == 400
+        assert (await site.client.get(CAT, headers={"x-long": "x" * 40_000})).status_code == 400
 
 
 async def test_who_is_killed_or_frozen_costs_no_client_an_answer(tmp_path: Path) -> None:
@@ -117,41 +120,45 @@ async def test_who_is_killed_or_frozen_costs_no_client_an_answer(tmp_path: Path)
         assert set(await site.ask(30)) == {"fra-2", "fra-3"}
         site.processes["fra-2"].send_signal(signal.SIGSTOP)
         assert set(await site.ask(8)) == {"fra-3"}
-        site.here = site.here[2:]
-        await until(lambda: site.door.reloads == 1)
+        site.out = frozenset({"fra-1", "fra-2"})
+        await until(lambda: site.door.standing.out == site.out)
         site.processes["fra-2"].send_signal(signal.SIGCONT)
         assert set(await site.ask(10)) == {"fra-3"}
 
 
-async def test_who_leaves_is_asked_no_more_and_a_door_without_anybody_says_so(tmp_path: Path) -> None:
+async def test_who_is_out_is_asked_no_more_and_a_door_without_anybody_says_so(tmp_path: Path) -> None:
     async with a_site(tmp_path) as site:
-        everybody = site.here
-        site.here = everybody[1:]
-        await until(lambda: site.door.reloads == 1)
         workers = set(site.door.nginx.workers())
+        for out in ({"fra-1"}, {"fra-1", "fra-3"}, {"fra-2"}):
+            site.out = frozenset(out)
+            await until(lambda: site.door.standing.out == site.out)
+            assert set(await site.ask(40)) == set(IDS) - out
+        site.out = frozenset(IDS)
+        await until(lambda: site.door.standing.out == site.out)
+        assert (await site.client.get("/healthz")).status_code == 503
+        nobody = await site.client.get(CAT, headers={"nearcast-whose": "1"})
+        assert (nobody.status_code, nobody.json()["code"], nobody.headers["retry-after"]) == (503, "NC2071", "2")
+        site.out = frozenset()
+        await until(lambda: site.door.standing.out == site.out)
+        assert (await site.client.get("/healthz")).status_code == 200
+        assert set(site.door.nginx.workers()) == workers, "for that nothing is reloaded, and no connection closed"
+        assert site.door.reloads == 0
 
-        async def without_the_first() -> bool:
-            return set(await site.ask(20)) == {"fra-2", "fra-3"}
 
-        for _ in range(50):
-            if await without_the_first():
-                break
-        assert await without_the_first()
-        site.here = ()
-        await until(lambda: site.door.reloads == 2)
-        async with httpx.AsyncClient(base_url=site.client.base_url, trust_env=False) as fresh:
-            for _ in range(200):
-                if (await fresh.get("/healthz")).status_code == 503:
-                    break
-                await asyncio.sleep(0.02)
-            assert (await fresh.get("/healthz")).status_code == 503
-            nobody = await fresh.get("/cat/t/f.mp4")
-            assert (nobody.status_code, nobody.json()["code"], nobody.headers["retry-after"]) == (503, "NC2071", "2")
-        site.here = everybody
-        await until(lambda: site.door.reloads == 3)
-        assert workers.isdisjoint(site.door.nginx.workers())
+async def test_who_is_gone_for_good_or_new_is_known_after_a_reload(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        everybody = site.known
+        before = set(site.door.nginx.workers())
+        for count, known in enumerate((everybody[1:], everybody), 1):
+            site.known = known
+            await until(lambda count=count: site.door.reloads == count)  # type: ignore[misc]
+            await until(lambda before=before: before.isdisjoint(site.door.nginx.workers()))  # type: ignore[misc]
+            before = set(site.door.nginx.workers())
+            async with httpx.AsyncClient(base_url=site.client.base_url, trust_env=False) as fresh:
+                found = {(await fresh.get(CAT)).headers["x-nearcast-appliance"] for _ in range(40)}
+            assert found == {each.id for each in known}
         await asyncio.sleep(0.5)
-        assert site.door.reloads == 3, "nothing changed, so nothing is reloaded"
+        assert site.door.reloads == 2, "nothing changed, so nothing is reloaded"
 
 
 async def test_nginx_outlives_its_agent_and_is_started_anew_when_it_dies(tmp_path: Path) -> None:
@@ -177,7 +184,7 @@ async def test_nginx_outlives_its_agent_and_is_started_anew_when_it_dies(tmp_pat
 
 async def test_a_taken_port_is_told(tmp_path: Path) -> None:
     async with a_site(tmp_path) as site:
-        other = Door(site.settings, tmp_path / "other", lambda: (), SystemClock())
+        other = Door(site.settings, tmp_path / "other", Standing, SystemClock())
         with pytest.raises(PortTaken):
             await other.start()
         await other.leave()
@@ -189,7 +196,8 @@ async def test_a_films_path_is_sent_to_the_one_appliance_that_takes_it(tmp_path:
     async with running_origin() as origin, serving(tmp_path / "a", origin) as one, serving(tmp_path / "b", origin, id="fra-2") as two:
         two.place(wanted, data)
         site = Site(tmp_path)
-        site.here = tuple(Member(each.settings.id, each.settings.public_address) for each in (one, two))
+        site.out = frozenset({"fra-1", "fra-2"})
+        site.known = tuple(Member(each.settings.id, each.settings.public_address) for each in (one, two))
         await site.start()
         try:
             await _films(site, origin, one, two, wanted.file.name, data)

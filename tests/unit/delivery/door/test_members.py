@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nearcast.base.config import Unfitting
 from nearcast.delivery.door import nginx
-from nearcast.delivery.door.members import Member, following, members
+from nearcast.delivery.door.members import Member, Standing, following, standing
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.edge.nginx import Build, Parent
 from nearcast.delivery.edge.process import Nginx, build_of, find_program
@@ -37,14 +37,16 @@ appliance = st.builds(
 
 @given(st.lists(appliance, unique_by=lambda each: each.id))
 def test_only_who_takes_new_clients_stands_there(found: list[ApplianceHealth]) -> None:
-    chosen = {each.id for each in members("frankfurt", found)}
+    stand = standing("frankfurt", found)
+    chosen = {each.id for each in stand.here}
     by_id = {each.id: each for each in found}
     assert all(by_id[each].site == "frankfurt" and by_id[each].state == "up" for each in chosen)
     up = [each for each in found if each.site == "frankfurt" and each.state == "up"]
     assert bool(chosen) == bool(up), "somebody is better than nobody"
     if any(each.load != "full" for each in up):
         assert all(by_id[each].load != "full" for each in chosen)
-    assert chosen == {each.id for each in members("frankfurt", reversed(found))}
+    assert {each.id for each in stand.known} == {each.id for each in found if each.site == "frankfurt"}
+    assert stand == standing("frankfurt", reversed(found))
 
 
 def test_without_a_view_of_today_they_stay_as_they_were() -> None:
@@ -52,10 +54,11 @@ def test_without_a_view_of_today_they_stay_as_they_were() -> None:
     live = HealthSnapshot(version=1, published_s=0.0, appliances=(one,))
     old = replace(live, appliances=(), source="last-known")
     now = following("frankfurt", live, None, {})
-    assert now == (Member("fra-1", "http://127.0.0.1:8101"),)
+    assert now == Standing((Member("fra-1", "http://127.0.0.1:8101"),))
     assert following("frankfurt", old, now, {"fra-9": "http://127.0.0.1:9"}) == now
-    assert following("frankfurt", old, None, {"fra-9": "http://127.0.0.1:9/"}) == (Member("fra-9", "http://127.0.0.1:9"),)
-    assert following("frankfurt", replace(live, appliances=()), now, {}) == ()
+    assert following("frankfurt", old, None, {"fra-9": "http://127.0.0.1:9/"}).here == (Member("fra-9", "http://127.0.0.1:9"),)
+    assert following("frankfurt", replace(live, appliances=()), now, {}) == Standing()
+    assert following("frankfurt", replace(live, appliances=(replace(one, state="draining"),)), now, {}).here == ()
 
 
 def _text(
