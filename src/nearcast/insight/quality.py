@@ -23,7 +23,7 @@ from nearcast.model.traffic import TrafficReport
 
 BUCKET_S = 60.0
 BUCKETS = 5
-KEPT_MAX = 30_000
+KEPT_MAX = 20_000
 """Claims, and proofs, of a bucket."""
 SESSIONS_PER_ACCOUNT = 32
 """Of one bucket: whoever opens more of them is not heard the louder."""
@@ -32,7 +32,7 @@ LINES_MAX = 200_000
 NAME_MAX = 100
 SPAN_MAX_S = 3600.0
 FAILURES_MAX = 10_000
-FRESH_S = 2.0
+FRESH_S = 5.0
 """An answer is given again for so long."""
 
 
