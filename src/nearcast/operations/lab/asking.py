@@ -18,21 +18,28 @@ ERRORS_MAX = 100
 
 
 class Answer(Struct, Generic[T], frozen=True):
-    """What was answered, and when it was asked (monotonic clock)."""
+    """What was answered, when it was asked, and when the answer came (monotonic clock)."""
 
     asked_s: float
+    came_s: float
     what: T
 
 
 def settled_s(answers: Sequence[Answer[T]], fault_s: float, fits: Callable[[T], bool]) -> float:
-    """How long after the fault the last question was asked that got an answer which did not fit: from then on all fit.
+    """How long after the fault the first question was asked from which on every answer fitted.
 
-    0 where none was; infinite where the last one did not fit, or none came.
+    Infinite where the last one did not fit, or where the last one before the fault fitted already: then nothing was seen to change.
     """
-    after = [(each.asked_s - fault_s, fits(each.what)) for each in answers if each.asked_s >= fault_s]
-    if not after or not after[-1][1]:
+    before = [each for each in answers if each.came_s < fault_s]
+    after = [each for each in answers if each.asked_s >= fault_s]
+    if not before or fits(before[-1].what):
         return float("inf")
-    return max((late_s for late_s, fit in after if not fit), default=0.0)
+    found = float("inf")
+    for each in reversed(after):
+        if not fits(each.what):
+            break
+        found = each.asked_s - fault_s
+    return found
 
 
 def changes(values: Sequence[T]) -> int:
@@ -62,7 +69,8 @@ class Asking(Generic[T]):
         while not self._over.is_set():
             asked_s = time.monotonic()
             try:
-                self.answers.append(Answer(asked_s, self._ask()))
+                what = self._ask()
+                self.answers.append(Answer(asked_s, time.monotonic(), what))
             except NearcastError as error:
                 self.errors = [*self.errors, error.message][-ERRORS_MAX:]
             self._over.wait(INTERVAL_S)
