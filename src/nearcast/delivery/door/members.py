@@ -28,10 +28,11 @@ class Standing(Struct, frozen=True):
 
 
 def standing(site: str, appliances: Iterable[ApplianceHealth]) -> Standing:
-    """Who is down or drains is out, and who is full while another is not."""
+    """Who is down is out, and while another can serve, who drains or is full. A site that drains as a whole serves to its end."""
     known = [each for each in appliances if each.site == site and each.address]
     up = [each for each in known if each.state == "up"]
-    here = {each.id for each in ([each for each in up if each.load != "full"] or up)}
+    draining = [each for each in known if each.state == "draining"]
+    here = {each.id for each in ([each for each in up if each.load != "full"] or up or draining)}
     members = sorted(Member(each.id, each.address.rstrip("/")) for each in known)
     return Standing(tuple(members), frozenset(each.id for each in known) - here)
 
