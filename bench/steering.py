@@ -11,13 +11,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import steering_health, steering_routes
+from bench import steering_balance, steering_decisions, steering_health, steering_routes
 from bench.report import Figure, show
 
 GROUPS: dict[str, Callable[[int], list[Figure]]] = {
     "compile": steering_routes.compiling,
     "announce": steering_routes.announcing,
     "lookup": steering_routes.looking_up,
+    "decide": steering_decisions.deciding,
+    "balance": steering_balance.balancing,
     "health": steering_health.watching,
     "watching": steering_health.costs,
 }

@@ -251,9 +251,9 @@ class Decider:
             return first, sites
         following = list(islice(sites, rank.DETOUR_SITES))
         for each in following:
-            if each in plan.ranked and self._no_detour(site, each) and (other := self._pick(each, question)).holds:
+            if each.has(question.title_id) and each in plan.ranked and self._no_detour(site, each):
                 following.remove(each)
-                return other, chain((site, *following), sites)
+                return self._pick(each, question), chain((site, *following), sites)
         return first, chain(following, sites)
 
     def _pick(self, site: Standing, question: Question) -> Chosen:
@@ -285,10 +285,10 @@ class Decider:
         full = len(chosen) >= question.wanted
         domains = {each.site.domain for each in (chosen[:-1] if full else chosen)}
         for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
-            if site.domain not in domains and (found := self._spare(site, question)).holds:
+            if site.has(question.title_id) and site.domain not in domains:
                 if full:
                     chosen.pop()
-                chosen.append(found)
+                chosen.append(self._spare(site, question))
                 return
 
     def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:

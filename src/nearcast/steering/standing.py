@@ -126,14 +126,18 @@ class Standing:
             for place, index in enumerate(order):
                 if servers[index].able:
                     return servers[index], place < count
-        able = -1
+        first = -1
         for index in hashing.preferred(title, self._keys, self._weights):
             if servers[index].able:
                 if title_id in self._holdings[index]:
                     return servers[index], True
-                able = index if able < 0 else able
-        assert able >= 0, f"{self.name} has nobody who is able"  # noqa: S101
-        return servers[able], False
+                first = index if first < 0 else first
+        assert first >= 0, f"{self.name} has nobody who is able"  # noqa: S101
+        return servers[first], False
+
+    def has(self, title_id: str) -> bool:
+        """Whether somebody here who is able has any of the title."""
+        return any(title_id in held and server.able for held, server in zip(self._holdings, self.group.servers, strict=True))
 
     def holds(self, server: Server, title_id: str, title: int) -> bool:
         """Whether it is one of the title's holders."""

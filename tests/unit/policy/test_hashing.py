@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearcast.policy.hashing import Bools, Floats, assign, bounded, first_fit, keys, preference
+from nearcast.policy.hashing import Bools, Floats, assign, bounded, first_fit, key, keys, preference, preferred
 
 WEIGHTS = st.lists(st.floats(1, 20), min_size=2, max_size=12)
 
@@ -116,3 +116,11 @@ def test_without_a_memory_most_titles_stay_all_the_same() -> None:
 def test_a_title_beyond_every_bound_has_a_home() -> None:
     held = bounded(keys(["hit", "b"]), keys(["x", "y"]), np.ones(2), np.array([100.0, 1.0]), np.ones(2, dtype=int), 1.1)
     assert held.sum(axis=1).tolist() == [1, 1]
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.tuples(st.integers(0, 2**64 - 1), st.floats(1, 1e6)), min_size=1, max_size=40))
+def test_one_row_is_what_arrays_give(title: int, appliances: list[tuple[int, float]]) -> None:
+    names, weights = [each for each, _ in appliances], [each for _, each in appliances]
+    whole = preference(np.array([title], dtype=np.uint64), np.array(names, dtype=np.uint64), np.array(weights))[0].tolist()
+    assert preferred(title, names, weights) == whole
+    assert key("a") == int(keys(["a"])[0])

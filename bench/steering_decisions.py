@@ -1,0 +1,163 @@
+"""Full decisions: an address as text and a title go in, three URLs with MACs come out, as the play process answers them.
+
+A large service: 1,000 sites of four unequal appliances each, prefixes of ISPs of very unequal size, Zipf titles, of which a site holds
+what is asked for most. Every decision is another session's. Hardly anything is asked for twice there: there are 40 million pairs of
+appliance and title, and a decision sees three. The same at a service of forty sites and 2,000 titles, where what was worked out once is
+of use again. Times are of the CPU, so that what else runs on the machine counts as little as possible.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from bench.report import Figure, quantile
+from nearcast.model.health import ApplianceHealth, HealthSnapshot
+from nearcast.model.route import Announcement, Route
+from nearcast.model.services import SteerQuestion
+from nearcast.model.site import Site
+from nearcast.steering.routes.reader import TableReader
+from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.service import SteeringService
+from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.view import View
+
+PREFIXES = 60_000
+HELD_SHARE = 0.4
+EXPONENT = 0.9
+ROUNDS, ROUND = 10, 20_000
+WARM = 60_000
+REACH_PER_S, REACH_P99_US = 50_000, 100
+
+
+class Shown:
+    """A view that stays."""
+
+    def __init__(self, shown: View) -> None:
+        self.shown = shown
+
+    def view(self) -> View:
+        return self.shown
+
+
+def fleet(sites: int, titles: int, random: Any) -> tuple[tuple[Site, ...], View]:
+    """Sites all over the world, and their appliances: each site has holdings of its own, as different machines do."""
+    places = tuple(
+        Site(
+            name=f"site-{number}",
+            zone=f"zone-{number % 60}",
+            latitude=float(random.uniform(-60, 60)),
+            longitude=float(random.uniform(-180, 180)),
+        )
+        for number in range(sites)
+    )
+    held = [{f"t{title}": 1 for title in range(int(titles * HELD_SHARE))} for _ in places]
+    appliances = tuple(
+        ApplianceHealth(
+            id=f"{site.name}-{number}",
+            site=site.name,
+            address=f"https://{site.name}-{number}.cdn.example",
+            limit_bps=1e10 * (1 + number),
+            share=0.4,
+            sent_bps=4e9 * (1 + number),
+            holdings_digest="0" * 16,
+        )
+        for site in places
+        for number in range(4)
+    )
+    holdings = {each.id: held[index // 4] for index, each in enumerate(appliances)}
+    return places, View(HealthSnapshot(version=1, published_s=time.monotonic(), appliances=appliances), holdings)
+
+
+def announcements(sites: int, random: Any) -> list[Announcement]:
+    """Each prefix is announced for two sites by two ISPs' ways of different length."""
+    chosen = random.integers(0, sites, size=(PREFIXES, 2)).tolist()
+    return [
+        Announcement(
+            prefix=f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24", site=f"site-{site}", as_path=(64512,) * (1 + place)
+        )
+        for number, pair in enumerate(chosen)
+        for place, site in enumerate(dict.fromkeys(pair))
+    ]
+
+
+def questions(count: int, titles: int, random: Any) -> list[SteerQuestion]:
+    """Sessions to come: a few prefixes have most of the viewers."""
+    demand = 1.0 / np.arange(1, titles + 1) ** EXPONENT
+    drawn = random.choice(titles, size=count, p=demand / demand.sum()).tolist()
+    prefixes = (PREFIXES * random.random(count) ** 3).astype(int).tolist()
+    hosts = random.integers(1, 255, size=count).tolist()
+    return [
+        SteerQuestion(
+            client_address=f"{10 + (prefix >> 16)}.{prefix >> 8 & 255}.{prefix & 255}.{host}",
+            title_id=f"t{title}",
+            expires_at=1_800_000_000 + number // 40,
+            session=f"session-{number}",
+        )
+        for number, (title, prefix, host) in enumerate(zip(drawn, prefixes, hosts, strict=True))
+    ]
+
+
+def measured(sites: int, titles: int, seed: int) -> tuple[list[float], list[float]]:
+    """Decisions per CPU-second, and the 99th percentile of their times in µs, round by round."""
+    random = np.random.default_rng(seed)
+    places, view = fleet(sites, titles, random)
+    default = tuple(each.name for each in places[:12])
+    settings = SteeringSettings(sites=places, routes=(Route(prefix="0.0.0.0/0", sites=default), Route(prefix="::/0", sites=default)))
+    with TemporaryDirectory() as folder:
+        writer = TableWriter(Path(folder), places, settings.routes, ("isp",))
+        writer.start()
+        try:
+            writer.replace("isp", [*announcements(sites, random)])
+            service = SteeringService(settings, TableReader(Path(folder)), Shown(view), bytes(range(32)))
+            return rounds(service, questions(WARM + ROUNDS * ROUND, titles, random))
+        finally:
+            writer.close()
+
+
+def rounds(service: SteeringService, asked: list[SteerQuestion]) -> tuple[list[float], list[float]]:
+    for question in asked[:WARM]:
+        service.answer(question)
+    gc.collect()
+    rates: list[float] = []
+    slow: list[float] = []
+    for number in range(ROUNDS):
+        batch = asked[WARM + number * ROUND : WARM + (number + 1) * ROUND]
+        if number % 2:  # the rate without a clock between any two
+            begun = time.process_time()
+            for question in batch:
+                service.answer(question)
+            rates.append(ROUND / (time.process_time() - begun))
+        else:
+            took = []
+            for question in batch:
+                begun_ns = time.thread_time_ns()
+                service.answer(question)
+                took.append((time.thread_time_ns() - begun_ns) / 1000)
+            slow.append(quantile(took, 0.99))
+    return rates, slow
+
+
+def deciding(seed: int) -> list[Figure]:
+    """The rows of decisions."""
+    figures = []
+    for sites, titles in ((40, 2_000), (1_000, 10_000)):
+        rates, slow = measured(sites, titles, seed)
+        where = f"{sites} sites × 4 appliances, {titles} titles, {PREFIXES} prefixes"
+        figures += [
+            Figure(
+                name=f"full decisions per CPU-second, {sites} sites",
+                unit="/s",
+                samples=tuple(rates),
+                reach=REACH_PER_S,
+                at_least=True,
+                note=where,
+            ),
+            Figure(name=f"99th percentile of a decision, {sites} sites", unit="µs", samples=tuple(slow), reach=REACH_P99_US, note=where),
+        ]
+    return figures
