@@ -10,6 +10,7 @@ from nearcast.model.route import Announcement
 from nearcast.steering.routes.base import Entry
 from nearcast.steering.routes.prefix import WIDTH, BadRoute, Prefix, parse_prefix
 
+FEW = 32
 MED_MAX, ORDER_MAX = 0xFFFFFFFF, 0xFFFF
 Placed = Callable[[Prefix, str], int]
 """Kilometres from the site of that name to the prefix; negative: unknown."""
@@ -65,8 +66,7 @@ class Overlay:
 
     def copy(self) -> Overlay:
         other = Overlay()
-        for each in self.changed.values():
-            other._put(Changed(each.prefix, list(each.entries)))
+        other._add([Changed(each.prefix, list(each.entries)) for each in self])
         return other
 
     def announcements(self) -> Iterator[Announcement]:
@@ -101,27 +101,64 @@ class Overlay:
         placed: Placed,
     ) -> None:
         """Withdraw, then announce. ``base`` tells what a prefix has that was not changed before. Raises BadRoute for no prefixes."""
+        fresh: list[Changed] = []
         for each in withdrawn:
-            changed = self._of(each, base)
+            changed = self._of(each, base, fresh)
             changed.entries = [entry for entry in changed.entries if (entry.site, entry.source) != (each.site, each.source)]
         for each in announced:
-            changed = self._of(each, base)
-            fresh = Entry(each.site, each.source, each.as_path, each.med, each.order, placed(changed.prefix, each.site))
+            changed = self._of(each, base, fresh)
+            told = Entry(each.site, each.source, each.as_path, each.med, each.order, placed(changed.prefix, each.site))
             others = [entry for entry in changed.entries if (entry.site, entry.source) != (each.site, each.source)]
-            changed.entries = sorted([*others, fresh], key=Entry.rank)
+            changed.entries = sorted([*others, told], key=Entry.rank)
+        self._add(fresh)
 
-    def _of(self, announcement: Announcement, base: Callable[[Prefix], list[Entry]]) -> Changed:
+    def _of(self, announcement: Announcement, base: Callable[[Prefix], list[Entry]], fresh: list[Changed]) -> Changed:
         prefix = parse_prefix(announcement.prefix)
         found = self.changed.get(prefix)
         if found is None:
-            found = Changed(prefix, base(prefix))
-            self._put(found)
+            found = self.changed[prefix] = Changed(prefix, base(prefix))
+            fresh.append(found)
         return found
+
+    def _add(self, fresh: Collection[Changed]) -> None:
+        """Few are put between the boundaries that there are; for many all boundaries are laid anew, once."""
+        for each in fresh:
+            self.changed[each.prefix] = each
+            self._lengths[each.prefix.version].add(each.prefix.length)
+        if len(fresh) > FEW:
+            for version in WIDTH:
+                self._lay(version)
+        else:
+            for each in fresh:
+                self._put(each)
+
+    def _lay(self, version: int) -> None:
+        """One walk over the prefixes by number and length, with those in a stack that hold the present one."""
+        starts: list[int] = [0]
+        owners: list[Changed | None] = [None]
+        inside: list[tuple[int, Changed]] = []
+
+        def cut(at: int) -> None:
+            owner = inside[-1][1] if inside else None
+            if starts[-1] == at:
+                owners[-1] = owner
+            else:
+                starts.append(at)
+                owners.append(owner)
+
+        for prefix in sorted(each for each in self.changed if each.version == version):
+            while inside and inside[-1][0] <= prefix.number:
+                cut(inside.pop()[0])
+            inside.append((prefix.end, self.changed[prefix]))
+            cut(prefix.number)
+        while inside:
+            end, _ = inside.pop()
+            if end < 1 << WIDTH[version]:
+                cut(end)
+        self._starts[version], self._owners[version] = starts, owners
 
     def _put(self, changed: Changed) -> None:
         version, number, length = prefix = changed.prefix
-        self.changed[prefix] = changed
-        self._lengths[version].add(length)
         starts, owners = self._starts[version], self._owners[version]
         for edge in (number, prefix.end):
             at = bisect_left(starts, edge)

@@ -35,7 +35,7 @@ from nearcast.steering.routes.table import Table
 BEAT_S = 0.25
 OVERLAY_MAX = 10_000
 BATCH_MAX = 2_000
-"""Changes that readers take one by one, in some 20 ms; more at once are compiled."""
+"""Changes that a source is replaced by one by one, which readers take in some 20 ms; more are compiled."""
 INLINE_MAX = 20_000
 """Rows that are compiled in this process: that is over before another one has started."""
 
@@ -125,17 +125,15 @@ class TableWriter:
     def change(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement]) -> None:
         """Both at once, for every reader: first what is withdrawn, then what is announced. What is so already is passed over.
 
-        More than ``batch_max`` changes are taken batch by batch. Raises BadAnnouncement, and then nothing is changed.
+        Raises BadAnnouncement, and then nothing is changed.
         """
         announced, withdrawn = tuple(announced), tuple(withdrawn)
         self._check(announced)
         with self._changing:
             batch = self._news(announced, withdrawn)
-            for start in range(0, max(len(batch.announced), len(batch.withdrawn)), self._batch_max):
-                window = slice(start, start + self._batch_max)
-                part = Batch(batch.announced[window], batch.withdrawn[window])
-                self._log.append(part)
-                self._table = self.table().changed(part.announced, part.withdrawn, self.table().version + 1)
+            if batch.announced or batch.withdrawn:
+                self._log.append(batch)
+                self._table = self.table().changed(batch.announced, batch.withdrawn, self.table().version + 1)
 
     def replace(self, source: str, announcements: Iterable[Announcement]) -> None:
         """From now on the source has these and no others. Where much changes all is compiled, which blocks for seconds."""

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hypothesis import strategies as st
 
 from nearcast.model.route import Announcement
 from nearcast.model.site import Site
 from nearcast.steering.routes import NO_MATCH, Match
+from nearcast.steering.routes.countries import countries
+from nearcast.steering.routes.geographic import distance_km
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-SITES = (Site(name="a"), Site(name="b"), Site(name="c", isp="north"), Site(name="d", isp="south"))
+SITES = (
+    Site(name="a", latitude=19.1, longitude=72.9),
+    Site(name="b", latitude=50.1, longitude=8.7),
+    Site(name="c", isp="north", latitude=52.5, longitude=13.4),
+    Site(name="d", isp="south"),
+    Site(name="e", latitude=32.8, longitude=-96.8),
+)
 SOURCES = ("config", "north", "south")
 
 
 class Reference:
-    """Announcements by prefix, source and site."""
+    """Announcements by prefix, source and site. ``places``: country code of each block that geography knows."""
 
-    def __init__(self, announcements: Iterable[Announcement] = ()) -> None:
+    def __init__(self, announcements: Iterable[Announcement] = (), places: Mapping[Network, str] | None = None) -> None:
+        self.places = places or {}
         self.told: dict[tuple[Network, str, str], Announcement] = {}
         self.announce(announcements)
 
@@ -35,12 +44,21 @@ class Reference:
     def everything(self) -> list[Announcement]:
         return list(self.told.values())
 
+    def place(self, address: Address) -> str:
+        holding = [each for each in self.places if each.version == address.version and address in each]
+        return self.places[max(holding, key=lambda each: each.prefixlen)] if holding else ""
+
+    def km(self, site: str, address: Address) -> float:
+        """Infinitely far where either place is not known."""
+        country, where = self.place(address), next(each for each in SITES if each.name == site)
+        if not country or where.latitude is None or where.longitude is None:
+            return float("inf")
+        return distance_km(where.latitude, where.longitude, *countries()[country])
+
     def match(self, address: Address) -> Match:
         holding = [
             (network, each) for (network, _, _), each in self.told.items() if network.version == address.version and address in network
         ]
-        if not holding:
-            return NO_MATCH
         holding.sort(
             key=lambda pair: (
                 -pair[0].prefixlen,
@@ -48,22 +66,37 @@ class Reference:
                 len(pair[1].as_path),
                 pair[1].med,
                 pair[1].order,
+                self.km(pair[1].site, pair[0][0]),
                 pair[1].site,
             )
         )
+        near = sorted((self.km(each.name, address), each.name) for each in SITES if not each.isp and self.km(each.name, address) < 1e9)
+        sites = [each.site for network, each in holding if network.prefixlen]
+        sites += [name for _, name in near]
+        sites += [each.site for network, each in holding if not network.prefixlen]
+        if not sites:
+            return NO_MATCH
         isps = {each.name: each.isp for each in SITES}
         announced = {each.site for _, each in holding if each.source in ("config", isps[each.site]) or not isps[each.site]}
-        return Match(str(holding[0][0]), tuple(dict.fromkeys(each.site for _, each in holding)), frozenset(announced))
+        return Match(str(holding[0][0]) if holding else "", tuple(dict.fromkeys(sites)), frozenset(announced))
 
     def block(self, address: Address) -> int:
-        """The shortest length whose block lies in the matching prefix and touches no prefix within that."""
+        """The shortest length whose block lies in the matching prefix, touches no prefix within that, and is all in one place."""
         networks = {network for network, _, _ in self.told if network.version == address.version}
         own = max((each for each in networks if address in each), key=lambda each: each.prefixlen, default=None)
         for length in range(own.prefixlen if own else 0, address.max_prefixlen + 1):
             block = ipaddress.ip_network((address, length), strict=False)
-            if not any(each != own and each.prefixlen >= length and each.overlaps(block) for each in networks):
+            split = any(each != own and each.prefixlen >= length and each.overlaps(block) for each in networks)
+            if not split and len({self.place(each) for each in self._edges(block)}) == 1:
                 return length
         return address.max_prefixlen
+
+    def _edges(self, block: Network) -> list[Address]:
+        """Its first address, and every other at which the place may change."""
+        inside = [each for each in self.places if each.version == block.version and each.overlaps(block)]
+        last = int(block[-1])
+        behind = [block[int(each[-1]) + 1 - int(block[0])] for each in inside if int(each[-1]) < last]
+        return [block[0], *(each[0] for each in inside if each[0] in block), *behind]
 
 
 @st.composite
