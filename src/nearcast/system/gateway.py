@@ -49,7 +49,7 @@ async def build(system: System, process: str) -> Part:
         history=system.client(History),
         discovery=system.client(Discovery),
         ingest=system.client(Ingest),
-        routing=system.client(Routing),
+        routing=system.client(Routing, timeout_s=60.0),  # a rehearsal may compare a whole table
     )
     scraped = {name: system.client_at(Metrics, name) for name in places.processes(settings) if name != process}
     scraper = Scraper({**scraped, process: ProcessMetrics(process)})
