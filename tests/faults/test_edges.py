@@ -4,6 +4,7 @@ docs/operating/players.md says. Their buffers are made small here, so that neith
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -213,3 +214,21 @@ def test_a_play_whose_first_edge_has_just_died_begins_at_the_next(browser: Brows
         befallen.close()
         if fault is frozen:  # its log has the request that nobody waited for, and bears the player out
             wait_for("the failure to be believed", lambda: (told := believed(system).get(first)) and told.failed_share > 0)
+
+
+def test_so_does_another_player(browser: Browser, system: System, film: Film) -> None:
+    """The edge freezes when the playlist has just named it."""
+    healthy(system, 2)
+    named = []
+    with browsers.page_in(browser, bypass_csp=True) as page, ExitStack() as befallen:
+
+        def answered(route: Route) -> None:
+            answer = route.fetch()
+            named.extend(re.findall(r'#EXT-X-CONTENT-STEERING:.*PATHWAY-ID="([^"]+)"', answer.text()))
+            befallen.enter_context(frozen(system, named[0]))
+            route.fulfill(response=answer)
+
+        page.route("**/manifest.m3u8", answered, times=1)
+        foreign.play(page, system, foreign.hls_url(system, film), foreign.recommended())
+        browsers.wait_playing(page, timeout_s=15)
+        assert foreign.edge_in_use(page, system) not in ("", named[0])
