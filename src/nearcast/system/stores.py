@@ -74,5 +74,5 @@ def backup_members(home: Home, settings: Settings) -> list[Member]:
     if not settings.store.url:
         members.insert(0, Member(name="nearcast.db", path=database_path(home)))
     # A rotation under way has two master keys; without the authority, edges that have joined would have to join anew.
-    names = ("root.key", "license-master.key", "license-master.key.next", "authority.pem", "authority.key", "dismissed.json")
+    names = ("root.key", "license-master.key", "license-master.key.next", "authority.pem", "authority.key", "dismissed.json", "dns.pem")
     return members + [Member(name=name, path=home.secrets / name, kind="secret") for name in names]

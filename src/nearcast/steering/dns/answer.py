@@ -12,6 +12,7 @@ from typing import NamedTuple
 from nearcast.steering.dns import cookies, ecs, edns, limit, wire
 from nearcast.steering.dns.choose import SPREAD_BITS, Chooser, Client, Table, gist, spread_mask
 from nearcast.steering.dns.compose import Body, Composer, whoami
+from nearcast.steering.dns.finished import BY_RESOLVER, NOT_EDNS, Counts, Heard, Kept, Steered, finished
 from nearcast.steering.dns.wire import (
     BADVERS,
     EDNS_BYTES_MAX,
@@ -19,9 +20,9 @@ from nearcast.steering.dns.wire import (
     HEADER_BYTES,
     IN,
     NOERROR,
+    NOTAUTH,
     NOTIMP,
     REFUSED,
-    SERVFAIL,
     STREAM_BYTES_MAX,
     UDP_BYTES,
     Malformed,
@@ -41,27 +42,9 @@ _REPLY = _OPT + wire.EDNS_BYTES_MAX.to_bytes(2, "big") + bytes(2)
 _SUBNET = edns.CLIENT_SUBNET.to_bytes(2, "big")
 _ALONE = b"\0\1\0\0\0\0\0\0"
 _WITH_EDNS = b"\0\1\0\0\0\0\0\1"
-_NOTAUTH = 9
 _TRUNCATED = 0x0200
 _NEVER_ASKED = frozenset((0, wire.OPT, wire.NXNAME, 249, wire.TSIG))
 _NEVER_GIVEN = frozenset((wire.IXFR, wire.AXFR, wire.MAILA, wire.MAILB))
-_BY_RESOLVER = -1
-
-
-class Heard(NamedTuple):
-    """An EDNS record (or none) that was understood. ``group`` -1: the client is the resolver itself.
-
-    ``plain`` and ``tailored`` are the OPT records of answers that are for all, and for this client's block.
-    """
-
-    group: int
-    bytes_max: int
-    signed: int
-    plain: bytes
-    tailored: bytes
-
-
-_NOT_EDNS = Heard(_BY_RESOLVER, UDP_BYTES, 0, b"", b"")
 
 
 class Query(NamedTuple):
@@ -74,31 +57,7 @@ class Query(NamedTuple):
     edns: edns.Edns | None
 
 
-Kept = tuple[bytes, bytes, bytes]
-"""A finished answer: counts without and with EDNS, and what follows the question."""
-
-
-class Steered(NamedTuple):
-    """A question whose answer depends on who asks. ``leads``: the Chooser's, for its title; ``kept``: finished answers by site, number
-    of the group as far as ``mask`` goes, and signed or not.
-    """
-
-    asked: wire.Question
-    title: str
-    mask: int
-    leads: dict[int, int]
-    kept: dict[int, Kept]
-
-
 PLAIN = wire.plain_flags()
-
-
-class Counts:
-    """What was done since the start; fast answers are those that were put together from finished ones."""
-
-    def __init__(self) -> None:
-        self.by_rcode = dict.fromkeys((NOERROR, FORMERR, SERVFAIL, wire.NXDOMAIN, NOTIMP, REFUSED, _NOTAUTH, BADVERS), 0)
-        self.truncated = self.slipped = self.dropped = self.ignored = 0
 
 
 class Answerer:
@@ -120,7 +79,7 @@ class Answerer:
         self._limiter = limiter
         self._jar = jar
         self._identity = edns.option(edns.NSID, identity.encode()) if identity else b""
-        self._heard: dict[bytes, Heard] = {b"": _NOT_EDNS}
+        self._heard: dict[bytes, Heard] = {b"": NOT_EDNS}
         self._sources: dict[bytes, int] = {}
         self._fixed: dict[bytes, dict[int, Kept]] = {}
         self._steered: dict[bytes, Steered] = {}
@@ -142,7 +101,7 @@ class Answerer:
         self._chooser.use(table, view, now_s)
         if table is not self._table or table.version != self._version:
             self._table, self._version = table, table.version
-            self._heard = {b"": _NOT_EDNS}
+            self._heard = {b"": NOT_EDNS}
             self._sources.clear()
         if view is not self._view:
             self._view, self._outdated = view, True
@@ -159,7 +118,7 @@ class Answerer:
 
     def _regroup(self, now_s: float) -> None:
         self._chooser.regroup()
-        self._heard = {b"": _NOT_EDNS}
+        self._heard = {b"": NOT_EDNS}
         self._sources.clear()
         self._forget(now_s)
 
@@ -183,13 +142,13 @@ class Answerer:
         question = packet[HEADER_BYTES:end].lower()
         steered = self._steered.get(question)
         if steered is not None:
-            _, _, mask, leads, finished = steered
+            _, _, mask, leads, made = steered
             if group < 0:
-                group = self._sources.get(source, _BY_RESOLVER)
+                group = self._sources.get(source, BY_RESOLVER)
             site = leads.get(group >> self._chooser.shift, -1)
             key = (site << SPREAD_BITS | group & mask) << 1 | signed
             plain = tailored
-            kept = finished.get(key) or self._tailor(steered, group, signed, now_s)
+            kept = made.get(key) or self._tailor(steered, group, signed, now_s)
         else:
             kept = self._fixed[question].get(signed) if question in self._fixed else None
         if kept is None:
@@ -208,7 +167,7 @@ class Answerer:
         """What an EDNS record that has nothing but a subnet, or nothing at all, means; it means the same from everybody."""
         if rest[:3] != _OPT or len(rest) < 11 or rest[6] or rest[9] << 8 | rest[10] != len(rest) - 11:
             return None
-        group, scope = _BY_RESOLVER, b""
+        group, scope = BY_RESOLVER, b""
         if len(rest) > 11:
             if rest[11:13] != _SUBNET or rest[13] << 8 | rest[14] != len(rest) - 15:
                 return None
@@ -221,7 +180,7 @@ class Answerer:
             group, bits = self._chooser.client(subnet.version, subnet.number)
             scope = bytes((bits + subnet.shift,))
         if len(self._heard) >= HEARD_MAX:
-            self._heard = {b"": _NOT_EDNS}
+            self._heard = {b"": NOT_EDNS}
         # All but the payload size, the flags and the scope comes back as it was.
         head = _REPLY + bytes((rest[7] & 0xC0, 0)) + rest[9:18]
         plain = head + rest[18:]
@@ -233,17 +192,17 @@ class Answerer:
         """The finished answer for a group, made now. None: it needs care."""
         if group < 0:
             return None
-        asked, title, mask, _, finished = steered
+        asked, title, mask, _, made = steered
         chosen = self._chooser.chosen(title, group)
         if chosen is None:
             return None
         site = self._chooser.lead(title, group)
         key = (site << SPREAD_BITS | group & mask) << 1 | signed
-        kept = finished.get(key)  # another class has the same site
+        kept = made.get(key)  # another class has the same site
         if kept is None:
             node = self._zone.find(asked.name)
             body = self._composer.body(node, asked, chosen, signed=bool(signed), compact=False, now_s=now_s)
-            kept = finished[key] = _kept(body)
+            kept = made[key] = finished(body)
             self._kept += 1
         return kept
 
@@ -264,7 +223,7 @@ class Answerer:
             return self._failed(Query(packet, flags, end, None), FORMERR, source, now_s, stream)
         assert asked is not None  # noqa: S101  (what has no question is malformed)
         if foreign:
-            return self._failed(query, _NOTAUTH, source, now_s, stream)
+            return self._failed(query, NOTAUTH, source, now_s, stream)
         if query.edns is not None and query.edns.version:
             return self._failed(query, BADVERS, source, now_s, stream)
         if asked.type in _NEVER_ASKED:
@@ -347,7 +306,7 @@ class Answerer:
                 self._kept += 1
             return
         signed = int(bool(query.edns and query.edns.flags & edns.DO))
-        self._fixed.setdefault(question, {})[signed] = _kept(body)
+        self._fixed.setdefault(question, {})[signed] = finished(body)
         self._kept += 1
 
     def _opt(self, found: edns.Edns | None, client: Client | None, source: bytes, now_s: float, extended: int = 0) -> bytes:
@@ -414,11 +373,6 @@ class Answerer:
             return None
         self.counts.slipped += 1
         return self._truncated(query, opt)
-
-
-def _kept(body: Body) -> Kept:
-    counts = body.answers, body.authorities, body.additional
-    return struct.pack("!HHHH", 1, *counts), struct.pack("!HHHH", 1, *counts[:2], counts[2] + 1), body.tail
 
 
 def packet_question(query: Query) -> bytes:

@@ -17,8 +17,9 @@ import structlog
 
 from nearcast.base import ports
 from nearcast.base.errors import BadInput, Internal, Unavailable
-from nearcast.steering.dns.answer import Answerer, Counts
+from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.choose import NO_TABLE, Table
+from nearcast.steering.dns.finished import Counts
 from nearcast.steering.dns.server import datagrams, streams
 from nearcast.steering.dns.server.datagrams import BATCH, Datagrams
 from nearcast.steering.dns.settings import DnsSettings
