@@ -79,7 +79,10 @@ def announcements(sites: int, random: Any) -> list[Announcement]:
     chosen = random.integers(0, sites, size=(PREFIXES, 2)).tolist()
     return [
         Announcement(
-            prefix=f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24", site=f"site-{site}", as_path=(64512,) * (1 + place)
+            prefix=f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24",
+            site=f"site-{site}",
+            source="isp",
+            as_path=(64512,) * (1 + place),
         )
         for number, pair in enumerate(chosen)
         for place, site in enumerate(dict.fromkeys(pair))

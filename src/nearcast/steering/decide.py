@@ -28,6 +28,10 @@ HOLDERS_SOUGHT = 8
 """So many sites of the route are looked at for one that holds the title, where none of the answers does."""
 
 
+Chosen = tuple[Standing, Server, bool]
+"""A site, an appliance of it, and whether that is known to hold the title."""
+
+
 class Matching(Protocol):
     """What a decision needs of the route table."""
 
@@ -72,14 +76,6 @@ class Question(NamedTuple):
     seed: int
     known: Sequence[str] = ()
     current: str = ""
-
-
-class Chosen(NamedTuple):
-    """An appliance of a site, and whether it is known to hold the title."""
-
-    site: Standing
-    server: Server
-    holds: bool
 
 
 class _NoTable:
@@ -135,10 +131,10 @@ class Decider:
             known = self._recent.get(name) or self._older.get(name) or ()
         question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known, current)
         chosen, healthy = self._choose(plan, question)
-        given = tuple([each.site.health[each.server.id] for each in chosen])
+        given = tuple([site.health[server.id] for site, server, _ in chosen])
         if healthy and not known and not current:
-            first = chosen[0]
-            first.site.give(first.server, title_id, question.title)
+            site, server, _ = chosen[0]
+            site.give(server, title_id, question.title)
             self._recent[name] = tuple([each.id for each in given])
             if len(self._recent) > self._limits.sessions:
                 self._forget(self._now_s)
@@ -155,7 +151,9 @@ class Decider:
         serving = [self._seen(each) for each in (*plan.ranked, *plan.rest)]
         barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
         demoted = pathway.Demoted(self._view.snapshot.demoted, question.seed)
-        return explain.considered(question, chosen, serving, barred, healthy=healthy, demoted=demoted)
+        return explain.considered(
+            question, [(site, server) for site, server, _ in chosen], serving, barred, healthy=healthy, demoted=demoted
+        )
 
     def _key(self, title_id: str) -> int:
         found = self._keys.get(title_id)
@@ -228,17 +226,17 @@ class Decider:
             if first is None:
                 return []
         count = question.wanted
-        rest = rank.distinct(sites, count - 1, plan.domains, first.site) if count > 1 else []
+        rest = rank.distinct(sites, count - 1, plan.domains, first[0]) if count > 1 else []
         chosen = [first, *[self._spare(each, question) for each in rest]]
-        for each in chosen:
-            if each.holds:
+        for _, _, holds in chosen:
+            if holds:
                 break
         else:
             self._add_holder(plan, question, chosen)
         if len(chosen) < count:
-            taken = {each.server.id for each in chosen}
-            more = [Chosen(each.site, server, False) for each in chosen for server in self._in_order(each.site, question, ABLE)]
-            chosen += [each for each in more if each.server.id not in taken][: count - len(chosen)]
+            taken = {server.id for _, server, _ in chosen}
+            more = [(site, server, False) for site, _, _ in chosen for server in self._in_order(site, question, ABLE)]
+            chosen += [each for each in more if each[1].id not in taken][: count - len(chosen)]
         return chosen
 
     def _first(self, plan: Plan, sites: Iterator[Standing], question: Question) -> tuple[Chosen | None, Iterator[Standing]]:
@@ -247,7 +245,7 @@ class Decider:
         if site is None:
             return None, sites
         first = self._pick(site, question)
-        if first.holds:
+        if first[2]:
             return first, sites
         following = list(islice(sites, rank.DETOUR_SITES))
         for each in following:
@@ -261,16 +259,18 @@ class Decider:
         for name in question.known:
             server = site.server.get(name)
             if server is not None and server.able:
-                return Chosen(site, server, site.holds(server, question.title_id, question.title))
-        return Chosen(site, *site.pick(question.title_id, question.title, question.seed))
+                return site, server, site.holds(server, question.title_id, question.title)
+        server, holds = site.pick(question.title_id, question.title, question.seed)
+        return site, server, holds
 
     def _spare(self, site: Standing, question: Question) -> Chosen:
         """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
         for name in question.known:
             server = site.server.get(name)
             if server is not None and server.able:
-                return Chosen(site, server, site.holds(server, question.title_id, question.title))
-        return Chosen(site, *site.spare(question.title_id, question.title))
+                return site, server, site.holds(server, question.title_id, question.title)
+        server, holds = site.spare(question.title_id, question.title)
+        return site, server, holds
 
     def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
         pair = lacking.name, holding.name
@@ -283,7 +283,7 @@ class Decider:
         if question.wanted < 2:
             return
         full = len(chosen) >= question.wanted
-        domains = {each.site.domain for each in (chosen[:-1] if full else chosen)}
+        domains = {site.domain for site, _, _ in (chosen[:-1] if full else chosen)}
         for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
             if site.has(question.title_id) and site.domain not in domains:
                 if full:
@@ -295,7 +295,7 @@ class Decider:
         """Appliances of a level that is not ABLE, one in each site, the session's own first."""
 
         def best(site: Standing) -> Chosen:
-            return Chosen(site, min(self._in_order(site, question, level), key=lambda each: each.id != question.current), False)
+            return site, min(self._in_order(site, question, level), key=lambda each: each.id != question.current), False
 
         sites = self._of_level(plan, level)
         first = next(sites, None)
@@ -319,13 +319,14 @@ class Decider:
             return None
         if pathway.Demoted(self._view.snapshot.demoted, question.seed)(site):
             return None
-        return Chosen(site, server, site.holds(server, question.title_id, question.title))
+        return site, server, site.holds(server, question.title_id, question.title)
 
     def _unsettled(self, plan: Plan, question: Question, given: tuple[ApplianceHealth, ...]) -> bool:
         if len(given) < question.wanted:
             return True
+        stamp = self._stamp
         for each in plan.ranked[: question.wanted]:
-            if not self._seen(each).levels & 1 << ABLE:
+            if not (each if each.stamp == stamp else self._seen(each)).levels & 1 << ABLE:
                 return True
         if not question.current:
             return False

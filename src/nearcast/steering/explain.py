@@ -24,18 +24,9 @@ class Asked(Protocol):
     def title(self) -> int: ...
 
 
-class Named(Protocol):
-    """A site and the appliance of it that was chosen."""
-
-    @property
-    def site(self) -> Standing: ...
-    @property
-    def server(self) -> Server: ...
-
-
 def considered(
     asked: Asked,
-    chosen: Sequence[Named],
+    chosen: Sequence[tuple[Standing, Server]],
     serving: Iterable[Standing],
     barred: Iterable[Standing],
     *,
@@ -43,13 +34,13 @@ def considered(
     demoted: Callable[[Standing], bool],
 ) -> tuple[Considered, ...]:
     """The chosen, then who could serve as well, then the rejected. Sites in ``serving`` may serve the client, the ``barred`` may not."""
-    named = {each.server.id for each in chosen}
+    named = {server.id for _, server in chosen}
     found = []
-    for place, each in enumerate(chosen):
-        why = _favour(each.site, each.server.id, place, asked, demoted=demoted(each.site))
+    for place, (site, server) in enumerate(chosen):
+        why = _favour(site, server.id, place, asked, demoted=demoted(site))
         if not healthy:
-            why = f"{unfit(each.site.health[each.server.id], each.site)}; but nobody who may serve this address is better"
-        found.append(_said(each.site.health[each.server.id], "chosen", why))
+            why = f"{unfit(site.health[server.id], site)}; but nobody who may serve this address is better"
+        found.append(_said(site.health[server.id], "chosen", why))
     spare: list[Considered] = []
     rejected: list[Considered] = []
     for site in serving:

@@ -20,7 +20,8 @@ ASKED_MIN, ASKED_PER_SERVER = 1000.0, 250.0
 """After so many sessions half of what was asked is forgotten."""
 
 SMALL = 8
-"""In a site of so few servers it takes no longer to find a title's order than to look it up among hundreds of thousands."""
+"""In a site of so few servers the order of a title that is asked for once in a while is not worth being kept."""
+ONCE_MAX = 1000
 
 Order = tuple[int, tuple[int, ...]]
 """A site's servers for one title, by index: the holders come first, and are so many. (Of numbers alone, so that the garbage collector
@@ -36,6 +37,7 @@ class Standing:
         "_homes",
         "_identity",
         "_keys",
+        "_once",
         "_seen_s",
         "_weights",
         "domain",
@@ -63,6 +65,7 @@ class Standing:
         self.orders: dict[str, Order] = {}
         self._asked: dict[str, float] = {}
         self._homes: dict[str, int] = {}
+        self._once: set[str] = set()
         self._keys: list[int] = []
         self._weights: list[float] = []
         self._holdings: list[Holdings] = []
@@ -119,13 +122,16 @@ class Standing:
         return found, False
 
     def spare(self, title_id: str, title: int) -> tuple[Server, bool]:
-        """The first by the title's order that is able, holders before others. Not kept where it is quickly found again."""
+        """The first by the title's order that is able, holders before others. Kept when it is asked for a second time."""
         servers = self.group.servers
-        if title_id in self.orders or len(servers) > SMALL or not title_id:
+        if title_id in self.orders or title_id in self._once or len(servers) > SMALL or not title_id:
             count, order = self.order(title_id, title)
             for place, index in enumerate(order):
                 if servers[index].able:
                     return servers[index], place < count
+        if len(self._once) > ONCE_MAX:
+            self._once.clear()
+        self._once.add(title_id)
         first = -1
         for index in hashing.preferred(title, self._keys, self._weights):
             if servers[index].able:
@@ -187,6 +193,7 @@ class Standing:
         self._holdings = [view.holdings.get(each.id, NOTHING) for each in here]
         self.orders = {}
         self._homes = {}
+        self._once = set()
 
     def _fade(self) -> None:
         self.group.asked /= 2
