@@ -7,6 +7,7 @@ with and without TLS, each with a name of its own, stand side by side in one ups
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from nearcast.base import ports
 from nearcast.base.errors import NearcastError, NotFound, Unavailable
 from nearcast.delivery.door.settings import DoorSettings
-from nearcast.delivery.door.template import ASSETS, FRAME, HOP, OUT
+from nearcast.delivery.door.template import ASSETS, FRAME, HOP, OUT, STREAM
 from nearcast.delivery.edge.nginx import Build, Parent, listen_lines, tls_lines
 
 FILES_PER_CONNECTION = 6
@@ -42,6 +43,13 @@ class PathElsewhere(NotFound):
     cure = "ask at the address that the manifest names, or ask for a new manifest: the path may have expired"
 
 
+class StreamMissing(Unavailable):
+    """A door is to take DNS, and its nginx has no stream module."""
+
+    code = "NC2073"
+    cure = "install it: `apt-get install libnginx-mod-stream`, or have the name servers listen at the service address themselves"
+
+
 class Behind(Struct, frozen=True, kw_only=True):
     """A member as nginx reaches it. ``address`` is what clients are told."""
 
@@ -56,6 +64,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     build: Build
     worker_user: str = ""
     open_files_max: int
+    stream_module: str = ""
+    """The file to load for DNS; empty where nginx has it built in."""
 
 
 def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ...], assets: Parent | None, machine: Machine) -> str:
@@ -68,6 +78,8 @@ def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ..
         "connections": str(connections * 4),
         "crowd": str(connections),
         "of_one": str(settings.connections_of_one),
+        "module": f'load_module "{machine.stream_module}";' if settings.dns and machine.stream_module else "",
+        "stream": _stream(settings) if settings.dns else "",
         "keepalive": "keepalive_min_timeout 5s;" if machine.build.version >= (1, 27, 4) else "",
         "folder": str(folder),
         "door": settings.id,
@@ -91,6 +103,23 @@ def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ..
 def _body(error: NearcastError) -> str:
     """The JSON of an answer; it stands between apostrophes."""
     return msgspec.json.encode(error.problem()).decode().replace("'", "\\'")
+
+
+def _stream(settings: DoorSettings) -> str:
+    servers = "\n    ".join(f"server {each} max_fails=2 fail_timeout=2s;" for each in settings.dns)
+    at = [ports.authority(host, settings.dns_port) for host in settings.listen]
+    udp, tcp = ("\n    ".join(f"listen {each}{suffix};" for each in at) for suffix in (" udp", ""))
+    return STREAM.replace("<<servers>>", servers).replace("<<udp>>", udp).replace("<<tcp>>", tcp)
+
+
+def read_stream(text: str, wanted: str) -> str:
+    """The module to load for DNS, from what ``nginx -V`` says; empty where it is built in. Raises StreamMissing."""
+    found = wanted or next((f"{each}/ngx_stream_module.so" for each in re.findall(r"--modules-path=(\S+)", text)), "")
+    if not wanted and re.search(r"--with-stream(\s|$)", text):
+        return ""
+    if not found or not Path(found).exists():
+        raise StreamMissing("this nginx cannot pass DNS on: it has no stream module")
+    return found
 
 
 def _names(behind: tuple[Behind, ...]) -> list[str]:

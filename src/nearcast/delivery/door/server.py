@@ -23,7 +23,7 @@ from nearcast.delivery.door.members import Member, Standing
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.edge.conffile import BadFolder, check_paths, put, stamps
 from nearcast.delivery.edge.parent import AUTHORITIES, BadParent, bundle, read_parent, resolve
-from nearcast.delivery.edge.process import Nginx, NginxRefused, build_of, end_orphans, find_program, open_files_max
+from nearcast.delivery.edge.process import Nginx, NginxRefused, build_of, end_orphans, find_program, open_files_max, said
 from nearcast.delivery.edge.server import next_backoff
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
 
@@ -49,8 +49,9 @@ class Door:
         self._worker: Worker | None = None
         program = find_program()
         self._build = build_of(program)
+        self._module = nginx.read_stream(said(program), settings.stream_module) if settings.dns else ""
         self.nginx = Nginx(program, self.folder, self._build)
-        check_paths(str(self.folder), *self._files)
+        check_paths(str(self.folder), self._module, *self._files)
         host = ports.authority(ports.dialled(settings.listen[0]), settings.port)
         # Our own process on this machine, whose certificate names the public address: nothing to verify.
         self._client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=False)  # noqa: S501
@@ -165,7 +166,7 @@ class Door:
             assets = replace(assets, addresses=await resolve(assets.host, assets.port))
         files = self.settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         user = f"{self._worker.user} {self._worker.group}" if self._worker else ""
-        machine = nginx.Machine(build=self._build, worker_user=user, open_files_max=open_files_max(files))
+        machine = nginx.Machine(build=self._build, worker_user=user, open_files_max=open_files_max(files), stream_module=self._module)
         return nginx.configuration(self.settings, self.folder, tuple(behind), assets, machine) + stamps(self._files)
 
     async def _behind(self, member: Member) -> nginx.Behind | None:

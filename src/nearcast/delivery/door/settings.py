@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -10,6 +11,7 @@ from msgspec import Meta, Struct
 from nearcast.base.config import Unfitting
 from nearcast.delivery.settings import Identifier, Port
 
+_SERVER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$"
 
 
@@ -40,6 +42,17 @@ class DoorSettings(Struct, frozen=True, kw_only=True):
             pattern=f"({_ADDRESS})|^$", description="Where `/assets/` comes from, the gateway, to be kept here. Empty: the door has none."
         ),
     ] = ""
+    dns: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Name servers of the site (`10.0.0.5:53`, `[2001:db8::5]:53`), to which the door passes DNS on, UDP and TCP. "
+            "They see its address in place of the resolver's. Empty: the door takes no DNS."
+        ),
+    ] = ()
+    dns_port: Annotated[Port, Meta(description="Port at which it takes DNS.")] = 53
+    stream_module: Annotated[
+        str, Meta(description="Path of nginx's ngx_stream_module.so, which DNS needs. Empty: where nginx has its modules.")
+    ] = ""
     ca: Annotated[str, Meta(description="PEM file that members on https are verified with. Empty: the machine's own authorities.")] = ""
     user: Annotated[
         str, Meta(pattern=r"^[a-z_][a-z0-9_-]*$|^$", description="User of nginx's workers when started as root. Empty: as edges have it.")
@@ -54,5 +67,8 @@ class DoorSettings(Struct, frozen=True, kw_only=True):
                 ipaddress.ip_address(each)
             except ValueError:
                 raise Unfitting(("listen",), f"{each!r} is no address", "write it as 192.0.2.53 or 2001:db8::53") from None
+        for each in self.dns:
+            if not _SERVER.fullmatch(each):
+                raise Unfitting(("dns",), f"{each!r} is no address with its port", "write it as 10.0.0.5:53 or [2001:db8::5]:53")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise Unfitting(("tls_certificate",), "a certificate and its key come together", "set tls_certificate and tls_key, or neither")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FRAME = r"""# Written for the door <<door>>; changes by hand are overwritten.
+<<module>>
 <<user>>
 daemon off;
 worker_processes <<workers>>;
@@ -198,6 +199,7 @@ http {
   <<hops>>
   <<assets_hop>>
 }
+<<stream>>
 """
 
 ASSETS = r"""
@@ -247,3 +249,25 @@ OUT = r"""set $out "$http_nearcast_whose";
       }
       proxy_set_header Nearcast-Whose "";"""
 """Who takes no new clients is passed over, but is asked all the same whose a film's path is. 404, since nginx counts it as no failure."""
+
+STREAM = r"""
+stream {
+  upstream dns {
+    zone dns 64k;
+    random two least_conn;
+    <<servers>>
+  }
+  server {
+    <<udp>>
+    proxy_pass dns;
+    proxy_responses 1;
+    proxy_timeout 2s;
+  }
+  server {
+    <<tcp>>
+    proxy_pass dns;
+    proxy_connect_timeout 1s;
+    proxy_timeout 10s;
+  }
+}
+"""

@@ -75,8 +75,13 @@ def read_build(text: str) -> Build:
 
 
 def build_of(program: str) -> Build:
+    return read_build(said(program))
+
+
+def said(program: str) -> str:
+    """What ``nginx -V`` says."""
     done = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10, check=False)
-    return read_build(done.stderr + done.stdout)
+    return done.stderr + done.stdout
 
 
 def open_files_max(wanted: int) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +20,10 @@ import pytest
 from nearcast.base.clock import SystemClock
 from nearcast.base.ports import PortTaken
 from nearcast.delivery.door.members import Member, Standing
+from nearcast.delivery.door.nginx import StreamMissing, read_stream
 from nearcast.delivery.door.server import Door
 from nearcast.delivery.door.settings import DoorSettings
-from nearcast.delivery.edge.process import alive
+from nearcast.delivery.edge.process import alive, find_program, said
 
 from ..edge.serving import DataPath, serving
 from ..making import Origin, film, free_port, item, running_origin, until
@@ -222,3 +225,54 @@ async def _films(site: Site, origin: Origin, one: DataPath, two: DataPath, name:
         answer = await site.client.get(bad)
         assert answer.status_code == 421, bad
         assert answer.json()["code"] == "NC2072"
+
+
+async def test_dns_is_passed_on_to_the_name_servers_of_the_site(tmp_path: Path) -> None:
+    module = os.environ.get("NEARCAST_STREAM_MODULE", "")
+    try:
+        read_stream(said(find_program()), module)
+    except StreamMissing:
+        pytest.skip("this nginx has no stream module: apt-get install libnginx-mod-stream, or set NEARCAST_STREAM_MODULE")
+
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            self.transport.sendto(data[::-1], addr)
+
+    loop = asyncio.get_running_loop()
+    running, _ = await loop.create_datagram_endpoint(Server, ("127.0.0.1", 0), family=socket.AF_INET)
+    port = running.get_extra_info("sockname")[1]
+
+    async def turn_round(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(100))[::-1])
+        writer.close()
+
+    by_tcp = await asyncio.start_server(turn_round, "127.0.0.1", port)
+    site = Site(tmp_path, dns=(f"127.0.0.1:{free_port()}", f"127.0.0.1:{port}"), dns_port=free_port(), stream_module=module)
+    site.known = ()
+    await site.start()
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(("127.0.0.1", site.settings.dns_port))
+            answered = 0
+            for _ in range(12):  # of two servers one is dead, and soon left alone
+                await loop.sock_sendall(client, b"question")
+                try:
+                    answered += await asyncio.wait_for(loop.sock_recv(client, 100), 0.3) == b"noitseuq"
+                except (TimeoutError, ConnectionError):
+                    continue
+            assert answered >= 6
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.settings.dns_port)
+        writer.write(b"question")
+        assert await reader.read(100) == b"noitseuq"
+        writer.close()
+    finally:
+        await site.end_watch()
+        await site.client.aclose()
+        await site.door.stop()
+        running.close()
+        by_tcp.close()
+        await by_tcp.wait_closed()

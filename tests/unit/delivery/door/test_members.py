@@ -102,3 +102,15 @@ def test_settings_that_do_not_fit_are_told() -> None:
         DoorSettings(id="fra", site="frankfurt", port=1, listen=("door.example",))
     with pytest.raises(Unfitting, match="come together"):
         DoorSettings(id="fra", site="frankfurt", port=1, tls_key="/key.pem")
+    with pytest.raises(Unfitting, match="no address with its port"):
+        DoorSettings(id="fra", site="frankfurt", port=1, dns=("dns.example:53",))
+
+
+def test_the_module_for_dns_is_found_or_told_to_be_missing(tmp_path: Path) -> None:
+    assert nginx.read_stream("configure arguments: --with-stream --modules-path=/x", "") == ""
+    with pytest.raises(nginx.StreamMissing):
+        nginx.read_stream(f"--modules-path={tmp_path} --with-stream=dynamic", "")
+    (tmp_path / "ngx_stream_module.so").touch()
+    assert nginx.read_stream(f"--modules-path={tmp_path} --with-stream=dynamic", "") == f"{tmp_path}/ngx_stream_module.so"
+    with pytest.raises(nginx.StreamMissing):
+        nginx.read_stream("--with-stream", "/nowhere.so")
