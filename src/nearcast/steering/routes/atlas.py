@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,10 @@ _log = structlog.get_logger("routes")
 class Atlas:
     """Files of geography in the table's folder. Names are digests of what they were made from, so that the same is made once."""
 
-    def __init__(self, folder: Path, settings: GeographicSettings) -> None:
+    def __init__(self, folder: Path, settings: GeographicSettings, ending: threading.Event) -> None:
         self._folder = folder
         self._settings = settings
+        self._ending = ending
         self._failed = ""
         self._whole: set[str] = set()
 
@@ -38,9 +40,11 @@ class Atlas:
         name = self._wanted()
         if name and name != self._failed and not self._is_whole(name):
             try:
-                count = worker.run("unfold", self._settings.mmdb, str(self._folder / name))
+                count = worker.run("unfold", self._settings.mmdb, str(self._folder / name), ending=self._ending)
                 _log.info("geography was read", path=self._settings.mmdb, places=int(count))
             except worker.WorkFailed as error:
+                if self._ending.is_set():
+                    return self.known()
                 self._failed = name
                 _log.error("geography goes on without the file", path=self._settings.mmdb, problem=error.message)
         return self.known()

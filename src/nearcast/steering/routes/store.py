@@ -62,6 +62,8 @@ class TableWriter:
         batch_max: int = BATCH_MAX,
         inline_max: int = INLINE_MAX,
     ) -> None:
+        self.compiled_at = 0.0
+        """Unix time at which the table in force was compiled."""
         self._folder = folder
         self._sites = tuple(sites)
         self._names = {each.name for each in sites}
@@ -69,11 +71,11 @@ class TableWriter:
         self._sources = frozenset((CONFIG, *isps))
         self._clock = clock or SystemClock()
         self._overlay_max, self._batch_max, self._inline_max = overlay_max, batch_max, inline_max
-        self._atlas = Atlas(folder, geographic or GeographicSettings())
         self._only = Lock(folder / "lock")
         self._changing = threading.RLock()
         self._compiling = threading.Lock()
         self._ending = threading.Event()
+        self._atlas = Atlas(folder, geographic or GeographicSettings(), self._ending)
         self._threads: list[threading.Thread] = []
         self._table: Table | None = None
 
@@ -202,7 +204,7 @@ class TableWriter:
         else:
             path = self._folder / ".order"
             write_atomically(path, msgspec.msgpack.encode(order))
-            worker.run("compile", str(path))
+            worker.run("compile", str(path), ending=self._ending)
         return self._number
 
     def _rows(self) -> int:
@@ -231,6 +233,7 @@ class TableWriter:
         before, self._table, self._log = self._generation, table, log
         self._state.beat_s = self._clock.monotonic_s()
         self._state.generation = self._generation = generation
+        self.compiled_at = self._clock.now_s()
         clean(self._folder, {before, generation}, {self._places})
 
     def _beat(self) -> None:
@@ -246,5 +249,5 @@ class TableWriter:
                     self._places = places
                     self._renew({})
             except (NearcastError, OSError) as error:
-                _log.error("the route table was not compiled", problem=str(error))
-                self._ending.wait(10 * BEAT_S)
+                if not self._ending.wait(10 * BEAT_S):
+                    _log.error("the route table was not compiled", problem=str(error))

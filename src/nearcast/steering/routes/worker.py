@@ -10,6 +10,8 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ from nearcast.base.processes import die_with_parent
 
 MEMORY_BYTES = 4 << 30
 CPU_S = 300
+LOOK_S = 0.2
 
 
 class WorkFailed(Unavailable):
@@ -28,18 +31,29 @@ class WorkFailed(Unavailable):
     cure = "the log of `steer` has what the program said; routes go on as they are"
 
 
-def run(*arguments: str, cpu_s: int = CPU_S) -> str:
-    """Run the program and wait; what it says. Blocks the thread, which must not end before it. Raises WorkFailed."""
+def run(*arguments: str, ending: threading.Event, cpu_s: int = CPU_S) -> str:
+    """Run the program and wait; what it says. Blocks the thread, which must not end before it. Raises WorkFailed, also once ``ending``."""
+    environment = {**os.environ, "NEARCAST_CPU_S": str(cpu_s)}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # nothing here multiplies matrices, and each thread reserves memory
     command = [sys.executable, "-m", __name__, *arguments]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # nothing here multiplies matrices, and each thread reserves memory
+    until_s = time.monotonic() + 4 * cpu_s
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=4 * cpu_s, env={**environment, "NEARCAST_CPU_S": str(cpu_s)})
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise WorkFailed(f"{arguments[0]} did not end: {error}") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
-        raise WorkFailed(f"{arguments[0]} failed: {said[0]}")
-    return done.stdout.strip()
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    except OSError as error:
+        raise WorkFailed(f"{arguments[0]} did not start: {error}") from error
+    with child:
+        while True:
+            try:
+                said, complained = child.communicate(timeout=LOOK_S)
+                break
+            except subprocess.TimeoutExpired:
+                if ending.is_set() or time.monotonic() > until_s:
+                    child.kill()
+                    raise WorkFailed(f"{arguments[0]} was ended before it was done") from None
+    if child.returncode:
+        last = complained.strip().splitlines()[-1:] or [f"it ended with {child.returncode}"]
+        raise WorkFailed(f"{arguments[0]} failed: {last[0]}")
+    return said.strip()
 
 
 def main(arguments: list[str]) -> int:

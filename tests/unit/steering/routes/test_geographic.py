@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ def test_a_bad_file_is_refused_by_the_program_that_reads_it(city: Path, tmp_path
     bad = tmp_path / "bad.mmdb"
     bad.write_bytes(broken(city)[kind])
     with pytest.raises(WorkFailed):
-        run("unfold", str(bad), str(tmp_path / "places"), cpu_s=2)
+        run("unfold", str(bad), str(tmp_path / "places"), ending=threading.Event(), cpu_s=2)
     assert not (tmp_path / "places").exists()
 
 
@@ -189,7 +190,7 @@ def test_a_bad_file_is_told_once_and_the_blocks_are_used(tmp_path: Path, city: P
     folder = tmp_path / "table"
     folder.mkdir()
     bad = tmp_path / "bad.mmdb"
-    atlas = Atlas(folder, GeographicSettings(mmdb=str(bad), blocks={"DE": ("198.51.100.0/24",)}))
+    atlas = Atlas(folder, GeographicSettings(mmdb=str(bad), blocks={"DE": ("198.51.100.0/24",)}), threading.Event())
     with capture_logs() as logs:
         names = {atlas.look(), atlas.look()}
         bad.write_bytes(b"rubbish")
@@ -199,7 +200,7 @@ def test_a_bad_file_is_told_once_and_the_blocks_are_used(tmp_path: Path, city: P
     assert [each["event"] for each in logs] == ["geography goes on without the file"] * 2
     city.rename(bad)
     assert Geography.load(folder / atlas.look()).country(4, parse_address("203.0.113.1")[1]) == "IN"
-    again = Atlas(folder, GeographicSettings(mmdb=str(bad)))
+    again = Atlas(folder, GeographicSettings(mmdb=str(bad)), threading.Event())
     assert again.known() == atlas.known(), "a file is read once for each version of it"
 
 

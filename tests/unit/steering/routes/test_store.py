@@ -183,7 +183,7 @@ def test_a_compilation_that_fails_leaves_what_is_in_force(tmp_path: Path, starte
     writer, reader = started(batch_max=0, inline_max=0), TableReader(tmp_path)
     table = reader.table()
 
-    def fails(*_: str) -> str:
+    def fails(*_: str, ending: threading.Event) -> str:
         raise worker.WorkFailed("no memory")
 
     monkeypatch.setattr(worker, "run", fails)
@@ -193,6 +193,14 @@ def test_a_compilation_that_fails_leaves_what_is_in_force(tmp_path: Path, starte
     monkeypatch.undo()
     writer.replace("north", north("198.51.100.0/24"))
     assert reader.table().match("198.51.100.1").sites[0] == "c"
+
+
+def test_a_writer_that_ends_waits_for_no_program(tmp_path: Path) -> None:
+    ending = threading.Event()
+    os.mkfifo(tmp_path / "order")  # it is read for ever
+    threading.Timer(0.5, ending.set).start()
+    with pytest.raises(worker.WorkFailed, match="was ended"):
+        worker.run("compile", str(tmp_path / "order"), ending=ending)
 
 
 @pytest.mark.parametrize("name", ["base", "log"])
@@ -298,3 +306,15 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_table(tmp_path: Path) -> N
             assert all(one for one, _ in has[: told[-1] + 1]), "what was told is kept"
         sure = told[-1]
     until(lambda: not reader.live)
+
+
+def test_a_frozen_writer_is_told_from_one_that_lives(tmp_path: Path) -> None:
+    reader = TableReader(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), "59999"], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        table = reader.table()
+        os.kill(writer.pid, signal.SIGSTOP)
+        until(lambda: not reader.live)
+        assert reader.table() is table
+        writer.kill()
