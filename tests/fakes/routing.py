@@ -34,6 +34,7 @@ APPLIANCES = tuple(ApplianceHealth(id=f"{site}-1", site=site, address=f"http://{
 class FakeRouting(Fake):
     def __init__(self) -> None:
         super().__init__()
+        self.compiled_at = 1_700_000_000.0
         self._table = Table.of(SETTINGS.routes, SETTINGS.sites, TOLD, version=3)
         self._view = View(HealthSnapshot(version=1, published_s=1.0, appliances=APPLIANCES), {})
         self.isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1)

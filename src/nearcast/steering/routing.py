@@ -12,7 +12,6 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import Conflict, NotFound
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import (
@@ -65,8 +64,10 @@ class BadPlan(Conflict):
 
 
 class Tables(Protocol):
-    """Where the table comes from: a TableReader or a TableWriter."""
+    """Where the table comes from: a TableWriter. ``compiled_at`` is Unix time."""
 
+    @property
+    def compiled_at(self) -> float: ...
     def table(self) -> Table: ...
 
 
@@ -77,7 +78,7 @@ class Views(Protocol):
 
 
 class RoutingService:
-    """Implements the Routing protocol. ``sources`` tells how the ISPs stand; ``live`` whether the table is renewed."""
+    """Implements the Routing protocol. ``sources`` tells how the ISPs stand."""
 
     def __init__(
         self,
@@ -85,12 +86,8 @@ class RoutingService:
         tables: Tables,
         views: Views,
         sources: Callable[[], tuple[SourceStatus, ...]],
-        clock: Clock | None = None,
-        *,
-        live: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings, self._tables, self._views, self._sources = settings, tables, views, sources
-        self._clock, self._live = clock or SystemClock(), live
         self._sites = {each.name: each for each in settings.sites}
         self._isps = {each.name: each for each in settings.isps}
         self._decider = Decider(settings.sites)
@@ -111,7 +108,7 @@ class RoutingService:
             table_version=table.version,
             candidates=tuple(replace(each, why=why) for each, why in zip(ways, standings(ways), strict=True)),
             considered=considered,
-            last_known=view.snapshot.source == "last-known" or not self._live(),
+            last_known=view.snapshot.source == "last-known",
         )
 
     async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
@@ -137,7 +134,7 @@ class RoutingService:
             prefixes_ipv4=ipv4,
             prefixes_ipv6=ipv6,
             overlay=len(table.overlay),
-            compiled_at=table.base.meta.get("compiled_at", 0.0),
+            compiled_at=self._tables.compiled_at,
             sources=(*self._own_sources(table), *self._sources()),
             health=view.snapshot,
         )

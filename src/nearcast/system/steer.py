@@ -56,7 +56,7 @@ async def build(system: System, process: str) -> Part:
         registry=REGISTRY,
     )
     await watcher.start()
-    routing = RoutingService(settings, writer, ViewReader(views, system.clock), collector.sources, system.clock)
+    routing = RoutingService(settings, writer, ViewReader(views, system.clock), collector.sources)
 
     async def close_table() -> None:
         await asyncio.to_thread(writer.close)

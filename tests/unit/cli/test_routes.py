@@ -60,7 +60,8 @@ def test_the_sources_are_listed_and_their_problems_told(routing: FakeRouting, ca
     said = capsys.readouterr()
     assert said.out.splitlines()[2].split() == ["riverbank", "BGP", "down", "1", "1,200"]
     assert "riverbank: 127.0.0.11: closing connection" in said.err
-    assert "table 3: 3 IPv4 and 0 IPv6 prefixes, no changes since" in said.err
+    assert "table 3: 3 IPv4 and 0 IPv6 prefixes, compiled 2023-11-1" in said.err
+    assert ", no changes since" in said.err
     assert "3 of 3 appliances up" in said.err
 
 
