@@ -64,8 +64,6 @@ class TableWriter:
     ) -> None:
         self.compiled_at = 0.0
         """Unix time at which the table in force was compiled."""
-        self.compiled_at = 0.0
-        """Unix time at which the table in force was compiled."""
         self._folder = folder
         self._sites = tuple(sites)
         self._names = {each.name for each in sites}
@@ -235,7 +233,6 @@ class TableWriter:
         before, self._table, self._log = self._generation, table, log
         self._state.beat_s = self._clock.monotonic_s()
         self._state.generation = self._generation = generation
-        self.compiled_at = self._clock.now_s()
         self.compiled_at = self._clock.now_s()
         clean(self._folder, {before, generation}, {self._places})
 
