@@ -247,6 +247,8 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         if not (home.secrets / JOINED).exists():  # of a host that has joined, the main host knows the sites
             yield from homeless(whole.appliances, whole.steering.sites)
             yield from homeless(whole.doors, whole.steering.sites, "doors")
+            if whole.anycast.site and whole.anycast.site not in [each.name for each in whole.steering.sites]:
+                yield Unfitting(("anycast", "site"), f"there is no site {whole.anycast.site!r}", "name one of [[steering.sites]]")
         yield from folders.misplaced(home, whole.appliances)
 
     return config.parse(Settings, text, str(path), environment, look)

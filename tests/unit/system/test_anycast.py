@@ -92,6 +92,9 @@ def test_another_address_has_ports_of_its_own_and_plain_http_past_this_machine_i
     home.config.write_text(CONFIGURED.replace("PORT", "1790") + DOOR.replace('"frankfurt"', '"frankfrut"'))
     with pytest.raises(BadConfiguration, match="did you mean 'frankfurt'"):
         settings.load(home, {})
+    home.config.write_text(CONFIGURED.replace("PORT", "1790").replace("asn = 64512", 'asn = 64512\nsite = "nowhere"'))
+    with pytest.raises(BadConfiguration, match="there is no site 'nowhere'"):
+        settings.load(home, {})
 
 
 class Viewed:

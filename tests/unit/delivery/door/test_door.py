@@ -19,6 +19,7 @@ import pytest
 
 from nearcast.base.clock import SystemClock
 from nearcast.base.ports import PortTaken
+from nearcast.base.web import Receive, Scope, Send, serve_asgi
 from nearcast.delivery.door.members import Member, Standing
 from nearcast.delivery.door.nginx import StreamMissing, read_stream
 from nearcast.delivery.door.server import Door
@@ -225,6 +226,39 @@ async def _films(site: Site, origin: Origin, one: DataPath, two: DataPath, name:
         answer = await site.client.get(bad)
         assert answer.status_code == 421, bad
         assert answer.json()["code"] == "NC2072"
+
+
+async def test_assets_come_from_the_gateway_once_and_stay_when_it_is_gone(tmp_path: Path) -> None:
+    asked: list[dict[bytes, bytes]] = []
+
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        asked.append(dict(scope["headers"]))
+        headers = [(b"content-length", b"2"), (b"cache-control", b"public, max-age=31536000, immutable"), (b"set-cookie", b"a=b")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"js"})
+
+    port = free_port()
+    server = await serve_asgi(gateway, "127.0.0.1", port)
+    site = Site(tmp_path, assets_url=f"http://127.0.0.1:{port}")
+    await site.start()
+    try:
+        for _ in range(3):
+            answer = await site.client.get("/assets/app-1234567890.js", headers={"cookie": "session=secret", "authorization": "Bearer x"})
+            assert (answer.status_code, answer.content) == (200, b"js")
+            assert "set-cookie" not in answer.headers
+        assert len(asked) == 1
+        assert not {b"cookie", b"authorization"} & set(asked[0])
+        assert asked[0][b"host"] == f"127.0.0.1:{port}".encode()
+        await server.stop(0.2)
+        assert (await site.client.get("/assets/app-1234567890.js")).content == b"js"
+        assert (await site.client.get("/assets/other-1234567890.js")).status_code == 502
+        assert (await site.client.post("/assets/app-1234567890.js")).status_code == 405
+    finally:
+        await site.end_watch()
+        await site.client.aclose()
+        await site.door.stop()
 
 
 async def test_dns_is_passed_on_to_the_name_servers_of_the_site(tmp_path: Path) -> None:
