@@ -14,6 +14,7 @@ from nearcast.base.errors import NearcastError
 
 T = TypeVar("T")
 INTERVAL_S = 0.03
+FIRST_S = 10.0
 ERRORS_MAX = 100
 
 
@@ -58,7 +59,11 @@ class Asking(Generic[T]):
         self.errors: list[str] = []
 
     def __enter__(self) -> Asking[T]:
+        """Begin, and wait for the first answer: what comes later can be held against it."""
         self._thread.start()
+        until_s = time.monotonic() + FIRST_S
+        while not self.answers and time.monotonic() < until_s:
+            time.sleep(INTERVAL_S / 3)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -25,7 +25,9 @@ GATEWAY_PORT, EDGE_PORT = 8080, 8101
 OWN_PAGE = 100
 """An edge's own page is so far above its port."""
 FILM = "Harbour"
-UP_S, FILLED_S = 90.0, 90.0
+LIMIT = "throughput_max_bps"
+STOP_S = 15.0
+FILLED_S = 90.0
 
 
 # --- pure: configurations ---------------------------------------------------------------------------------------------
@@ -55,7 +57,7 @@ def config_of(topology: Topology) -> dict[str, Any]:
 def edge_lines(joined: str, limit_bps: float) -> str:
     """What `nearcast edge join` wrote, for a lab without TLS; ``limit_bps``: what it can send."""
     plain = joined.replace("[network]\n", "[network]\nplain = true\n", 1)
-    return plain + (f"throughput_max_bps = {limit_bps:.0f}\n" if limit_bps else "")
+    return plain + (f"{LIMIT} = {limit_bps:.0f}\n" if limit_bps else "")
 
 
 # --- the running system -----------------------------------------------------------------------------------------------
@@ -124,6 +126,16 @@ class System:
         config.write_text(edge_lines(config.read_text(), limit_bps))
         self.edges[id] = Edge(host, id, host.start("edge", log=id))
 
+    def limit(self, id: str, limit_bps: float) -> None:
+        """Start an edge anew with another limit. 0: none is known."""
+        edge = self.edges[id]
+        config = edge.host.home / "nearcast.toml"
+        lines = [each for each in config.read_text().splitlines() if not each.startswith(LIMIT)]
+        config.write_text("\n".join([*lines, *([f"{LIMIT} = {limit_bps:.0f}"] if limit_bps else []), ""]))
+        edge.process.terminate()
+        edge.process.wait(STOP_S)
+        self.begin(id)
+
     def begin(self, id: str) -> None:
         """Start an edge again that was killed."""
         edge = self.edges[id]
@@ -184,6 +196,17 @@ class System:
         answer = self.play(viewer)
         source = str(answer.get("steering_source", "live"))
         return Seen(tuple(str(each["pathway"]) for each in answer["edges"]), source, tuple(self.resolved(viewer)))
+
+    def explained(self, viewer: str) -> str:
+        """To which appliance Play would send a viewer, without a session that counts as one."""
+        address = self.net.plan.address(viewer)
+        found = self.at(CORE, "GET", f"/api/v1/routes/explain?address={address}&title_id={self.title}")
+        return next((str(each["appliance"]) for each in found["considered"] if each["verdict"] == "chosen"), "")
+
+    def pathways(self, viewer: str, session: str, current: str) -> tuple[list[str], int]:
+        """The steering document of a session that plays by ``current``: the order of its pathways, and for how many seconds it is good."""
+        found = self.at(viewer, "GET", f"/api/v1/sessions/{session}/steering?_DASH_pathway=%22{current}%22")
+        return list(found["PATHWAY-PRIORITY"]), int(found["TTL"])
 
     def resolved(self, viewer: str) -> list[str]:
         """The IPv4 addresses that our name server gives a viewer for any film."""

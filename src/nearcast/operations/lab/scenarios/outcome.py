@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -41,6 +42,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def median_row(what: str, measured: Sequence[float], scenario: Scenario, note: str = "") -> Row:
-    """The median of repeats, beside the scenario's limit."""
+    """The median of repeats, beside the scenario's limit; where one never came to its end, that is infinite."""
     figures = tuple(round(each, 4) for each in measured)
-    return Row(what=what, figure=statistics.median(figures), limit=scenario.limit, unit=scenario.unit, each=figures, note=note)
+    figure = max(figures) if math.inf in figures else statistics.median(figures)
+    return Row(what=what, figure=figure, limit=scenario.limit, unit=scenario.unit, each=figures, note=note)

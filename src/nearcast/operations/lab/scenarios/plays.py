@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from nearcast.operations.lab.asking import Asking, changes, settled_s
-from nearcast.operations.lab.browser import Watching, watching
+from nearcast.operations.lab.browser import watching
 from nearcast.operations.lab.internet import wait_for
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.system import Seen, System
 from nearcast.operations.lab.topology import Scenario
 
 BACK_S = 40.0
-SETTLED_S = 1.5
+SETTLED_S = 2.0
 """An answer that has not changed for so long has settled."""
 EXCLUDED_S = 4.0
 STANDSTILL_S = 0.5
@@ -25,6 +25,12 @@ BEYOND_S = 4.0
 FULL = 0.96
 FULL_BY_REPORT = 0.95
 DOWNLOADS, PIECES_PER_S = 6, 5
+LIMIT_BPS = 100e6
+SESSIONS = 60
+"""A full site asks about a tenth of its sessions to leave: of so many, hardly ever none."""
+FADES_S = 15.0
+"""After so long a session that was given, and brings nothing, is forgotten (three times policy.balance.GIVEN_FADES_S)."""
+HELD_S = 6.0
 
 
 def first(system: System, viewer: str) -> str:
@@ -166,42 +172,69 @@ def share(system: System, id: str) -> float:
 
 
 def site_full(system: System, scenario: Scenario, told: Told) -> list[Row]:
-    """Downloads bring a site to 96 % of its limit, and end. ``carl`` watches from it; ``bert`` and he ask where Play would send them."""
+    """Downloads bring a site to 96 % of its limit, and end. Where ``carl`` would be sent is asked of explanations and of DNS all the time,
+    of Play itself a few times: each Play counts as a session that will bring load, and so many would fill the site by themselves.
+    """
     id = "east-1"
-    wait_for("the site to be first", lambda: first(system, "carl") == id, BACK_S, 0.2)
-    limit_bps = float(system.own_report(id)["limit_bps"])
+    system.limit(id, LIMIT_BPS)
+    try:
+        wait_for("the site to be first", lambda: system.explained("carl") == id and share(system, id) < 1, BACK_S, 0.2)
+        sessions = [str(system.play("carl")["session_id"]) for _ in range(SESSIONS)]
+        time.sleep(FADES_S)
+        return _full(system, id, sessions, scenario, told)
+    finally:
+        system.limit(id, 0)
+
+
+def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told: Told) -> list[Row]:
     load = Load(system, "dora", id)
-    with watching(system, "carl") as film, Asking(_asked_by(system, "carl")) as asking, Asking(lambda: share(system, id)) as shares:
-        load.start(limit_bps * FULL)
+    address = system.net.plan.address(system.edges[id].node)
+    with Asking(lambda: (system.explained("carl"), system.resolved("carl"))) as asking, Asking(lambda: share(system, id)) as shares:
+        time.sleep(0.5)
+        load.start(LIMIT_BPS * FULL)
         try:
             wait_for("the site to be full", lambda: any(each.what >= FULL_BY_REPORT for each in list(shares.answers)), BACK_S, 0.05)
-            full_s = next(each.asked_s for each in list(shares.answers) if each.what >= FULL_BY_REPORT)
-            left = _left_within(film, id, full_s, scenario.limit + 20)
-            film.wait(max(0.0, SETTLED_S - (time.monotonic() - full_s)))
-            away_s = settled_s(list(asking.answers), full_s, lambda seen: seen.appliances[0] != id)
+            full_s = next(each.came_s for each in list(shares.answers) if each.what >= FULL_BY_REPORT)
+            left_s, leaving, ttl_s = _leaving(system, id, sessions, full_s)
+            time.sleep(max(0.0, HELD_S - (time.monotonic() - full_s)))
+            played = first(system, "carl")
         finally:
             load.stop()
         ended_s = time.monotonic()
-        wait_for("the site to be first again", lambda: asking.answers[-1].what.appliances[0] == id, BACK_S, 0.1)
+        wait_for("the site to be first again", lambda: asking.answers[-1].what == (id, [address]), BACK_S, 0.1)
         back_s = time.monotonic() - ended_s
-        film.wait(2 * SETTLED_S)
-    moves = changes([each.what.appliances[0] for each in asking.answers])
-    told(f"away after {away_s:.2f} s, the film after {left:.2f} s, back after {back_s:.1f} s, {moves} changes")
+        time.sleep(2 * SETTLED_S)
+        answers = list(asking.answers)
+    away_s = next((each.came_s for each in answers if each.what[0] != id and address not in each.what[1]), float("inf")) - full_s
+    moves = changes([each.what[0] for each in answers])
+    told(
+        f"away {away_s:.2f} s after it said so, {leaving} of {SESSIONS} sessions told to leave, back after {back_s:.1f} s, {moves} changes"
+    )
     return [
-        Row(what="new sessions go elsewhere", figure=round(away_s, 3), limit=scenario.limit, note=f"{id} at {FULL:.0%} by its own report"),
-        Row(what="the running film leaves by pathway", figure=round(left, 2), limit=system.steering_ttl_s, note="its steering TTL"),
+        Row(
+            what="new sessions go elsewhere, by Play and DNS",
+            figure=round(max(0.0, away_s), 3),
+            limit=scenario.limit,
+            note=f"{id} at {FULL:.0%}",
+        ),
+        Row(what="Play sends somebody there all the same", figure=int(played == id), limit=0, unit=""),
+        Row(what="running sessions are told to leave", figure=round(left_s, 2), limit=ttl_s, note=share_told),
         Row(what="changes of the first choice, away and back", figure=moves, limit=2, unit=""),
         Row(what="back after the load has ended", figure=round(back_s, 2), limit=BACK_S),
     ]
 
 
-def _left_within(film: Watching, id: str, since_s: float, timeout_s: float) -> float:
-    """How long after ``since_s`` the film came from elsewhere; infinite where it does not within ``timeout_s``."""
-    while time.monotonic() - since_s < timeout_s:
-        if film.appliance() not in ("", id):
-            return time.monotonic() - since_s
-        film.wait(0.1)
-    return float("inf")
+def _leaving(system: System, id: str, sessions: list[str], since_s: float) -> tuple[float, int, float]:
+    """How long after ``since_s`` the first session that plays from ``id`` was told of another pathway first; how many were, of all; and
+    how many seconds lie between two questions of a player then."""
+    first_s, leaving, ttl_s = float("inf"), 0, system.steering_ttl_s
+    for each in sessions:
+        order, now_ttl_s = system.pathways("carl", each, id)
+        if order[0] != id:
+            first_s = min(first_s, time.monotonic() - since_s)
+            leaving += 1
+            ttl_s = float(now_ttl_s)
+    return first_s, leaving, ttl_s
 
 
 # --- the steering service ---------------------------------------------------------------------------------------------
