@@ -33,8 +33,8 @@ from nearcast.steering.view import View
 HEARD_MAX = 131_072
 """EDNS records, and resolvers without, of which the client's group is kept."""
 KEPT_MAX = 200_000
-FRESH_S = 10.0
-"""As long as resolvers keep an answer, unless they are told otherwise."""
+FRESH_S = 30.0
+"""Loads move slowly below the point where an appliance is full, which counts at once."""
 LASTS_S = 600.0
 RECORDS_MAX = 8
 _OPT = b"\0" + wire.OPT.to_bytes(2, "big")
@@ -83,6 +83,8 @@ class Answerer:
         self._sources: dict[bytes, int] = {}
         self._fixed: dict[bytes, dict[int, Kept]] = {}
         self._steered: dict[bytes, Steered] = {}
+        self._tails: dict[tuple[bytes, ...], Kept] = {}
+        """Of unsigned answers with such data: they are the same for every name."""
         self._kept = 0
         self._table: Table | None = None
         self._version = -1
@@ -126,6 +128,7 @@ class Answerer:
         self._chooser.forget()
         self._fixed.clear()
         self._steered.clear()
+        self._tails.clear()
         self._kept, self._made_s, self._outdated = 0, now_s, False
 
     def answer(self, packet: bytes, source: bytes, now_s: float, *, stream: bool = False) -> bytes | None:
@@ -196,13 +199,17 @@ class Answerer:
         chosen = self._chooser.chosen(title, group)
         if chosen is None:
             return None
-        site = self._chooser.lead(title, group)
-        key = (site << SPREAD_BITS | group & mask) << 1 | signed
+        key = (self._chooser.lead(title, group) << SPREAD_BITS | group & mask) << 1 | signed
         kept = made.get(key)  # another class has the same site
         if kept is None:
-            node = self._zone.find(asked.name)
-            body = self._composer.body(node, asked, chosen, signed=bool(signed), compact=False, now_s=now_s)
-            kept = made[key] = finished(body)
+            data = chosen.ipv4 if asked.type == wire.A else chosen.ipv6
+            kept = None if signed else self._tails.get(data)
+            if kept is None:
+                node = self._zone.find(asked.name)
+                kept = finished(self._composer.body(node, asked, chosen, signed=bool(signed), compact=False, now_s=now_s))
+                if data and not signed:
+                    self._tails[data] = kept
+            made[key] = kept
             self._kept += 1
         return kept
 

@@ -394,7 +394,7 @@ def test_a_loads_change_waits_until_answers_are_old() -> None:
     kept = made._steered
     made.use(TABLE, view(2, fra_1={"share": 0.5}), 1.0)
     assert kept
-    made.use(TABLE, view(3, fra_1={"share": 0.6}), 12.0)
+    made.use(TABLE, view(3, fra_1={"share": 0.6}), 32.0)
     assert not made._steered
 
 
