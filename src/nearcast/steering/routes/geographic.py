@@ -46,6 +46,12 @@ class Geography:
         return self._places[place][1], self._places[place][2]
 
 
+def direction(north: float, east: float) -> tuple[float, float, float]:
+    """Unit vector of a place in degrees. The nearer two places are, the larger is the product of their vectors."""
+    phi, lam = math.radians(north), math.radians(east)
+    return math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)
+
+
 def distance_km(north: float, east: float, other_north: float, other_east: float) -> int:
     """Great-circle distance in whole kilometres, by the haversine formula. Degrees."""
     phi, other_phi = math.radians(north), math.radians(other_north)

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from heapq import nsmallest
 from typing import NamedTuple, TypeVar
 
 from nearcast.model.route import Announcement, Candidate, Route
 from nearcast.model.site import Site
 from nearcast.steering.routes.base import CONFIG, NONE, Base, Entry
-from nearcast.steering.routes.geographic import GEOGRAPHY, Geography, distance_km
+from nearcast.steering.routes.geographic import GEOGRAPHY, Geography, direction, distance_km
 from nearcast.steering.routes.overlay import Overlay, check
 from nearcast.steering.routes.prefix import WIDTH, Prefix, parse_address
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 CACHED_MAX = 100_000
+NEAR_MAX = 32
+"""Sites that geography alone adds to a match."""
 WALK_MAX = 1_000
 """Neighbouring intervals looked at for one block: beyond, the block is smaller than it could be, which is safe."""
 
@@ -53,8 +56,12 @@ class Table:
         self.geography = geography
         self._owner = base.intervals.owner
         self._isps = {each.name: each.isp for each in base.sites}
-        self._open = tuple(each for each in base.sites if not each.isp)
-        self._placed = {each.name: (each.latitude, each.longitude) for each in base.sites}
+        self._placed = {
+            each.name: (each.latitude, each.longitude) for each in base.sites if each.latitude is not None and each.longitude is not None
+        }
+        self._open = [
+            (*direction(*self._placed[each.name]), each.name) for each in base.sites if not each.isp and each.name in self._placed
+        ]
         self._plain: dict[int, Match] = {}
         self._mixed: dict[tuple[int, Prefix, int], Match] = {}
         self._near: dict[int, tuple[tuple[int, str], ...]] = {}
@@ -168,10 +175,9 @@ class Table:
         if self.geography is None:
             return -1
         place = self.geography.place(prefix.version, prefix.number)
-        north, east = self._placed.get(site, (None, None))
-        if place == NONE or north is None or east is None:
+        if place == NONE or site not in self._placed:
             return -1
-        return distance_km(north, east, *self.geography.coordinates(place))
+        return distance_km(*self._placed[site], *self.geography.coordinates(place))
 
     def span(self, version: int, number: int) -> tuple[int, int]:
         """An interval of numbers around the address within which nothing changes: its first, and the first behind it."""
@@ -220,14 +226,15 @@ class Table:
         return str(self.base.prefix(owner)), [way for index in self.base.chain(owner) for way in self.base.ways(index)]
 
     def _ranked(self, place: int) -> tuple[tuple[int, str], ...]:
-        """Kilometres and names of the sites that serve anybody, the nearest first; those that say where they stand."""
+        """Kilometres and names of the sites that serve anybody and say where they stand, the nearest first; ``NEAR_MAX`` of them."""
         if self.geography is None or place == NONE:
             return ()
         found = self._near.get(place)
         if found is None:
             where = self.geography.coordinates(place)
-            known = [each for each in self._open if each.latitude is not None and each.longitude is not None]
-            found = tuple(sorted((distance_km(each.latitude or 0, each.longitude or 0, *where), each.name) for each in known))
+            x, y, z = direction(*where)
+            near = nsmallest(NEAR_MAX, [(-a * x - b * y - c * z, name) for a, b, c, name in self._open])
+            found = tuple(sorted((distance_km(*self._placed[name], *where), name) for _, name in near))
             _keep(self._near, place, found)
         return found
 

@@ -20,6 +20,7 @@ from nearcast.steering.routes.places import geography_of, place_of, unfold
 from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.routes.table import NEAR_MAX
 from nearcast.steering.routes.worker import WorkFailed, run
 
 SITES = (
@@ -117,6 +118,14 @@ def test_an_announced_change_is_ranked_by_the_same_distance(city: Path) -> None:
     changed = Table.of([EVERYWHERE], SITES, geography=geography).altered(told)
     assert compiled.candidates("198.51.100.1") == changed.candidates("198.51.100.1")
     assert compiled.match("198.51.100.1").sites[:3] == ("rack", "mumbai", "dallas")
+
+
+def test_of_many_sites_the_nearest_are_named_and_no_others() -> None:
+    many = [Site(name=f"s{number:03}", latitude=number / 4 - 60, longitude=number % 7 * 50.0 - 150) for number in range(400)]
+    table = Table.of([], many, geography=geography_of({"DE": ["198.51.100.0/24"]}))
+    where = countries()["DE"]
+    far = sorted((distance_km(each.latitude or 0, each.longitude or 0, *where), each.name) for each in many)
+    assert table.match("198.51.100.1").sites == tuple(name for _, name in far[:NEAR_MAX])
 
 
 def test_country_blocks_of_the_configuration() -> None:

@@ -310,11 +310,14 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_table(tmp_path: Path) -> N
 
 def test_a_frozen_writer_is_told_from_one_that_lives(tmp_path: Path) -> None:
     reader = TableReader(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), "59999"], stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), "0"], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
-        table = reader.table()
+        reader.table()
+        assert reader.live
         os.kill(writer.pid, signal.SIGSTOP)
         until(lambda: not reader.live)
-        assert reader.table() is table
+        assert reader.table() is reader.table()
+        os.kill(writer.pid, signal.SIGCONT)
+        until(lambda: reader.table() is not None and reader.live)
         writer.kill()
