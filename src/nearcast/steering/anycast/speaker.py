@@ -172,6 +172,8 @@ class Speaker:
             if self.sessions.get(router) != up:
                 self.sessions[router] = up
                 _log.info("BGP session", router=router, up=up)
+                if up:  # a new session begins with nothing
+                    self._say_all()
 
 
 def _environment(channel: Path) -> dict[str, str]:
