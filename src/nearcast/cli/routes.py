@@ -26,7 +26,7 @@ from nearcast.model.services import (
 if TYPE_CHECKING:
     from nearcast.system.part import System
 
-REHEARSE_TIMEOUT_S = 120.0
+REHEARSE_TIMEOUT_S = 600.0
 """A default route that changes moves everybody: then a whole table is compared."""
 KINDS = {"config": "configuration", "bgp": "BGP", "geographic": "geography"}
 DEFAULTS = ("0.0.0.0/0", "::/0")

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -177,6 +178,38 @@ async def test_a_stranger_is_not_let_in(house: House, tmp_path: Path) -> None:
     finally:
         stranger.close()
         mine.close()
+
+
+def md5_signatures() -> bool:
+    """Whether this kernel signs TCP segments (RFC 2385, CONFIG_TCP_MD5SIG)."""
+    peer = struct.pack("HH4s120xBBHi80s", socket.AF_INET, 0, socket.inet_aton("127.0.0.11"), 0, 0, 1, 0, b"k")
+    with socket.socket() as tried:
+        try:
+            tried.setsockopt(socket.IPPROTO_TCP, 14, peer)
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not md5_signatures(), reason="this kernel has no TCP MD5 signatures")
+async def test_a_password_lets_in_only_who_has_it(tmp_path: Path) -> None:
+    house = House(tmp_path, replace(ONE, password="s3cret"))
+    await house.collector.start()
+    stranger = Router(tmp_path / "stranger", house.port)
+    right = Router(tmp_path / "right", house.port, password="s3cret")
+    try:
+        stranger.start()
+        stranger.announce("20.1.0.0/16")
+        await asyncio.sleep(3.0)
+        assert house.state == "down"
+        stranger.signal(signal.SIGKILL)
+        right.start()
+        right.announce("20.2.0.0/16")
+        await until(lambda: house.told.prefixes == {"20.2.0.0/16"})
+    finally:
+        stranger.close()
+        right.close()
+        await house.collector.stop()
 
 
 def test_no_speaker_outlives_a_killed_collector(tmp_path: Path) -> None:
