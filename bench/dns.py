@@ -64,8 +64,8 @@ def cpu_s(pid: int) -> float:
 def measured(pid: int, blast: Path, port: int, queries: Path, seconds: float) -> Run:
     """One run. Raises RuntimeError when answers were errors or truncated."""
     before_s = cpu_s(pid)
-    command = ["taskset", "-c", str(CLIENT_CORE), str(blast), "127.0.0.1", str(port), str(seconds), str(WINDOW), str(queries)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [str(blast), "127.0.0.1", str(port), str(seconds), str(WINDOW), str(queries)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=lambda: alone(0, CLIENT_CORE))
     took_s, answered, failed, truncated, _, _ = (float(each) for each in done.stdout.split())
     if truncated:
         raise RuntimeError(f"{truncated:.0f} answers were truncated")
