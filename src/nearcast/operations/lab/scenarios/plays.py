@@ -207,12 +207,11 @@ def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told
         answers = list(asking.answers)
     away_s = next((each.came_s for each in answers if each.what[0] != id and address not in each.what[1]), float("inf")) - full_s
     moves = changes([each.what[0] for each in answers])
-    told(
-        f"away {away_s:.2f} s after it said so, {leaving} of {SESSIONS} sessions told to leave, back after {back_s:.1f} s, {moves} changes"
-    )
+    share_told = f"{leaving} of {SESSIONS}"
+    told(f"away {away_s:.2f} s after it said so, {share_told} sessions told to leave, back after {back_s:.1f} s, {moves} changes")
     return [
         Row(
-            what="new sessions go elsewhere, by Play and DNS",
+            what="new sessions go elsewhere, by DNS too",
             figure=round(max(0.0, away_s), 3),
             limit=scenario.limit,
             note=f"{id} at {FULL:.0%}",
