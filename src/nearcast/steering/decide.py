@@ -60,10 +60,11 @@ class Decision(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Those that may serve who has one match: ``ranked`` by the route, ``rest`` as a last resort; in so many failure ``domains``."""
+    """Those that may serve who has one match: ``ranked`` by the route, and as a last resort ``everybody`` who serves anybody (some of
+    them ranked already); in so many failure ``domains``."""
 
     ranked: tuple[Standing, ...]
-    rest: tuple[Standing, ...]
+    everybody: tuple[Standing, ...]
     domains: int
 
 
@@ -91,6 +92,7 @@ class Decider:
         self._configured = {each.name: Standing(each) for each in sites}
         self._standings: dict[str, Standing] = {}
         self._open: tuple[Standing, ...] = ()
+        self._domains: frozenset[str] = frozenset()
         self._table: Matching = _NoTable()
         self._view = NO_VIEW
         self._stamp = 0
@@ -148,7 +150,7 @@ class Decider:
         known = self._recent.get(name) or self._older.get(name) or ()
         question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known)
         chosen, healthy = self._choose(plan, question)
-        serving = [self._seen(each) for each in (*plan.ranked, *plan.rest)]
+        serving = [self._seen(each) for each in dict.fromkeys((*plan.ranked, *plan.everybody))]
         barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
         demoted = pathway.Demoted(self._view.snapshot.demoted, question.seed)
         return explain.considered(
@@ -176,8 +178,8 @@ class Decider:
     def _planned(self, match: Match) -> Plan:
         named = [self._standings[each] for each in match.sites if each in self._standings]
         ranked = tuple(each for each in named if rank.may_serve(each.site, match.announced))
-        rest = self._open if not named else tuple(each for each in self._open if each.name not in match.sites)
-        return Plan(ranked, rest, len({each.domain for each in (*ranked, *rest)}))
+        further = {each.domain for each in ranked} - self._domains
+        return Plan(ranked, self._open, len(self._domains) + len(further))
 
     def _gather(self, view: View) -> None:
         """Appliances at a site that the configuration does not know come last, by name."""
@@ -187,6 +189,7 @@ class Decider:
             name: self._standings.get(name) or Standing(Site(name=name)) for name in unknown
         }
         self._open = tuple(each for each in self._standings.values() if not each.site.isp)
+        self._domains = frozenset(each.domain for each in self._open)
         self._plans.clear()
 
     def _seen(self, state: Standing) -> Standing:
@@ -197,12 +200,17 @@ class Decider:
     def _of_level(self, plan: Plan, level: int) -> Iterator[Standing]:
         """The plan's sites that have an appliance of the level, best first."""
         bit = 1 << level
-        for sites in (plan.ranked, plan.rest):
-            for state in sites:
-                if state.stamp != self._stamp:
-                    state.see(self._view, self._stamp, self._now_s)
-                if state.levels & bit:
-                    yield state
+        ranked = plan.ranked
+        for site in ranked:
+            if site.stamp != self._stamp:
+                site.see(self._view, self._stamp, self._now_s)
+            if site.levels & bit:
+                yield site
+        for site in plan.everybody:
+            if site.stamp != self._stamp:
+                site.see(self._view, self._stamp, self._now_s)
+            if site.levels & bit and site not in ranked:
+                yield site
 
     # --- which appliances ---------------------------------------------------------------------------------------------
 
@@ -312,7 +320,7 @@ class Decider:
         """The pathway in use, if the session stays on it."""
         health = self._view.by_id.get(question.current)
         site = self._standings.get(health.site) if health else None
-        if health is None or site is None or not (site in plan.ranked or site in plan.rest):
+        if health is None or site is None or not (site in plan.ranked or site in plan.everybody):
             return None
         server = self._seen(site).server[health.id]
         if not pathway.stays(site.level(health.id), health.share, question.seed, hashing.key(health.id), self._now_s):
