@@ -160,8 +160,6 @@ class Collector:
         self._conf.touch(mode=0o600)  # it may hold passwords
         write_atomically(self._conf, peering.configuration(self._settings, self._isps).encode())
         self._conf.chmod(0o600)
-        self._pipe_path.unlink(missing_ok=True)
-        os.mkfifo(self._pipe_path, 0o600)
         self._tasks = [asyncio.create_task(each) for each in (self.keeper.run(), self._tend(), self._apply())]
 
     async def wait(self) -> None:
@@ -186,7 +184,7 @@ class Collector:
     # --- the pipe -----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        """Before each life of ExaBGP: what the last one left in the pipe goes with it."""
+        """Before each life of ExaBGP a new pipe: what the last one, or its helper, still has to say is not heard."""
         self._close()
         if self.keeper.restarts:
             fallen = SpeakerFallen(f"the BGP speaker is started again: {self.keeper.last_exit}{self._said()}")
@@ -194,6 +192,8 @@ class Collector:
             _log.error("the BGP speaker fell", code=fallen.code, error=fallen.message, hint=fallen.hint)
         self._lines = Lines()
         self._heard_s = self._clock.monotonic_s()
+        self._pipe_path.unlink(missing_ok=True)
+        os.mkfifo(self._pipe_path, 0o600)
         self._pipe = os.open(self._pipe_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
 
