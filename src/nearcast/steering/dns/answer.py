@@ -159,6 +159,7 @@ class Answerer:
         if self._limiter is not None and not stream:
             verdict = self._limiter.verdict(source, question, now_s)
             if verdict:
+                self.counts.limited_last = source
                 return self._held_back(Query(packet, int.from_bytes(packet[2:4], "big"), end, None), verdict, plain)
         alone, with_edns, tail = kept
         answer = packet[:2] + flags + (with_edns if rest else alone) + packet[HEADER_BYTES:end] + tail + plain
@@ -225,7 +226,9 @@ class Answerer:
         try:
             asked = wire.question(packet) if packet[4:6] == b"\0\1" else None
             query, foreign = self._parsed(packet, flags, asked)
-        except Malformed:
+        except Malformed as error:
+            self.counts.malformed += 1
+            self.counts.malformed_last = source, str(error)
             end = asked.end if asked else HEADER_BYTES
             return self._failed(Query(packet, flags, end, None), FORMERR, source, now_s, stream)
         assert asked is not None  # noqa: S101  (what has no question is malformed)
@@ -372,7 +375,10 @@ class Answerer:
         cookie = query.edns.cookie if query.edns else b""
         if cookie and self._jar is not None and self._jar.good(cookie, source, now_s):
             return limit.PASS
-        return self._limiter.verdict(source, what, now_s)
+        verdict = self._limiter.verdict(source, what, now_s)
+        if verdict:
+            self.counts.limited_last = source
+        return verdict
 
     def _held_back(self, query: Query, verdict: limit.Verdict, opt: bytes) -> bytes | None:
         if verdict == limit.DROP:

@@ -55,4 +55,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.by_rcode = dict.fromkeys((NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS), 0)
-        self.truncated = self.slipped = self.dropped = self.ignored = 0
+        self.truncated = self.slipped = self.dropped = self.ignored = self.malformed = 0
+        self.malformed_last: tuple[bytes, str] = (b"", "")
+        """Who sent it, and what was wrong."""
+        self.limited_last = b""

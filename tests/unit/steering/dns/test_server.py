@@ -19,7 +19,7 @@ from nearcast.steering.dns.choose import NO_TABLE, Table
 from nearcast.steering.dns.server import streams
 from nearcast.steering.dns.server.counting import Counting
 from nearcast.steering.dns.server.worker import CannotListen, Worker, or_none
-from nearcast.steering.dns.settings import DnsSettings
+from nearcast.steering.dns.settings import DnsSettings, RateSettings
 from nearcast.steering.routes.reader import NoTable
 from nearcast.steering.view import NO_VIEW, View
 from tests.unit.steering.dns.making import SETTINGS, TABLE, answerer, data, query, view
@@ -308,3 +308,17 @@ def test_what_it_did_is_counted() -> None:
         assert samples["nearcast_dns_answers_total", "NXDOMAIN"] == 1
         assert samples["nearcast_dns_answers_total", "REFUSED"] == 1
         worker.check()
+
+
+def test_what_should_not_be_sent_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with running(rate=RateSettings(identical_per_s=2)) as (worker, port, _), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port))
+        for _ in range(20):
+            client.send(b"\0\1\0\0\0\1\0\0\0\0\0\0\x40")
+            client.send(query("gateway.cdn.example").to_wire())
+        until(lambda: worker._reported_s > 0)
+    written = capsys.readouterr().out
+    assert written.count("malformed queries") == 1
+    assert "a label is too long, or compressed" in written
+    assert written.count("answers are held back by the rate limit") == 1
+    assert written.count("127.0.0.1") == 2

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import structlog
 
@@ -90,6 +91,7 @@ class Worker:
         self._now_s = 0.0
         self._turned_s = time.monotonic()
         self._looked_s = self._swept_s = float("-inf")
+        self._reported, self._reported_s = (0, 0), float("-inf")
         self._told: dict[str, tuple[float, int]] = {}
         self._live = True
         self.queries_udp = self.queries_tcp = self.defects = 0
@@ -187,6 +189,7 @@ class Worker:
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
             self.streams.sweep(now_s)
+            self._report(now_s)
 
     def _datagrams_of(self, found: Datagrams) -> None:
         for _ in range(BATCHES_AT_ONCE):
@@ -230,6 +233,20 @@ class Worker:
             else:
                 _log.warning("the health view is old: answers go on from the last known", version=view.snapshot.version)
         self._answerer.use(table, view, now_s)
+
+    def _report(self, now_s: float) -> None:
+        """Say what is sent to us that should not be: how often since it was last said, and the last of it."""
+        if now_s - self._reported_s < TOLD_S:
+            return
+        counts = self.counts
+        malformed, limited = counts.malformed - self._reported[0], counts.slipped + counts.dropped - self._reported[1]
+        if malformed:
+            source, why = counts.malformed_last
+            _log.warning("malformed queries", times=malformed, last_from=str(ip_address(source)), why=why)
+        if limited:
+            _log.warning("answers are held back by the rate limit", times=limited, last_from=str(ip_address(counts.limited_last)))
+        if malformed or limited:
+            self._reported_s, self._reported = now_s, (counts.malformed, counts.slipped + counts.dropped)
 
     def _tell(self, event: str, error: Exception, **more: object) -> None:
         """One line of a kind each TOLD_S, with how many there were."""
