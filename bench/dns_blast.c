@@ -1,6 +1,6 @@
 /* Sends prepared DNS queries over UDP, a bounded number of them unanswered at a time, and counts what comes back.
-   blast ADDRESS PORT SECONDS WINDOW FILE: the file has each query behind its length, 16 bits, big-endian.
-   Prints: seconds, answers, answers with an error, truncated answers, bytes, queries that were not answered in time. */
+   blast ADDRESS PORT SECONDS WINDOW FILE START: the file has each query behind its length, 16 bits, big-endian; START is the first.
+   Prints: seconds, answers, answers with an error, truncated answers, queries that were not answered in time, the query to go on with. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ static double now(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
+    if (argc != 7) return 2;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
     if (inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) return 2;
     double seconds = atof(argv[3]);
@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
         out[i].msg_hdr.msg_iov = &out_at[i];
         out[i].msg_hdr.msg_iovlen = back[i].msg_hdr.msg_iovlen = 1;
     }
-    long next = 0, open = 0, answered = 0, failed = 0, truncated = 0, bytes = 0, lost = 0;
+    long next = atol(argv[6]) % count, open = 0, answered = 0, failed = 0, truncated = 0, lost = 0;
     unsigned short id = 1;
     double start = now(), heard = start, end = start + seconds;
     while (now() < end) {
@@ -78,7 +78,6 @@ int main(int argc, char **argv) {
                 answered++;
                 failed += (answers[i][3] & 15) != 0;
                 truncated += (answers[i][2] & 2) != 0;
-                bytes += back[i].msg_len;
             }
             open = open > got ? open - got : 0;
         } else if (now() - heard > 0.2) {
@@ -87,6 +86,6 @@ int main(int argc, char **argv) {
             heard = now();
         }
     }
-    printf("%.6f %ld %ld %ld %ld %ld\n", now() - start, answered, failed, truncated, bytes, lost);
+    printf("%.6f %ld %ld %ld %ld %ld\n", now() - start, answered, failed, truncated, lost, next);
     return 0;
 }
