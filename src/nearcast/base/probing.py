@@ -4,6 +4,9 @@ Connections are kept, so that an answer takes one round trip and a late one mean
 server that takes no new connections) shows when each is renewed, after RENEWED looks. For each target there are as many lines as it
 takes to begin a look every interval, even while one before waits for its timeout: a target that freezes is found after
 ``failures`` intervals and one timeout, not after as many timeouts. The first look comes at a random moment, and intervals vary.
+
+A certificate that cannot be verified is told of in the log, and is no failure: who is dead shows all the same, and viewers may know an
+authority that we do not.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.E
 """What this machine is short of is nobody else's failure."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9}) *\r\n", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close *\r\n", re.IGNORECASE)
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 _log = structlog.get_logger("probes")
 
 
@@ -99,6 +104,7 @@ class _Watched:
         self.good_since = -math.inf
         """When the latest look that succeeded began: one that began before and fails later tells of the past."""
         self.typical_s: float | None = None
+        self.verified = True
 
 
 class Prober:
@@ -207,12 +213,9 @@ class Prober:
         loop = asyncio.get_running_loop()
         more_s = 2 * self._timeout_s if watched.typical_s is None else min(2 * self._timeout_s, 3 * watched.typical_s)
         deadline_s = loop.time() + self._timeout_s + more_s
-        tls = self._tls if watched.secure else None
         try:
             async with asyncio.timeout_at(deadline_s):
-                reader, writer = await asyncio.open_connection(
-                    watched.host, watched.port, ssl=(tls or True) if watched.secure else None, limit=HEAD_BYTES_MAX
-                )
+                connection = await self._open(watched)
         except (ConnectionRefusedError, ConnectionResetError, ssl.SSLError):
             return None, "refused"
         except (OSError, UnicodeError) as error:  # TimeoutError is one; a name that cannot be looked up
@@ -220,7 +223,20 @@ class Prober:
                 _log.error("this machine is short of something; appliances cannot be looked at", error=str(error))
                 return None, None
             return None, "lost" if loop.time() - deadline_s < LATE_S else None
-        return await self._ask(watched, _Connection(reader, writer), deadline_s - loop.time())
+        return await self._ask(watched, connection, deadline_s - loop.time())
+
+    async def _open(self, watched: _Watched) -> _Connection:
+        """Raises OSError, ssl.SSLError among them."""
+        secure = (self._tls or ssl.create_default_context()) if watched.secure else None
+        try:
+            found = _Connection(*await asyncio.open_connection(watched.host, watched.port, ssl=secure, limit=HEAD_BYTES_MAX))
+            watched.verified = True
+        except ssl.SSLCertVerificationError as error:
+            if watched.verified:
+                _log.warning("a certificate cannot be verified", url=watched.target.url, error=error.verify_message)
+            watched.verified = False
+            found = _Connection(*await asyncio.open_connection(watched.host, watched.port, ssl=_UNVERIFIED, limit=HEAD_BYTES_MAX))
+        return found
 
     async def _ask(self, watched: _Watched, connection: _Connection, left_s: float) -> tuple[_Connection | None, Look | None]:
         """Raises IncompleteReadError or ConnectionError where it was closed before it answered."""

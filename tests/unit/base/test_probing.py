@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 import random
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from nearcast.base.probing import RENEWED, Look, Prober, Target
 
@@ -27,13 +36,14 @@ class Server:
         self._wanted = port
         self._writers: set[asyncio.StreamWriter] = set()
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = "https" if tls else "http"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted, ssl=tls)
         self._wanted = self._server.sockets[0].getsockname()[1]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._wanted}/healthz"
+        return f"{self._scheme}://127.0.0.1:{self._wanted}/healthz"
 
     async def stop(self) -> None:
         self._server.close()
@@ -206,6 +216,38 @@ async def test_we_are_held_up_ourselves_and_blame_nobody() -> None:
             time.sleep(0.4)  # noqa: ASYNC251  (what a machine without a free processor does to us)
         await found.next(2)
         assert not [look for _, look in found.looks if look != "reached"]
+
+
+def certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A server's context with a certificate of its own making for ``name``, which lies in ``own.pem``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))]), critical=False)
+    made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
+    (folder / "own.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "own.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "own.pem", folder / "own.key")
+    return context
+
+
+@pytest.mark.parametrize(("name", "known", "warnings"), [("127.0.0.1", True, 0), ("127.0.0.1", False, 1), ("192.0.2.1", True, 1)])
+async def test_over_tls(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, known: bool, warnings: int) -> None:
+    """One of an authority that we do not know, or of another name, is told of once, and no failure."""
+    found, server = Found(), Server()
+    await server.start(certificate(tmp_path, name))
+    trust = ssl.create_default_context(cafile=str(tmp_path / "own.pem") if known else None)
+    looks = Prober(found, interval_s=0.05, timeout_s=0.2, tls=trust)
+    looks.watch(looking_at(server))
+    assert set(await found.next(3 * RENEWED)) == {"reached"}
+    await server.stop()
+    await found.until(lambda: found.looks[-3:] == [("a", "refused")] * 3)
+    await looks.stop()
+    await asyncio.sleep(0.3)  # what was in the middle of its handshake ends
+    assert capsys.readouterr().out.count("cannot be verified") == warnings
 
 
 async def test_with_many_targets_the_interval_grows() -> None:
