@@ -25,7 +25,9 @@ class PlaybackSettings(Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="how long history has to answer; after that a film starts at its beginning")
     ] = 0.25
     heartbeat_s: Annotated[float, Meta(gt=0, description="how often a player reports")] = 10.0
-    edges: Annotated[int, Meta(ge=1, le=8, description="how many edges a session is given, each in another site")] = 3
+    edges: Annotated[int, Meta(ge=1, le=8, description="how many edges a session is given, in as many failure domains as there are")] = 3
     resume_min_s: Annotated[Seconds, Meta(description="a film left before this position starts at its beginning")] = 5.0
     steering_ttl_s: Annotated[int, Meta(ge=1, description="how often players ask for their edges again")] = 60
-    steering_ttl_degraded_s: Annotated[int, Meta(ge=1, description="the same while an edge is missing or the health view is stale")] = 10
+    steering_ttl_degraded_s: Annotated[
+        int, Meta(ge=1, description="the same while an edge is missing, drains, is full or sick, or the health view is stale")
+    ] = 10
