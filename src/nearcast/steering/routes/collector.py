@@ -39,6 +39,7 @@ GOODBYE_S = 3.0
 SILENT_S = 2.0 * peering.HOLD_S
 """A router that is up lets us hear a keepalive three times in each hold time: a speaker that passes on nothing for so long is frozen."""
 SAID_BYTES = 4_096
+LOST = "our BGP speaker is being started anew"
 _log = structlog.get_logger("bgp")
 
 
@@ -190,6 +191,7 @@ class Collector:
             fallen = SpeakerFallen(f"the BGP speaker is started again: {self.keeper.last_exit}{self._said()}")
             self._fallen = f"{fallen.message} ({fallen.code})"
             _log.error("the BGP speaker fell", code=fallen.code, error=fallen.message, hint=fallen.hint)
+            self._sessions.lost(LOST, self._clock.monotonic_s())  # its end may have stood behind what was not read
         self._lines = Lines()
         self._heard_s = self._clock.monotonic_s()
         self._pipe_path.unlink(missing_ok=True)
@@ -212,7 +214,7 @@ class Collector:
         if not received:
             self._close()
             _log.error("the BGP speaker has fallen; what ISPs have told stays for a while", pid=self.keeper.pid)
-            self._sessions.lost("our BGP speaker is being started anew", now_s)
+            self._sessions.lost(LOST, now_s)
             self.keeper.restart("its helper has ended")
             return
         for line in self._lines.feed(received):
