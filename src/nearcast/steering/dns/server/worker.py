@@ -230,8 +230,10 @@ class Worker:
             self._live = live
             if live:
                 _log.info("the health view is live again", version=view.snapshot.version)
-            else:
+            elif view.snapshot.version:
                 _log.warning("the health view is old: answers go on from the last known", version=view.snapshot.version)
+            else:
+                _log.warning("there is no health view yet: names that depend on who asks are answered with SERVFAIL")
         self._answerer.use(table, view, now_s)
 
     def _report(self, now_s: float) -> None:
