@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,6 +36,10 @@ def after(sight: Sight, look: Look, needed: int) -> Sight:
     return Sight(sight.reached, against, lost if not reached else sight.lost)
 
 
+@lru_cache(maxsize=65536)
 def may_look(address: str, health_url: str) -> bool:
     """Whether ``health_url`` is below ``address``, where viewers are sent anyway: nobody has others ask elsewhere in his name."""
-    return urlsplit(address).scheme in ("http", "https") and health_url.startswith(f"{address.rstrip('/')}/")
+    try:
+        return urlsplit(address).scheme in ("http", "https") and health_url.startswith(f"{address.rstrip('/')}/")
+    except ValueError:
+        return False

@@ -59,5 +59,6 @@ def test_only_below_its_own_address() -> None:
         ("file:///etc", "file:///etc/passwd"),
         ("", "/healthz"),
         ("http://a.example", "http://a.example"),
+        ("http://[nonsense", "http://[nonsense/healthz"),
     ]:
         assert not may_look(address, url)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,6 +107,8 @@ class ViewWriter:
         self._written: dict[str, float] = {}
         """Files of holdings that are there; when they were named last."""
         self._pulse = -1
+        self._busy = threading.RLock()
+        """``close`` waits for a ``publish`` in another thread: what is written must not go to a file that was opened meanwhile."""
         self.version = 0
 
     def open(self) -> None:
@@ -126,6 +129,10 @@ class ViewWriter:
 
     def publish(self, snapshot: HealthSnapshot, held: Mapping[str, Holdings]) -> HealthSnapshot:
         """Write ``snapshot`` under the next version, with the holdings of each appliance (their digests stand in it)."""
+        with self._busy:
+            return self._publish(snapshot, held)
+
+    def _publish(self, snapshot: HealthSnapshot, held: Mapping[str, Holdings]) -> HealthSnapshot:
         now_s = self._clock.monotonic_s()
         fresh = replace(snapshot, version=self.version + 1, published_s=now_s)
         try:
@@ -143,14 +150,16 @@ class ViewWriter:
     def beat(self) -> None:
         """Say that the view that is there is of now."""
         try:
-            os.pwrite(self._pulse, packed(Pulse(self.version, self._clock.monotonic_s(), self._boot, self._name)), 0)
+            with self._busy:
+                os.pwrite(self._pulse, packed(Pulse(self.version, self._clock.monotonic_s(), self._boot, self._name)), 0)
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error
 
     def close(self) -> None:
-        if self._pulse >= 0:
-            os.close(self._pulse)
-            self._pulse = -1
+        with self._busy:
+            if self._pulse >= 0:
+                os.close(self._pulse)
+                self._pulse = -1
 
     def _keep(self, name: str, held: Holdings, now_s: float) -> None:
         if name not in self._written:

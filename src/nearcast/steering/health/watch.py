@@ -13,6 +13,7 @@ import math
 import ssl
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -73,7 +74,16 @@ class Member:
 
     @property
     def near(self) -> bool:
-        return ports.on_loopback(urlsplit(self.report.health_url).hostname or "")
+        return near(self.report.health_url)
+
+
+@lru_cache(maxsize=65536)
+def near(url: str) -> bool:
+    """Whether it is on this machine."""
+    try:
+        return ports.on_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def remembered(each: ApplianceHealth, held: Mapping[str, int], same_run: bool) -> Member:
