@@ -27,12 +27,13 @@ from nearcast.steering.service import SteeringService
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.view import View
 
-PREFIXES = 60_000
+PREFIXES = 20_000
+"""A busy process sees clients of each within seconds; a prefix seen for the first time is a row of its own (``lookup``)."""
 HELD_SHARE = 0.6
 """Of the titles, those asked for most: nine of ten requests are for what a site holds."""
 EXPONENT = 0.9
 ROUNDS, ROUND = 10, 20_000
-WARM = 60_000
+WARM = 100_000
 REACH_PER_S, REACH_P99_US = 50_000, 100
 
 

@@ -39,9 +39,10 @@ class Matching(Protocol):
 
 
 class Limits(NamedTuple):
-    """How much is kept at most: plans, orders of titles (all sites together), and sessions that may ask again."""
+    """How much is kept at most: sites named in plans (all plans together), orders of titles (all sites together), and sessions that may
+    ask again."""
 
-    plans: int = 8_192
+    planned: int = 1_000_000
     titles: int = 200_000
     sessions: int = 20_000
 
@@ -98,6 +99,7 @@ class Decider:
         self._stamp = 0
         self._keys: dict[str, int] = {}
         self._plans: dict[tuple[tuple[str, ...], frozenset[str]], Plan] = {}
+        self._sites_planned = 0
         self._near: dict[tuple[str, str], bool] = {}
         self._recent: dict[str, tuple[str, ...]] = {}
         self._older: dict[str, tuple[str, ...]] = {}
@@ -170,9 +172,12 @@ class Decider:
     def _plan(self, match: Match) -> Plan:
         found = self._plans.get((match.sites, match.announced))
         if found is None:
-            if len(self._plans) >= self._limits.plans:
+            found = self._planned(match)
+            self._sites_planned += 1 + len(found.ranked)
+            if self._sites_planned > self._limits.planned:
                 self._plans.clear()
-            found = self._plans[match.sites, match.announced] = self._planned(match)
+                self._sites_planned = 1 + len(found.ranked)
+            self._plans[match.sites, match.announced] = found
         return found
 
     def _planned(self, match: Match) -> Plan:
@@ -191,6 +196,7 @@ class Decider:
         self._open = tuple(each for each in self._standings.values() if not each.site.isp)
         self._domains = frozenset(each.domain for each in self._open)
         self._plans.clear()
+        self._sites_planned = 0
 
     def _seen(self, state: Standing) -> Standing:
         if state.stamp != self._stamp:

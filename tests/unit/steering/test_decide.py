@@ -207,7 +207,7 @@ def test_unsettled_while_a_first_site_takes_nobody_or_an_answer_is_missing() -> 
 
 def test_what_is_kept_is_bounded() -> None:
     fleet = [health(f"{each}-1") for each in "abc"]
-    made = Decider(SITES, Limits(plans=2, titles=20, sessions=10))
+    made = Decider(SITES, Limits(planned=8, titles=20, sessions=10))
     for number in range(200):
         made.use(OneMatch(*random.Random(number).sample(ROUTE, 3)), view(fleet))
         made.decide("192.0.2.1", f"t{number}", session=str(number))
