@@ -69,7 +69,7 @@ http {
   # An answer may be made of several slices, of which only the first one is told there; what was fetched is logged where it is fetched.
   log_format fetched escape=json '[$msec,"parent",$status,$body_bytes_sent,$request_time,"$title","$file","$http_range","","",'
     '"$parent","","$request_method","","$server_protocol","$request_completion","$upstream_status","$upstream_response_time"]';
-  access_log "<<folder>>/logs/access.log" edge buffer=64k flush=500ms;
+  access_log "<<folder>>/logs/access.log" edge buffer=64k flush=100ms;
 
   # The agent keeps this at half of its largest size; nginx tidies up by itself only past that, and while the agent is dead.
   proxy_cache_path "<<folder>>/cache/slices" levels=1:2 keys_zone=slices:<<cache_zone_bytes>> max_size=<<cache_bytes>>
