@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
 from bench import dns_world
-from nearcast.steering.decide import Decider, Limits
+from nearcast.steering.decide import Decider
 from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.choose import Chooser
 from nearcast.steering.dns.compose import Composer
@@ -54,7 +54,7 @@ def main(port: int, seed: int, prefixes: int, titles: int) -> None:
     )
     zone = Zone(settings, world.sites)
     signer = Signer(zone.origin, ec.generate_private_key(ec.SECP256R1()))
-    chooser = Chooser(Decider(world.sites, Limits(plans=65536)), world.sites)
+    chooser = Chooser(Decider(world.sites), world.sites)
     worker = Worker(settings, Answerer(zone, chooser, Composer(zone, signer)), lambda: table, Views(world.view, seed).view)
     worker.start()
     print("ready", flush=True)

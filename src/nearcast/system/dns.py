@@ -13,8 +13,6 @@ from nearcast.system.part import Part, System
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
 
-PLANS_MAX = 65536
-"""Different routes of which the order of sites is kept: answers are asked for by everybody's resolvers."""
 PAUSE_S = 1.0
 
 
@@ -27,7 +25,7 @@ async def build(system: System, process: str) -> Part:
     """Raises CannotListen, BadKey, NotHere."""
     from prometheus_client import REGISTRY
 
-    from nearcast.steering.decide import Decider, Limits
+    from nearcast.steering.decide import Decider
     from nearcast.steering.dns import dnssec
     from nearcast.steering.dns.answer import Answerer
     from nearcast.steering.dns.choose import Chooser
@@ -46,7 +44,7 @@ async def build(system: System, process: str) -> Part:
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
         zone,
-        Chooser(Decider(settings.sites, Limits(plans=PLANS_MAX)), settings.sites),
+        Chooser(Decider(settings.sites), settings.sites),
         Composer(zone, dnssec.Signer(zone.origin, key) if settings.dns.dnssec else None),
         limiter=Limiter(settings.dns.rate) if settings.dns.rate.limits else None,
         jar=Cookies(hashlib.sha256(b"cookies" + key_path(system.home).read_bytes()).digest()),
