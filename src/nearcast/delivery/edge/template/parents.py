@@ -22,7 +22,7 @@ DOOR = r"""
 HOP = r"""
   server {
     listen unix:run/<<socket>>.sock;
-    access_log "<<folder>>/logs/access.log" fetched buffer=64k flush=500ms;
+    access_log "<<folder>>/logs/access.log" fetched buffer=64k flush=100ms;
     location ~ "^/titles/(?<title>[^/]+)/(?<file>[^/]+)$" {
       set $parent "<<id>>";
       <<pass>>
