@@ -147,13 +147,16 @@ class System:
         return {each["report"]["id"]: each["report"] for each in found}
 
     def own_report(self, id: str) -> dict[str, Any]:
-        """What an edge says of itself on its own page, at once."""
+        """What an edge says of itself on its own page, at once. Raises ProductFailed."""
         port = EDGE_PORT + OWN_PAGE + int(id.rpartition("-")[2]) - 1
 
         def ask() -> httpx.Response:
             return httpx.get(f"http://127.0.0.1:{port}/status.json", timeout=2, trust_env=False)
 
-        found: dict[str, Any] = self.net.inside(self.edges[id].node).call(ask).json()["report"]
+        try:
+            found: dict[str, Any] = self.net.inside(self.edges[id].node).call(ask).json()["report"]
+        except httpx.HTTPError as error:
+            raise ProductFailed(f"the own page of {id} does not answer: {error}") from error
         return found
 
     def _filled(self) -> bool:
