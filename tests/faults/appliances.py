@@ -28,7 +28,6 @@ from obstore.store import LocalStore
 from nearcast.base import rpc
 from nearcast.base.clock import SystemClock
 from nearcast.base.web import serve_asgi
-from nearcast.control.discovery import DiscoveryService
 from nearcast.delivery.edge.agent import EdgeAgent
 from nearcast.delivery.edge.status import Status
 from nearcast.delivery.fill.schedule import FillPeer
@@ -39,9 +38,6 @@ from nearcast.model.services import Discovery, FillQuestion
 from nearcast.model.services.nothing import Nothing
 from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
-from nearcast.steering.health.watch import Watcher
-from nearcast.steering.settings import SteeringSettings
-from nearcast.system.keyed import KeyedDiscovery
 from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, free_port, item
 
 HERE = Path(__file__).resolve().parents[2]
@@ -122,11 +118,17 @@ def _discovery_at(address: str) -> Discovery:
 
 
 async def _run_discovery(address: str) -> None:
+    from nearcast.control.discovery import DiscoveryService
+    from nearcast.system.keyed import KeyedDiscovery
+
     server = await rpc.serve({Discovery: KeyedDiscovery(DiscoveryService(clock=SystemClock()), ROOT)}, address)
     await server.wait_for_termination()
 
 
 async def _run_watcher(address: str, folder: Path) -> None:
+    from nearcast.steering.health.watch import Watcher
+    from nearcast.steering.settings import SteeringSettings
+
     watcher = Watcher(_discovery_at(address), None, SteeringSettings(), folder)
     await watcher.start()
     await watcher.wait()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from nearcast.base import rpc
 from nearcast.model.health import ApplianceHealth
+from nearcast.model.services import Discovery, OrderQuestion
 from nearcast.steering.health.published import ViewReader
 
 from .appliances import Appliance, OriginProcess, Process, until
@@ -62,3 +65,11 @@ class Fleet:
 
     def pids(self, name: str) -> list[int]:
         return [self.edges[name].pid, *self.edges[name].nginx_pids()]
+
+    def order(self, question: OrderQuestion) -> None:
+        async def ask() -> None:
+            channels = rpc.Channels()
+            await rpc.connect(Discovery, lambda: (self.address,), channels).order(question)
+            await channels.close()
+
+        asyncio.run(ask())

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from nearcast.model.services import OrderQuestion
+
 from ..e2e import faults
 from .appliances import until
 from .fleet import BLIND, NAMES, Fleet
@@ -68,6 +70,14 @@ def test_killed_frozen_and_cut_off(fleet: Fleet) -> None:
         print(f"packets cannot be dropped here: {error}")
     until(lambda: fleet["bom-1"].state == "up")
     assert {name: state for name, state in fleet.states.items() if name != "bom-1"} == {"fra-1": "up", "sin-1": "up"}
+
+
+def test_an_order_to_drain(fleet: Fleet) -> None:
+    began_s = time.monotonic()
+    fleet.order(OrderQuestion(appliance="bom-1", draining=True))
+    measure("drained by order", lambda: fleet["bom-1"].state == "draining", began_s)
+    fleet.order(OrderQuestion(appliance="bom-1", draining=False))
+    until(lambda: fleet["bom-1"].state == "up")
 
 
 def test_an_agent_that_dies_takes_nobody_with_it(fleet: Fleet) -> None:
