@@ -267,7 +267,7 @@ HELD = st.dictionaries(st.sampled_from([f"{site}-{number}" for site in "abcdef" 
 
 
 @given(FLEETS, PLACES, TABLES, HELD, st.integers(1, 4), st.sampled_from(["", "a-1", "b-0"]), st.floats(0, 0.3), st.integers(0, 99))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_properties(
     fleet: list[ApplianceHealth],
     places: list[Site],
