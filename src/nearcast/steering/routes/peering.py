@@ -10,12 +10,15 @@ import ipaddress
 from collections.abc import Sequence
 
 from nearcast.base.config import Unfitting
+from nearcast.steering.routes.base import CONFIG
+from nearcast.steering.routes.geographic import GEOGRAPHY
 from nearcast.steering.routes.settings import BgpSettings, Isp
 
 HOLD_S = 9
 """A router silent for so long is gone (RFC 4271 asks for a third of it between keepalives); one with a shorter time has its way."""
 RESTART_S = 120
 PIPE = "NEARCAST_BGP_PIPE"
+OUR_SOURCES = (CONFIG, GEOGRAPHY)
 
 
 def check_isps(isps: Sequence[Isp], bgp: BgpSettings, sites: Sequence[str]) -> None:
@@ -27,6 +30,8 @@ def check_isps(isps: Sequence[Isp], bgp: BgpSettings, sites: Sequence[str]) -> N
         if isp.name in names:
             raise Unfitting(("isps", index, "name"), f"there are two ISPs named {isp.name}", "give each a name of its own")
         names.add(isp.name)
+        if isp.name in OUR_SOURCES:
+            raise Unfitting(("isps", index, "name"), f"{isp.name} is what our own routes go by", "name the ISP as it calls itself")
         if isp.asn == bgp.asn:
             raise Unfitting(("isps", index, "asn"), f"{isp.asn} is our own number", "sessions are between two systems: see [steering.bgp]")
         for site in isp.sites:
@@ -49,11 +54,28 @@ def _check_listen(bgp: BgpSettings) -> None:
             raise Unfitting(("bgp", "listen", index), f"{each!r} is no IP address", 'as "192.0.2.1"') from error
         if address.is_unspecified:
             raise Unfitting(("bgp", "listen", index), f"{each} is every address", "name the one that routers speak to")
+        if address.is_multicast or "%" in each:
+            raise Unfitting(
+                ("bgp", "listen", index), f"{each} can not be listened at", "name an address of this machine that routers speak to"
+            )
         if address.version in versions:
             raise Unfitting(("bgp", "listen", index), f"there are two IPv{address.version} addresses", "leave one of them out")
         versions.add(address.version)
+    _check_router_id(bgp)
+
+
+def _check_router_id(bgp: BgpSettings) -> None:
+    """Four bytes, written as an IPv4 address, and not zero (RFC 6286)."""
     if bgp.asn and not router_id(bgp):
         raise Unfitting(("bgp", "router_id"), "there is no IPv4 address to take it from", 'as router_id = "192.0.2.1"')
+    if not bgp.router_id:
+        return
+    try:
+        fits = bool(int(ipaddress.IPv4Address(bgp.router_id)))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Unfitting(("bgp", "router_id"), f"{bgp.router_id!r} is no router id", 'an IPv4 address, as router_id = "192.0.2.1"')
 
 
 def _check_allow(index: int, isp: Isp) -> None:
@@ -69,6 +91,13 @@ def _check_router(index: int, router: str, bgp: BgpSettings) -> None:
         address = ipaddress.ip_address(router)
     except ValueError as error:
         raise Unfitting(("isps", index, "routers"), f"{router!r} is no IP address", 'as routers = ["192.0.2.1"]') from error
+    if address.is_unspecified or address.is_multicast or "%" in router:
+        raise Unfitting(
+            ("isps", index, "routers"), f"{router} is an address that no router has", "name the one that it opens its session from"
+        )
+    plain = getattr(address, "ipv4_mapped", None) or address
+    if router != str(plain):  # what comes from it is known by this spelling
+        raise Unfitting(("isps", index, "routers"), f"{router} is not how its address is spelt", f"write it as {plain}")
     if bgp.asn and not any(ipaddress.ip_address(each).version == address.version for each in bgp.listen):
         raise Unfitting(("isps", index, "routers"), f"{router} finds no IPv{address.version} address in [steering.bgp] listen", "add one")
 

@@ -144,6 +144,8 @@ class Sessions:
     def _source(self, rib: Rib) -> SourceStatus:
         mine = [each for each in self._sessions.values() if each.isp == rib.isp.name]
         problems = [_down(each) for each in mine if not each.up] if mine else ["no router is configured"]
+        if not rib.isp.sites:
+            problems.append("no site serves what it announces: name them as its sites")
         if rib.waiting:
             problems.append(f"{rib.waiting} prefixes wait beyond its maximum of {rib.isp.prefixes_max} ({Reason.MAXIMUM.code})")
         last = self._last_refused.get(rib.isp.name)

@@ -212,6 +212,16 @@ def test_an_isp_without_routers_says_so() -> None:
     assert (source.state, source.problem) == ("down", "no router is configured")
 
 
+def test_an_isp_that_nobody_serves_says_so() -> None:
+    sessions = Sessions((replace(ISP, sites=()),), OURS, 0.0)
+    for each in (state("up"), announce("20.1.0.0/16"), state("up", router=SECOND)):
+        sessions.receive(parse(each), 0.0)
+    assert sessions.ribs["riverbank"].changes() == ((), ())
+    source = sessions.sources()[0]
+    assert (source.state, source.prefixes) == ("up", 1)
+    assert source.problem == "no site serves what it announces: name them as its sites"
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_the_table_is_always_what_the_routers_tell(seed: int) -> None:
     """Against a plain model: the union of what the routers that are up have announced, at most the maximum."""
