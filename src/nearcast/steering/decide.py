@@ -125,9 +125,20 @@ class Decider:
                 each.orders.clear()
 
     def decide(
-        self, address: str, title_id: str, *, count: int = 3, session: str = "", current: str = "", known: Sequence[str] = ()
+        self,
+        address: str,
+        title_id: str,
+        *,
+        count: int = 3,
+        session: str = "",
+        current: str = "",
+        known: Sequence[str] = (),
+        counts: bool = True,
     ) -> Decision:
-        """Up to ``count`` appliances for one more session of the title, or for one that goes on where ``current`` or ``known`` say."""
+        """Up to ``count`` appliances for one more session of the title, or for one that goes on where ``current`` or ``known`` say.
+
+        ``counts`` False: it is no session, and adds nothing to anybody's load.
+        """
         match = self._table.match(address)
         plan = self._plan(match)
         name = f"{session or address} {title_id}"
@@ -136,7 +147,7 @@ class Decider:
         question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known, current)
         chosen, healthy = self._choose(plan, question)
         given = tuple([site.health[server.id] for site, server, _ in chosen])
-        if healthy and not known and not current:
+        if counts and healthy and not known and not current:
             site, server, _ = chosen[0]
             site.give(server, title_id, question.title)
             self._recent[name] = tuple([each.id for each in given])

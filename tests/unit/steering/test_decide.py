@@ -166,6 +166,14 @@ def test_sessions_given_fill_an_appliance_before_its_next_report() -> None:
     assert ids(made.decide("192.0.2.1", "t", session="later"))[0] == "a-1", "what was given is forgotten, as reports have it by then"
 
 
+def test_what_is_no_session_fills_nobody() -> None:
+    made = decider(SITES, OneMatch("a", "b"), view([health("a-1", share=0.949, limit_bps=1e9), health("b-1")]))
+    for number in range(100):
+        assert ids(made.decide(f"192.0.2.{number}", "t", count=1, counts=False)) == ["a-1"]
+    found = {ids(made.decide(f"192.0.2.{number}", "t", count=1))[0] for number in range(100)}
+    assert found == {"a-1", "b-1"}
+
+
 def test_newcomers_start_slowly() -> None:
     old = [health(f"a-{number}", limit_bps=1e9, share=0.3, sent_bps=3e8, up_since_s=1.0) for number in range(3)]
     new = health("a-new", limit_bps=1e9, up_since_s=990.0)

@@ -26,6 +26,8 @@ ADDRESSES = 2
 """Appliances in an answer: browsers go to the second at once where the first does not take their connection."""
 TURNS = 8
 """So often is asked for another appliance of the site at most."""
+SPARE = 3
+"""So many are asked for where the first has no address."""
 NOBODY = -1
 _GOLDEN = 0x9E3779B97F4A7C15
 """Multiplicative hashing (Knuth, volume 3, 6.4): neighbouring blocks go to different groups."""
@@ -68,7 +70,7 @@ class Decider(Protocol):
     """``steering.decide``: who serves whom."""
 
     def use(self, table: Matching, view: View, now_s: float, /) -> None: ...
-    def decide(self, address: str, title_id: str, *, count: int = 3, session: str = "") -> Decision: ...
+    def decide(self, address: str, title_id: str, *, count: int = 3, session: str = "", counts: bool = True) -> Decision: ...
 
 
 class Chosen(NamedTuple):
@@ -180,10 +182,10 @@ class Chooser:
         leads = self.leads(title)
         found = leads.get(group >> self.shift)
         if found is None:
-            given = self._decide(title, group, 0)
-            found = leads[group >> self.shift] = self._number(given[0].site) if given else NOBODY
-            if title and given:  # what was decided for it is the answer as well
-                self._keep(title, found, group, Chosen(*wire.addresses(given[0].addresses), given[0].site))
+            first = next(iter(self._decide(title, group, 0)), None)
+            found = leads[group >> self.shift] = self._number(first.site) if first else NOBODY
+            if title and first:  # what was decided for it is the answer as well
+                self._keep(title, found, group, Chosen(*wire.addresses(first.addresses), first.site))
         return found
 
     def chosen(self, title: str, group: int) -> Chosen | None:
@@ -192,18 +194,25 @@ class Chooser:
         if site == NOBODY:
             return None
         found = self._chosen.get((title, site << SPREAD_BITS | group & spread_mask(title)))
-        return found or self._keep(title, site, group, self._choose(title, group, self._sites[site]))
+        if found is not None:
+            return found
+        found = self._choose(title, group, self._sites[site])
+        if found is None:  # the loads have changed since: another site leads by now
+            del self.leads(title)[group >> self.shift]
+            site = self.lead(title, group)
+            found = self._choose(title, group, self._sites[site]) if site != NOBODY else None
+        return found and self._keep(title, site, group, found)
 
     def _keep(self, title: str, site: int, group: int, chosen: Chosen) -> Chosen:
         if len(self._chosen) >= CHOSEN_MAX:
             self._chosen.clear()
         return self._chosen.setdefault((title, site << SPREAD_BITS | group & spread_mask(title)), chosen)
 
-    def _choose(self, title: str, group: int, site: str) -> Chosen:
+    def _choose(self, title: str, group: int, site: str) -> Chosen | None:
         """Of the best site only: resolvers and browsers shuffle addresses, and would send every second viewer further away.
 
         For no title in particular its door, if it has one, else ADDRESSES of its appliances. A title's own name leads to the one
-        appliance that play answers would give: others may not hold it.
+        appliance that play answers would give: others may not hold it. None: nobody there is given any more.
         """
         if not title and (doors := self._doors.get(site)):
             return Chosen(*doors, site)
@@ -211,15 +220,23 @@ class Chooser:
         given: dict[str, tuple[str, ...]] = {}
         for turn in range(1 if title else TURNS):
             given.update({each.id: each.addresses for each in self._decide(title, group, turn) if each.site == site})
-            if len(given) >= wanted:
+            if len(given) >= wanted or not given:
                 break
-        return Chosen(*wire.addresses(tuple(address for each in given.values() for address in each)), site)
+        return Chosen(*wire.addresses(tuple(address for each in given.values() for address in each)), site) if given else None
 
     def _decide(self, title: str, group: int, turn: int) -> tuple[ApplianceHealth, ...]:
-        """For no title in particular, as for one that nobody holds: each group and turn a different one, so that all get their share."""
+        """Those of the decision that an address leads to, the best first; where the best one has none, who comes after it.
+
+        For no title in particular, as for one that nobody holds: each group and turn a different one, so that all get their share.
+        An answer is no session, as nobody knows how many will go by it: what they send is reported soon enough.
+        """
         name = f"dns {group & spread_mask(title)} {turn}"
         address = self._addresses[group >> SPREAD_BITS]
-        return self._decider.decide(address, title or name, count=1, session=name).appliances
+        for count in (1, SPARE):
+            found = self._decider.decide(address, title or name, count=count, session=name, counts=False).appliances
+            if reached := tuple(each for each in found if each.addresses or (not title and each.site in self._doors)):
+                return reached
+        return ()
 
     def _number(self, site: str) -> int:
         found = self._numbers.get(site)
