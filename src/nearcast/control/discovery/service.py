@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, NotFound, Unavailable
+from nearcast.control.discovery.addresses import ADDRESSES_MAX, reachable
 from nearcast.control.discovery.observers import Circle, votes
 from nearcast.control.discovery.orders import OrderMemory, OrderStore, changed
 from nearcast.control.discovery.registry import ENTRIES_MAX, Registry
@@ -31,7 +32,8 @@ from nearcast.policy import holdings
 E = TypeVar("E", ApplianceReport, Instance)
 
 NAME_MAX = 200
-ADDRESSES_MAX = 16
+TOLD_MAX = 64
+"""So many addresses of one report are looked at."""
 HOLDINGS_MAX = 200_000
 """Titles held that one answer tells of, all appliances together: about 8 MB. The rest is told to who asks again."""
 
@@ -67,10 +69,11 @@ def given_lease_s(asked_s: float, settings: DiscoverySettings) -> float:
 def taken_in(report: ApplianceReport, before: ApplianceReport | None) -> tuple[ApplianceReport, bool]:
     """The report with its holdings in whole, and whether they could be told: what it builds on must be what was known.
 
-    Where they could not, those known before stay until the appliance has told all of them.
+    Where they could not, those known before stay until the appliance has told all of them. Where none are known, as after a restart of
+    ours, they are left out under their digest, as those that an asker has: who knew them goes on with them.
     """
-    known = before.holdings if before else {}
-    known_digest = before.holdings_digest if before else holdings.EMPTY
+    known_digest = before.holdings_digest if before and not before.holdings_base else holdings.EMPTY
+    known = before.holdings if before and known_digest else {}
     if report.holdings_base == holdings.EMPTY:
         return replace(report, holdings_digest=holdings.digest(report.holdings)), True
     if report.holdings_base == known_digest and not report.holdings and report.holdings_digest == known_digest:
@@ -79,6 +82,8 @@ def taken_in(report: ApplianceReport, before: ApplianceReport | None) -> tuple[A
         whole = holdings.merged(known, report.holdings)
         if holdings.digest(whole) == report.holdings_digest:
             return replace(report, holdings=whole, holdings_base=holdings.EMPTY), True
+    if known_digest == holdings.EMPTY:
+        return replace(report, holdings={}, holdings_base=report.holdings_digest), False
     return replace(report, holdings=known, holdings_digest=known_digest, holdings_base=holdings.EMPTY), False
 
 
@@ -119,6 +124,8 @@ class DiscoveryService:
         self._configured = frozenset(configured)
         self._heard: set[str] = set()
         """Who reported since the start: an appliance that has fallen silent can be told to drain, too."""
+        self._left_out: dict[str, tuple[str, ...]] = {}
+        """Addresses that were told of last as being none."""
         self._writing = asyncio.Lock()
         self._circle = Circle()
 
@@ -144,8 +151,15 @@ class DiscoveryService:
         """Without votes that nobody asked for, and with no more addresses than one appliance has."""
         asked = self._circle.asked(report.id)
         seen = {name: reached for name, reached in report.seen.items() if name in asked}
-        addresses = tuple(each for each in report.addresses if len(each) <= NAME_MAX)[:ADDRESSES_MAX]
-        return replace(report, seen=seen, addresses=addresses)
+        return replace(report, seen=seen, addresses=self._reachable(report))
+
+    def _reachable(self, report: ApplianceReport) -> tuple[str, ...]:
+        kept, left_out = reachable(report.addresses[:TOLD_MAX], report.address)
+        said = tuple(each[:NAME_MAX] for each in left_out[:ADDRESSES_MAX])
+        if said and said != self._left_out.get(report.id) and len(self._left_out) < ENTRIES_MAX:
+            self._left_out[report.id] = said
+            _log.warning("viewers cannot be sent to what an appliance calls its addresses", id=report.id, left_out=said, kept=kept)
+        return kept
 
     async def order(self, question: OrderQuestion, /) -> Order:
         """Keep what is wanted of the appliance, and answer with all of it. Raises UnknownAppliance, OrdersUnusable."""

@@ -244,7 +244,7 @@ class ViewReader:
             return
         held: dict[str, tuple[str, Holdings]] = {}
         for each in snapshot.appliances:
-            known = self._held.get(each.id, ("", NOTHING))
+            known = self._held.get(each.id, (holdings.EMPTY, NOTHING)) if each.holdings_digest else (holdings.EMPTY, NOTHING)
             if each.holdings_digest != known[0]:
                 try:
                     raw = (self._folder / "holdings" / file_name(each.id, each.holdings_digest)).read_bytes()

@@ -56,6 +56,22 @@ def test_what_builds_on_something_else_leaves_what_was_known() -> None:
     assert not taken_in(lying, before)[1], "the sum must be what the appliance says it is"
 
 
+async def test_after_a_restart_holdings_are_unknown_and_not_gone() -> None:
+    held, more = {"t_1": 5, "t_2": 6}, {"t_1": 5, "t_2": 6, "t_3": 7}
+    known = (appliance(REPORT.id, held),)
+    discovery = DiscoveryService(clock=VirtualClock())
+    for report in (told(held, held), told(more, held), told(held, held)):
+        assert (await discovery.report(report)).holdings_wanted, "however often: it has not been told all of them"
+        answer = (await discovery.appliances(AppliancesQuestion(known=holdings.digests(known)))).appliances
+        assert holdings.completed(answer, known)[0].report.holdings == held, "who knew them goes on with them"
+        (stranger,) = holdings.completed(answer, ())
+        assert (stranger.report.holdings, stranger.report.holdings_digest) == ({}, holdings.EMPTY), "who did not asks again"
+    for report, now in ((told(more, {}), more), (told({}, more), {})):
+        assert not (await discovery.report(report)).holdings_wanted
+        answer = (await discovery.appliances(AppliancesQuestion(known=holdings.digests(known)))).appliances
+        assert holdings.completed(answer, known)[0].report.holdings == now
+
+
 def appliance(name: str, held: dict[str, int]) -> Appliance:
     report = msgspec.structs.replace(REPORT, id=name, holdings=held, holdings_digest=holdings.digest(held))
     return Appliance(report=report, age_s=0.0)

@@ -98,7 +98,7 @@ async def test_what_nobody_asked_for_is_cut() -> None:
     await world.clock.advance(1.0)
     await world.report(report("a"), report("b"))
     hostile = {f"x{number}": False for number in range(5000)} | {"a": False, "b": False}
-    await world.report(report("a", seen=hostile, addresses=("203.0.113.7",) * 500))
+    await world.report(report("a", seen=hostile, addresses=tuple(f"203.0.113.{number % 256}" for number in range(5000))))
     (found, _) = (await world.discovery.appliances(AppliancesQuestion())).appliances
     assert found.report.seen == {"b": False}, "not even itself"
     assert len(found.report.addresses) == 16

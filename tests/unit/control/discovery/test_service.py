@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import structlog
 
 from nearcast.base.clock import VirtualClock
 from nearcast.control.discovery import DiscoveryService
@@ -68,3 +69,12 @@ async def test_a_report_without_its_names_is_refused(discovery: DiscoveryService
     with pytest.raises(BadReport, match=field):
         await discovery.report(msgspec.structs.replace(REPORT, **{field: value}))
     assert (await discovery.appliances(AppliancesQuestion())).appliances == ()
+
+
+async def test_addresses_that_are_none_are_told_of_once(discovery: DiscoveryService) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for addresses in (("foo",), ("foo",), ("192.0.2.1",), ("bar",), ("bar",)):
+            await discovery.report(msgspec.structs.replace(REPORT, addresses=addresses))
+    assert [each["left_out"] for each in lines if each["log_level"] == "warning"] == [("foo",), ("bar",)]
+    (appliance,) = (await discovery.appliances(AppliancesQuestion())).appliances
+    assert appliance.report.addresses == ()

@@ -164,6 +164,18 @@ async def test_holdings_that_are_missing_stay_as_they_were_until_they_come(
     assert reader.view().holdings == {"a": {"t": 2}}
 
 
+async def test_an_appliance_that_holds_nothing_any_more(writer: ViewWriter, reader: ViewReader, clock: VirtualClock) -> None:
+    writer.publish(snapshot("a", holds={"t": 1}), {"a": {"t": 1}})
+    assert reader.view().holdings == {"a": {"t": 1}}
+    writer.publish(snapshot("a"), {"a": {}})
+    await clock.advance(LOOK_S)
+    emptied = reader.view()
+    assert emptied.holdings == {}
+    await clock.advance(AGAIN_S)
+    writer.beat()
+    assert reader.view() is emptied, "nothing is missing, so nothing is read again"
+
+
 @given(raw=st.binary(max_size=60))
 def test_no_pulse_but_a_whole_one(raw: bytes) -> None:
     assert unpacked(raw) is None
