@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.model.route import Route
+from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
 from nearcast.steering.routes import NO_MATCH, BadRoute, Table, parse_address
+from nearcast.steering.routes import table as tables
 from nearcast.steering.settings import SteeringSettings
 
 SITES = tuple(Site(name=each) for each in "abc")
@@ -101,3 +102,18 @@ def test_the_demo_map_serves_everyone() -> None:
     assert routes.match("203.0.113.9").sites[0] == "dallas"
     assert routes.match("192.0.2.1").sites[0] == "mumbai"
     assert routes.match("2001:db8:2::7").sites[0] == "singapore"
+
+
+@pytest.mark.parametrize("walk_max", [0, 3, 10, 25, 60, 1000])
+def test_blocks_never_nest_however_many_changes_lie_within_a_match(monkeypatch: pytest.MonkeyPatch, walk_max: int) -> None:
+    monkeypatch.setattr(tables, "WALK_MAX", walk_max)
+    told = [Announcement(prefix=f"20.0.{each}.0/24", site="b", source="isp") for each in range(8, 48)]
+    before = Table.of([Route(prefix="0.0.0.0/0", sites=("a",)), Route(prefix="20.0.0.0/16", sites=("a",))], SITES, told)
+    routes = before.altered((), told)
+    blocks = set()
+    for third in range(64):
+        address = ipaddress.ip_address(f"20.0.{third}.77")
+        blocks.add(ipaddress.ip_network((address, routes.block(4, int(address))), strict=False))
+    for block in blocks:
+        assert not any(block != other and block.overlaps(other) for other in blocks)
+    assert len(blocks) == 1 if walk_max == 1000 else len(blocks) >= 1
