@@ -181,7 +181,7 @@ class Answerer:
                 return None
             if not subnet.length or ecs.unroutable(subnet.version, subnet.number):
                 return None
-            group, bits = self._chooser.client(subnet.version, subnet.number)
+            group, bits = self._chooser.client(subnet.version, subnet.number, subnet.length)
             scope = bytes((bits + subnet.shift,))
         if len(self._heard) >= HEARD_MAX:
             self._heard = {b"": NOT_EDNS}
@@ -294,7 +294,7 @@ class Answerer:
         subnet = query.edns.subnet if query.edns else None
         if subnet is not None and subnet.length:
             block = ecs.unroutable(subnet.version, subnet.number)
-            client = self._chooser.client(subnet.version, subnet.number)
+            client = self._chooser.client(subnet.version, subnet.number, subnet.length)
             if not block or _bits(self._chooser.match(subnet.version, subnet.number).prefix) >= block:
                 return client, True
             by_resolver = self._chooser.client(*_address(source))

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from nearcast.model.health import ApplianceHealth
+from nearcast.model.route import Candidate
 from nearcast.model.site import Site
 from nearcast.steering.dns import ecs, wire
 from nearcast.steering.routes import NO_MATCH, Match
+from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.view import NO_VIEW, View
 
 SPREAD_BITS = 4
@@ -40,6 +42,7 @@ class Table(Protocol):
     def version(self) -> int: ...
     def match_number(self, version: int, number: int, /) -> Match: ...
     def block(self, version: int, number: int, /) -> int: ...
+    def candidates(self, address: str, /) -> Iterable[Candidate]: ...
 
 
 class NoTable:
@@ -52,6 +55,9 @@ class NoTable:
 
     def block(self, version: int, number: int, /) -> int:
         return 0
+
+    def candidates(self, address: str, /) -> Iterable[Candidate]:
+        return ()
 
 
 NO_TABLE: Table = NoTable()
@@ -92,7 +98,7 @@ class Client(NamedTuple):
 
 
 class Matches(dict[str, Match]):
-    """The match of each class, by an address in it: what was looked up once is not looked up again for each decision."""
+    """The match of each class, by its number, which stands for its clients' addresses: what was looked up once is known."""
 
     def match(self, address: str, /) -> Match:
         return self[address]
@@ -118,12 +124,12 @@ class Chooser:
 
     def __init__(self, decider: Decider, sites: Iterable[Site]) -> None:
         self._decider = decider
+        sites = tuple(sites)
         self._doors = {each.name: wire.addresses(each.doors) for each in sites if each.doors}
+        self._homes = {each.name: each.isp for each in sites if each.isp}
         self._table: Table | None = None
         self._view = NO_VIEW
         self._classes: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
-        self._addresses: list[str] = []
-        """One of each class."""
         self._matches = Matches()
         self._sites: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -140,7 +146,6 @@ class Chooser:
     def regroup(self) -> None:
         """Begin anew with the classes."""
         self._classes.clear()
-        self._addresses.clear()
         self._matches.clear()
         self.forget()
 
@@ -153,25 +158,35 @@ class Chooser:
     @property
     def crowded(self) -> bool:
         """So many classes are known that it is time to regroup."""
-        return len(self._addresses) >= CLASSES_MAX
+        return len(self._classes) >= CLASSES_MAX
 
     def match(self, version: int, number: int) -> Match:
         return self._used().match_number(version, number)
 
-    def client(self, version: int, number: int) -> Client:
-        """Whose answers a client of this address gets."""
+    def client(self, version: int, number: int, length: int = 128) -> Client:
+        """Whose answers a client of this address gets, of which only ``length`` leading bits may be known."""
         table = self._used()
         match = table.match_number(version, number)
-        scope = ecs.scope(version, number, table.block(version, number))
+        block = table.block(version, number)
+        if block > length and not match.announced.isdisjoint(self._homes):
+            match = self._for_all(match, version, number, length)
+        scope = ecs.scope(version, number, block)
         key = match.sites, match.announced
         found = self._classes.get(key)
         if found is None:
-            found = self._classes[key] = len(self._addresses)
-            address = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
-            self._addresses.append(address)
-            self._matches[address] = match
+            found = self._classes[key] = len(self._classes)
+            self._matches[str(found)] = match
         spread = (ecs.network(version, number, scope) * _GOLDEN >> 60) & 15
         return Client(found << SPREAD_BITS | spread, scope)
+
+    def _for_all(self, match: Match, version: int, number: int, length: int) -> Match:
+        """Without the ISPs' sites that only a part of such a subnet was announced to: resolvers keep an answer whose scope is longer
+        than what they told for all that they told (RFC 7871, 7.3.1).
+        """
+        address = str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
+        ways = [each for each in self._used().candidates(address) if int(each.prefix.rpartition("/")[2]) <= length]
+        whole = {each.site for each in ways if each.source in (CONFIG, self._homes.get(each.site))}
+        return match._replace(announced=match.announced - (self._homes.keys() - whole))
 
     def leads(self, title: str) -> dict[int, int]:
         """What is known of the sites that lead for a title, by group (shortened by ``shift``), until ``forget``."""
@@ -231,9 +246,9 @@ class Chooser:
         An answer is no session, as nobody knows how many will go by it: what they send is reported soon enough.
         """
         name = f"dns {group & spread_mask(title)} {turn}"
-        address = self._addresses[group >> SPREAD_BITS]
+        client = str(group >> SPREAD_BITS)
         for count in (1, SPARE):
-            found = self._decider.decide(address, title or name, count=count, session=name, counts=False).appliances
+            found = self._decider.decide(client, title or name, count=count, session=name, counts=False).appliances
             if reached := tuple(each for each in found if each.addresses or (not title and each.site in self._doors)):
                 return reached
         return ()

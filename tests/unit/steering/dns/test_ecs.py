@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearcast.model.route import Route
+from nearcast.model.route import Announcement, Route
 from nearcast.steering.dns import ecs
 from nearcast.steering.dns.wire import Malformed
 from nearcast.steering.routes import Table
-from tests.unit.steering.dns.making import SITES, answerer, ask, data, option, query, raw, scope
+from tests.unit.steering.dns.making import APPLIANCES, ROUTES, SITES, answerer, ask, data, option, query, raw, scope
 
+RACK = [APPLIANCES["rack-1"][1][0]]
 GERMAN, TEXAN = bytes((8, 8, 8, 8)), bytes((203, 0, 113, 9))
 
 
@@ -55,6 +56,25 @@ def test_answers_that_are_for_all_say_so() -> None:
 def test_a_subnet_wider_than_the_block_is_told_how_narrow_the_answer_is() -> None:
     found = ask(answerer(), query("play.cdn.example", subnet="203.0.0.0/16"))
     assert scope(found) > 16
+
+
+def announced(*prefixes: str) -> list[Announcement]:
+    """What acme tells of its own site."""
+    return [Announcement(prefix=each, site="rack", source="acme") for each in prefixes]
+
+
+def test_an_isps_site_is_no_answer_for_a_subnet_that_is_announced_in_part() -> None:
+    made = answerer(table=Table.of(ROUTES, SITES, announced("203.0.112.0/25", "2001:db8:9::/48", "198.51.100.128/25")))
+    for _ in range(2):
+        found = ask(made, query("play.cdn.example", subnet="203.0.112.0/24"))
+        assert data(found) == ["198.18.1.1", "198.18.1.2"]
+        assert scope(found) == 25
+        assert data(ask(made, query("play.cdn.example", subnet="203.0.112.0/25"))) == RACK
+        assert data(ask(made, query("play.cdn.example", subnet="203.0.112.7/32"))) == RACK
+        assert data(ask(made, query("play.cdn.example", subnet="::ffff:203.0.112.0/120"))) != RACK
+        assert data(ask(made, query("play.cdn.example", subnet="::ffff:203.0.112.0/121"))) == RACK
+        assert data(ask(made, query("play.cdn.example", subnet="2001:db8:9::/47"))) != RACK
+        assert data(ask(made, query("play.cdn.example", subnet="2001:db8:9::/48"))) == RACK
 
 
 def test_a_mapped_subnet_has_a_mapped_scope() -> None:
@@ -163,3 +183,28 @@ def test_scopes_are_safe_and_disjoint(found: dict[str, tuple[str, ...]], clients
             again = ask(made, query("play.cdn.example", subnet=f"{ipaddress.ip_address(number)}/32"))
             assert data(again) == addresses
             assert scope(again) == block.prefixlen
+
+
+within_acme = st.lists(
+    st.builds(lambda number, bits: str(ipaddress.ip_network((number << 12, bits), strict=False)), st.integers(0x0B030, 0x0B033), lengths),
+    min_size=1,
+    max_size=6,
+    unique=True,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(within_acme, st.lists(st.tuples(st.integers(0x0B030000, 0x0B033FFF), st.integers(8, 32)), min_size=1, max_size=12))
+def test_nobody_in_a_subnet_is_sent_to_a_site_that_may_not_serve_them(prefixes: list[str], clients: list[tuple[int, int]]) -> None:
+    table = Table.of(ROUTES, SITES, announced(*prefixes))
+    made = answerer(table=table)
+    edges = {int(end) for each in map(ipaddress.ip_network, prefixes) for end in (each[0] - 1, each[0], each[-1], each[-1] + 1)}
+    for number, bits in clients:
+        network = ipaddress.ip_network((number, bits), strict=False)
+        sent = data(ask(made, query("play.cdn.example", subnet=str(network)))) == RACK
+        first, last = int(network[0]), int(network[-1])
+        inside = [first, last, *(each for each in edges if first <= each <= last)]
+        if sent:
+            assert all("rack" in table.match_number(4, each).announced for each in inside)
+        if any(network.subnet_of(ipaddress.ip_network(each)) for each in prefixes):  # type: ignore[arg-type]
+            assert sent

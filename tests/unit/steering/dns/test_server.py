@@ -313,9 +313,12 @@ def test_what_it_did_is_counted() -> None:
 def test_what_should_not_be_sent_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     with running(rate=RateSettings(identical_per_s=2)) as (worker, port, _), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port))
+        worker._reported_s = time.monotonic()
         for _ in range(20):
             client.send(b"\0\1\0\0\0\1\0\0\0\0\0\0\x40")
             client.send(query("gateway.cdn.example").to_wire())
+        until(lambda: worker.queries_udp == 40)
+        worker._reported_s = float("-inf")
         until(lambda: worker._reported_s > 0)
     written = capsys.readouterr().out
     assert written.count("malformed queries") == 1
