@@ -38,7 +38,7 @@ class FakeRouting(Fake):
         self._table = Table.of(SETTINGS.routes, SETTINGS.sites, TOLD, version=3)
         self._view = View(HealthSnapshot(version=1, published_s=1.0, appliances=APPLIANCES), {})
         self.isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1)
-        self._real = RoutingService(SETTINGS, self, self, lambda: (self.isp,))
+        self._real = RoutingService(SETTINGS, self, self, lambda: (self.isp,), lambda: self.compiled_at)
 
     def table(self) -> Table:
         return self._table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from nearcast.model.route import Announcement
@@ -17,6 +18,8 @@ from nearcast.steering.routes.prefix import WIDTH
 
 SITES = 3
 """So many sites of a ranking are compared: as many as a session is given."""
+STEPS = 1_024
+"""Intervals between two looks at whether the walk is still wanted: some 30 ms."""
 SUBNET = 64
 """IPv6 is counted in networks of this length: one of them is a household."""
 
@@ -54,21 +57,32 @@ def difference(before: Iterable[Announcement], after: Iterable[Announcement]) ->
     )
 
 
-def movement(before: Ranked, after: Ranked, changed: Iterable[Prefix], serving: Callable[[Match], Iterable[str]], limit: int) -> Movement:
-    """Who would move below ``changed``. ``serving`` tells which sites of a match may serve its clients, best first."""
-    total = 0
+def movement(
+    before: Ranked,
+    after: Ranked,
+    changed: Iterable[Prefix],
+    serving: Callable[[Match], Iterable[str]],
+    limit: int,
+    wanted: Callable[[int], None] = lambda steps: None,
+) -> Movement:
+    """Who would move below ``changed``. ``serving`` tells which sites of a match may serve its clients, best first.
 
-    def count() -> Iterator[Moved]:
+    ``wanted`` is told now and then how many intervals were compared; what it raises ends the walk.
+    """
+    total, walk = 0, _Walk(before, after, serving, wanted)
+
+    def count() -> Iterator[tuple[Prefix, Ranking, Ranking]]:
         nonlocal total
         for each in outermost(changed):
-            for low, high, old, new in _runs(before, after, each, serving):
+            for low, high, old, new in walk.runs(each):
                 for block in blocks(each.version, low, high):
                     total += 1
-                    yield Moved(prefix=str(block), addresses=addresses(block), before=old, after=new)
+                    yield block, old, new
 
     # A household is an address of IPv4 and a /64 of IPv6: the one weighs as much as the other.
-    moved = nlargest(limit, count(), key=lambda each: each.addresses)
-    return Movement(tuple(moved), total)
+    largest = nlargest(limit, count(), key=lambda each: addresses(each[0]))
+    moved = tuple(Moved(prefix=str(block), addresses=addresses(block), before=old, after=new) for block, old, new in largest)
+    return Movement(moved, total)
 
 
 def outermost(prefixes: Iterable[Prefix]) -> list[Prefix]:
@@ -96,22 +110,36 @@ def blocks(version: int, low: int, high: int) -> Iterator[Prefix]:
         low += size
 
 
-def _runs(
-    before: Ranked, after: Ranked, prefix: Prefix, serving: Callable[[Match], Iterable[str]]
-) -> Iterator[tuple[int, int, Ranking, Ranking]]:
-    """Intervals of the prefix whose clients would move alike, neighbours joined."""
-    run: tuple[int, int, Ranking, Ranking] | None = None
-    number, version = prefix.number, prefix.version
-    while number < prefix.end:
-        high = min(before.span(version, number)[1], after.span(version, number)[1], prefix.end)
-        old = tuple(serving(before.match_number(version, number)))[:SITES]
-        new = tuple(serving(after.match_number(version, number)))[:SITES]
-        if run is not None and run[1:] == (number, old, new):
-            run = (run[0], high, old, new)
-        else:
-            if run is not None:
-                yield run
-            run = (number, high, old, new) if old != new else None
-        number = high
-    if run is not None:
-        yield run
+class _Walk:
+    """Over both tables at once, interval by interval."""
+
+    def __init__(self, before: Ranked, after: Ranked, serving: Callable[[Match], Iterable[str]], wanted: Callable[[int], None]) -> None:
+        self._before, self._after, self._serving, self._wanted = before, after, serving, wanted
+        self._steps = 0
+
+    def runs(self, prefix: Prefix) -> Iterator[tuple[int, int, Ranking, Ranking]]:
+        """Intervals of the prefix whose clients would move alike, neighbours joined."""
+        run: tuple[int, int, Ranking, Ranking] | None = None
+        for low, high in self._intervals(prefix):
+            old, new = self._ranking(self._before, prefix.version, low), self._ranking(self._after, prefix.version, low)
+            if run is not None and run[1:] == (low, old, new):
+                run = (run[0], high, old, new)
+            else:
+                if run is not None:
+                    yield run
+                run = (low, high, old, new) if old != new else None
+        if run is not None:
+            yield run
+
+    def _intervals(self, prefix: Prefix) -> Iterator[tuple[int, int]]:
+        version, low, end = prefix.version, prefix.number, prefix.end
+        while low < end:
+            self._steps += 1
+            if self._steps % STEPS == 0:
+                self._wanted(self._steps)
+            high = min(self._before.span(version, low)[1], self._after.span(version, low)[1], end)
+            yield low, high
+            low = high
+
+    def _ranking(self, table: Ranked, version: int, number: int) -> Ranking:
+        return tuple(islice(self._serving(table.match_number(version, number)), SITES))

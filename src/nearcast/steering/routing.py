@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from nearcast.base.errors import Conflict, NotFound
+from nearcast.base import context
+from nearcast.base.clock import Clock, SystemClock
+from nearcast.base.errors import Conflict, NotFound, TooLarge
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import (
     ExplainQuestion,
@@ -26,7 +29,7 @@ from nearcast.model.services import (
 )
 from nearcast.steering import rank
 from nearcast.steering.decide import Decider
-from nearcast.steering.rehearse import difference, movement
+from nearcast.steering.rehearse import Movement, difference, movement
 from nearcast.steering.routes import BadRoute, Match, Prefix, Table, parse_address, parse_prefix
 from nearcast.steering.routes.bgp import Reason
 from nearcast.steering.routes.configured import close_to, spread
@@ -38,6 +41,10 @@ from nearcast.steering.view import View
 
 COUNT_MAX = 16
 LIMIT_MAX = 10_000
+PATIENCE_S = 300.0
+"""A rehearsal that compares the whole of a full table (1.2 million prefixes) takes a minute or two."""
+MARGIN_S = 1.0
+"""What is left of the caller's time to give up with a reason, where silence would tell nothing."""
 
 
 class NoAddress(NotFound):
@@ -63,11 +70,20 @@ class BadPlan(Conflict):
     cure = "a plan has prefixes in CIDR notation, each once, and names sites that are in force"
 
 
-class Tables(Protocol):
-    """Where the table comes from: a TableWriter. ``compiled_at`` is Unix time."""
+class TooWide(TooLarge):
+    """What is planned concerns so many prefixes that they were not compared in time."""
 
-    @property
-    def compiled_at(self) -> float: ...
+    code = "NC3035"
+    cure = "rehearse a narrower prefix; `nearcast routes diff` on a host waits longer than the console does"
+
+
+class Abandoned(Exception):
+    """Whoever asked for the rehearsal has gone."""
+
+
+class Tables(Protocol):
+    """Where the table comes from: a TableReader of our own, since a writer's table changes while its other threads write."""
+
     def table(self) -> Table: ...
 
 
@@ -78,7 +94,10 @@ class Views(Protocol):
 
 
 class RoutingService:
-    """Implements the Routing protocol. ``sources`` tells how the ISPs stand."""
+    """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force.
+
+    A rehearsal ends after ``patience_s``, and with the call that asked for it; one is made at a time.
+    """
 
     def __init__(
         self,
@@ -86,7 +105,13 @@ class RoutingService:
         tables: Tables,
         views: Views,
         sources: Callable[[], tuple[SourceStatus, ...]],
+        compiled_at: Callable[[], float] = lambda: 0.0,
+        *,
+        clock: Clock | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        self._compiled_at, self._clock, self._patience_s = compiled_at, clock or SystemClock(), patience_s
+        self._one = asyncio.Lock()
         self._settings, self._tables, self._views, self._sources = settings, tables, views, sources
         self._sites = {each.name: each for each in settings.sites}
         self._isps = {each.name: each for each in settings.isps}
@@ -112,19 +137,38 @@ class RoutingService:
         )
 
     async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
-        """Raises NoIsp and BadPlan."""
-        table = self._tables.table()
+        """Raises NoIsp, BadPlan and TooWide."""
+        table = self._tables.table().altered(())  # ours alone: the thread below reads it while the other goes on
         try:
             announce, withdraw = self._routes(question.routes)
-            planned, refused = self._planned(question.announce)
+            planned, refused = self._planned(question.announce, table)
             gone = [each for told in question.withdraw for each in self._spread(told)]
         except BadRoute as error:
             raise BadPlan(error.message, hint="" if error.hint == BadRoute.cure else error.hint) from error
         after = table.altered((*announce, *planned), (*withdraw, *gone))
         changed = {parse_prefix(each.prefix) for each in (*announce, *planned, *withdraw, *gone)}
         limit = max(1, min(question.limit, LIMIT_MAX))
-        found = await asyncio.to_thread(movement, table, after, changed, self._serving, limit)
+        async with self._one:
+            found = await self._walked(table, after, changed, limit)
         return Rehearsal(moved=found.moved, moved_total=found.total, refused=tuple(refused))
+
+    async def _walked(self, before: Table, after: Table, changed: set[Prefix], limit: int) -> Movement:
+        """In a thread, which ends when the call does. Raises TooWide."""
+        gone, began_s, patience_s = threading.Event(), self._clock.monotonic_s(), self._patience_s
+        deadline_s = context.deadline_s.get()
+        if deadline_s is not None:
+            patience_s = min(patience_s, deadline_s - began_s - MARGIN_S)
+
+        def wanted(steps: int) -> None:
+            if gone.is_set():
+                raise Abandoned
+            if self._clock.monotonic_s() - began_s >= patience_s:
+                raise TooWide(f"{steps:,} ranges of addresses were compared in {patience_s:.0f} s, and there are more")
+
+        try:
+            return await asyncio.to_thread(movement, before, after, changed, self._serving, limit, wanted)
+        finally:
+            gone.set()
 
     async def status(self, _question: Nothing, /) -> RoutingStatus:
         table, view = self._tables.table(), self._views.view()
@@ -134,7 +178,7 @@ class RoutingService:
             prefixes_ipv4=ipv4,
             prefixes_ipv6=ipv6,
             overlay=len(table.overlay),
-            compiled_at=self._tables.compiled_at,
+            compiled_at=self._compiled_at(),
             sources=(*self._own_sources(table), *self._sources()),
             health=view.snapshot,
         )
@@ -147,7 +191,7 @@ class RoutingService:
             return (), ()
         return difference(spread(self._settings.routes, self._sites), spread(routes, self._sites))
 
-    def _planned(self, announcements: Sequence[Announcement]) -> tuple[list[Announcement], list[Refused]]:
+    def _planned(self, announcements: Sequence[Announcement], table: Table) -> tuple[list[Announcement], list[Refused]]:
         """What the filter would take, and what it would refuse."""
         taken: list[Announcement] = []
         refused: list[Refused] = []
@@ -156,7 +200,7 @@ class RoutingService:
             isp = self._isp(told)
             path = told.as_path or (isp.asn,)
             [(judged, reason)] = judge(isp, self._settings.bgp.asn, [replace(told, prefix=str(self._prefix(told)), as_path=path)])
-            known = any(each.source == isp.name for each in self._tables.table().entries(self._prefix(told)))
+            known = any(each.source == isp.name for each in table.entries(self._prefix(told)))
             if reason is None and not known:
                 room[isp.name] = room.get(isp.name, isp.prefixes_max) - 1
                 reason = Reason.MAXIMUM if room[isp.name] < 0 else None

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nearcast.base.clock import Clock
+from nearcast.base.errors import NearcastError
 from nearcast.model.services import Discovery, Quality, Routing
 from nearcast.system import dismissal, folders, tls
 from nearcast.system.part import Part, System
+
+if TYPE_CHECKING:
+    from nearcast.steering.routes.reader import TableReader
+
+LOOK_S = 0.25
+"""What changed meanwhile is small, so that no question finds a day's changes to be read first."""
 
 
 def trust(system: System) -> ssl.SSLContext:
@@ -28,6 +38,14 @@ def bgp_folder(system: System) -> Path:
     return folder
 
 
+async def follow(reader: TableReader, clock: Clock) -> None:
+    """Keep the table that is explained at what is in force, whether anybody asks or not."""
+    while True:
+        with contextlib.suppress(NearcastError):  # whoever asks is told
+            reader.table()
+        await clock.sleep(LOOK_S)
+
+
 async def build(system: System, process: str) -> Part:
     """Raises NotPublished, AlreadyRunning, WorkFailed."""
     from prometheus_client import REGISTRY
@@ -35,12 +53,14 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.health.published import ViewReader
     from nearcast.steering.health.watch import Watcher
     from nearcast.steering.routes.collector import Collector
+    from nearcast.steering.routes.reader import TableReader
     from nearcast.steering.routes.store import TableWriter
     from nearcast.steering.routing import RoutingService
 
     settings = system.settings.steering
     isps = [each.name for each in settings.isps]
-    writer = TableWriter(folders.routes_folder(system.home), settings.sites, settings.routes, isps, settings.geographic, system.clock)
+    routes = folders.routes_folder(system.home)
+    writer = TableWriter(routes, settings.sites, settings.routes, isps, settings.geographic, system.clock)
     await asyncio.to_thread(writer.start)
     collector = Collector(settings.bgp, settings.isps, writer, bgp_folder(system), system.home.logs / "exabgp.log", system.clock)
     await collector.start()
@@ -56,7 +76,9 @@ async def build(system: System, process: str) -> Part:
         registry=REGISTRY,
     )
     await watcher.start()
-    routing = RoutingService(settings, writer, ViewReader(views, system.clock), collector.sources)
+    reader = TableReader(routes, system.clock)  # the writer's own table changes while its threads write
+    sight = ViewReader(views, system.clock)
+    routing = RoutingService(settings, reader, sight, collector.sources, lambda: writer.compiled_at, clock=system.clock)
 
     async def close_table() -> None:
         await asyncio.to_thread(writer.close)
@@ -64,6 +86,7 @@ async def build(system: System, process: str) -> Part:
     async def failed() -> None:
         """Return, or raise, once a part of it has ended."""
         parts = [asyncio.create_task(watcher.wait()), asyncio.create_task(collector.wait())]
+        parts.append(asyncio.create_task(follow(reader, system.clock)))
         done, left = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for each in left:
             each.cancel()

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
+from nearcast.base import context
+from nearcast.base.clock import SystemClock
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import ExplainQuestion, Nothing, RehearseQuestion, SourceStatus
 from nearcast.model.site import Site
+from nearcast.steering import routing
 from nearcast.steering.decide import Decider
+from nearcast.steering.rehearse import STEPS, Movement
 from nearcast.steering.routes import Table
+from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
-from nearcast.steering.routing import BadPlan, NoAddress, NoIsp, RoutingService, address_of
+from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.routing import Abandoned, BadPlan, NoAddress, NoIsp, RoutingService, TooWide, address_of
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.view import View
 
@@ -40,10 +52,11 @@ VIEW = View(
 )
 
 
+COMPILED_AT = 1_700_000_000.0
+
+
 class Sight:
     """A table and a view, as readers have them."""
-
-    compiled_at = 1_700_000_000.0
 
     def __init__(self, view: View = VIEW) -> None:
         self._table, self._view = Table.of(SETTINGS.routes, SETTINGS.sites, TOLD, version=3), view
@@ -58,7 +71,7 @@ class Sight:
 def service(sight: Sight | None = None) -> RoutingService:
     sight = sight or Sight()
     isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1, refused=4)
-    return RoutingService(SETTINGS, sight, sight, lambda: (isp,))
+    return RoutingService(SETTINGS, sight, sight, lambda: (isp,), lambda: COMPILED_AT)
 
 
 async def test_an_explanation_is_the_decision() -> None:
@@ -171,4 +184,113 @@ async def test_the_status_tells_where_routes_come_from() -> None:
         ("riverbank", "bgp", "up", 1),
     ]
     assert found.health is VIEW.snapshot
-    assert found.compiled_at == Sight.compiled_at
+    assert found.compiled_at == COMPILED_AT
+
+
+# --- while others write -----------------------------------------------------------------------------------------------
+
+EVERYWHERE = RehearseQuestion(routes=(Route(prefix="0.0.0.0/0", sites=("south", "north")), SETTINGS.routes[1]))
+
+
+async def test_questions_are_answered_while_an_isp_sends_its_table(tmp_path: Path) -> None:
+    writer = TableWriter(tmp_path, SETTINGS.sites, SETTINGS.routes, ["riverbank"])
+    writer.start()
+    done = threading.Event()
+
+    def send() -> None:
+        for number in range(4_000):
+            prefix = f"20.{number // 256}.{number % 256}.0/24"
+            writer.announce([Announcement(prefix=prefix, site="rack", source="riverbank", as_path=(64511,))])
+        done.set()
+
+    sending = threading.Thread(target=send)
+    asked = RoutingService(SETTINGS, TableReader(tmp_path), Sight(), tuple, lambda: writer.compiled_at)
+    often_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads take turns in the midst of everything
+    sending.start()
+    try:
+        rounds = 0
+        while not done.is_set():
+            assert not (await asked.rehearse(RehearseQuestion(routes=SETTINGS.routes))).moved_total
+            assert (await asked.explain(ExplainQuestion(address="20.0.0.9"))).prefix in ("0.0.0.0/0", "20.0.0.0/24")
+            rounds += 1
+    finally:
+        sys.setswitchinterval(often_s)
+        sending.join()
+        writer.close()
+    assert rounds > 1
+    assert (await asked.status(Nothing())).overlay == 4_000
+    assert (await asked.status(Nothing())).compiled_at == writer.compiled_at
+
+
+# --- how long a rehearsal may take ------------------------------------------------------------------------------------
+
+
+class Crowd(Sight):
+    """A table with so many prefixes that a default route is compared in more than one step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        some = [Route(prefix=f"30.{number // 256}.{number % 256}.0/24", sites=("south",)) for number in range(0, 4 * STEPS, 2)]
+        self._table = Table.of((*SETTINGS.routes, *some), SETTINGS.sites, version=3)
+
+
+class Hasty(SystemClock):
+    """Each look at it costs a second."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def monotonic_s(self) -> float:
+        self._looks += 1
+        return float(self._looks)
+
+
+def limited(patience_s: float) -> RoutingService:
+    sight = Crowd()
+    return RoutingService(SETTINGS, sight, sight, tuple, clock=Hasty(), patience_s=patience_s)
+
+
+async def test_a_rehearsal_that_takes_too_long_is_given_up_with_a_hint() -> None:
+    with pytest.raises(TooWide, match="were compared in 2 s, and there are more") as caught:
+        await limited(2.0).rehearse(EVERYWHERE)
+    assert (caught.value.code, caught.value.status) == ("NC3035", 413)
+    assert "narrower" in caught.value.hint
+    assert (await limited(300.0).rehearse(EVERYWHERE)).moved_total
+
+
+async def test_a_rehearsal_ends_in_time_for_its_caller_to_be_told() -> None:
+    token = context.deadline_s.set(3.0)
+    try:
+        with pytest.raises(TooWide):
+            await limited(300.0).rehearse(EVERYWHERE)
+    finally:
+        context.deadline_s.reset(token)
+
+
+async def test_a_rehearsal_ends_with_its_caller_and_the_next_one_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended, walking = threading.Semaphore(0), threading.Semaphore(0), []
+
+    def endless(*given: object) -> Movement:
+        wanted: Callable[[int], None] = given[-1]  # type: ignore[assignment]
+        walking.append(1)
+        began.release()
+        try:
+            while True:
+                wanted(STEPS)
+        except Abandoned:
+            ended.release()
+            raise
+
+    monkeypatch.setattr(routing, "movement", endless)
+    asked = service()
+    first = asyncio.create_task(asked.rehearse(EVERYWHERE))
+    await asyncio.to_thread(began.acquire)
+    second = asyncio.create_task(asked.rehearse(EVERYWHERE))
+    await asyncio.sleep(0.05)
+    assert len(walking) == 1
+    for each in (first, second):
+        each.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await each
+    assert await asyncio.to_thread(ended.acquire, timeout=10.0)

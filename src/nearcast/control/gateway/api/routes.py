@@ -60,6 +60,6 @@ ROUTES = (
         handler=rehearse,
         summary="Who would move if routes changed",
         role="admin",
-        errors=(404, 409),
+        errors=(404, 409, 413),
     ),
 )
