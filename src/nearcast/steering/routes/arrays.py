@@ -50,7 +50,7 @@ class _Directory(msgspec.Struct, array_like=True):
 
 
 def write(path: Path, magic: bytes, version: int, meta: dict[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    """Written aside, synced, then renamed: a reader never sees a part of it."""
+    """Written aside, synced, then renamed: a reader never sees a part of it. Raises OSError, and then nothing is left behind."""
     offsets: dict[str, tuple[str, int, int]] = {}
     size = 0
     for name, each in arrays.items():
@@ -60,19 +60,23 @@ def write(path: Path, magic: bytes, version: int, meta: dict[str, Any], arrays: 
     directory = told + bytes(-len(told) % _ALIGN)
     crc = zlib.crc32(directory)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("wb") as file:
-        file.write(bytes(_HEADER_BYTES))
-        file.write(directory)
-        for each in arrays.values():
-            for part in (each.data.cast("B") if each.size else b"", bytes(-each.nbytes % _ALIGN)):
-                file.write(part)
-                crc = zlib.crc32(part, crc)
-        file.seek(0)
-        head = _HEADER.pack(magic, FORMAT, crc, version, _HEADER_BYTES + len(directory) + size, len(told), 0)[:-4]
-        file.write(head + struct.pack("=I", zlib.crc32(head)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            file.write(bytes(_HEADER_BYTES))
+            file.write(directory)
+            for each in arrays.values():
+                for part in (each.data.cast("B") if each.size else b"", bytes(-each.nbytes % _ALIGN)):
+                    file.write(part)
+                    crc = zlib.crc32(part, crc)
+            file.seek(0)
+            head = _HEADER.pack(magic, FORMAT, crc, version, _HEADER_BYTES + len(directory) + size, len(told), 0)[:-4]
+            file.write(head + struct.pack("=I", zlib.crc32(head)))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)  # a full disk needs the room
+        raise
 
 
 def load(path: Path, magic: bytes) -> Arrays:

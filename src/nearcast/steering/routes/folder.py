@@ -88,6 +88,14 @@ def clean(folder: Path, keep: set[int], places: set[str]) -> None:
     for each in folder.iterdir():
         kind, _, rest = each.name.partition("-")
         old = kind in ("base", "log") and not (rest.isdigit() and int(rest) in keep)
-        if old or (kind == "places" and each.name not in places) or each.name.startswith((".base-", ".places-")):
+        if old or (kind == "places" and each.name not in places):
+            with contextlib.suppress(OSError):
+                each.unlink()
+
+
+def clean_halves(folder: Path, *kinds: str) -> None:
+    """Remove what somebody began to write who was killed. Nobody may be writing such files now."""
+    for kind in kinds:
+        for each in folder.glob(f".{kind}-*"):
             with contextlib.suppress(OSError):
                 each.unlink()

@@ -67,7 +67,9 @@ class TableReader:
         """Whether a writer lives and this reader has all that it published: else the table is the last known."""
         now_s = self._clock.monotonic_s()
         if self._state is not None and 0 <= now_s - self._state.beat_s < LIVE_S:
-            return self._state.generation == self._generation or self._loading is not None
+            if self._loading is not None:
+                return True
+            return 0 < self._generation == self._state.generation and not self._changes.stuck
         if now_s - self._looked_s >= LIVE_S:  # the folder may have been made anew
             self._looked_s = now_s
             self._open()

@@ -12,7 +12,7 @@ from nearcast.steering.routes.arrays import load, write
 from nearcast.steering.routes.base import NONE, Base
 from nearcast.steering.routes.folder import BASE_MAGIC, base_path, log_path
 from nearcast.steering.routes.geographic import Geography
-from nearcast.steering.routes.log import batches
+from nearcast.steering.routes.log import Batch, batches
 from nearcast.steering.routes.overlay import Overlay
 from nearcast.steering.routes.rows import arrays_of, by_name, joined, rows_of, rows_of_base
 from nearcast.steering.routes.table import Table
@@ -22,7 +22,8 @@ class Rebuild(Struct, frozen=True, kw_only=True):
     """From generation ``old`` (0: none) and its log up to ``log_end`` to generation ``new``.
 
     ``instead``: all announcements of these sources, in the place of what they had. Sources that are not in ``sources`` are
-    forgotten, and so are sites that are not in ``sites``. ``places``: name of the geography's file; empty: none.
+    forgotten, and so are sites that are not in ``sites``. ``change``: what comes on top of the log, for which ``old`` is needed.
+    ``places``: name of the geography's file; empty: none.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class Rebuild(Struct, frozen=True, kw_only=True):
     sites: tuple[Site, ...]
     sources: frozenset[str]
     instead: dict[str, tuple[Announcement, ...]] = {}
+    change: Batch = Batch()
     places: str = ""
 
 
@@ -45,7 +47,7 @@ def rebuild(order: Rebuild) -> int:
     if order.old:
         found = load(base_path(folder, order.old), BASE_MAGIC)
         table = Table(Base(found.arrays, found.meta), Overlay(), None, 0)
-        for batch in batches(log_path(folder, order.old), order.log_end):
+        for batch in (*batches(log_path(folder, order.old), order.log_end), order.change):
             table = table.changed(batch.announced, batch.withdrawn, 0)
         gone = {*order.instead, *(each for each in table.base.sources if each not in order.sources)}
         parts.append(rows_of_base(table.base, sites, gone, [each.prefix for each in table.overlay]))

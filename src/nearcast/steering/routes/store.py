@@ -1,20 +1,21 @@
 """The one writer of a host's route table.
 
-A change is appended to a log that readers look at before each decision. When many have gathered, the writer compiles a new base in
-a process of its own, carries over what was announced meanwhile, and puts the next generation in force by one word in memory.
+A change is appended to a log that readers look at before each decision. When much has gathered, or a change is large, the writer
+compiles a new base in a process of its own, carries over what came meanwhile, and puts the next generation in force by one word in memory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import NearcastError
+from nearcast.base.errors import NearcastError, Unavailable
 from nearcast.base.processes import Lock, write_atomically
 from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
@@ -23,8 +24,8 @@ from nearcast.steering.routes.arrays import Damaged, load
 from nearcast.steering.routes.atlas import Atlas
 from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.routes.configured import spread
-from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, generations, log_path
-from nearcast.steering.routes.log import Batch, LogReader, LogWriter
+from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, clean_halves, generations, log_path
+from nearcast.steering.routes.log import Batch, LogReader, LogWriter, folded
 from nearcast.steering.routes.overlay import BadAnnouncement, check
 from nearcast.steering.routes.prefix import parse_prefix
 from nearcast.steering.routes.reader import NoTable, opened
@@ -33,13 +34,24 @@ from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.table import Table
 
 BEAT_S = 0.25
+RETRY_S = 10.0
 OVERLAY_MAX = 10_000
+LOG_BYTES_MAX = 1 << 20
+"""Some 14,000 changes, which a reader that starts takes in a tenth of a second. Prefixes that flap fill the log, never the overlay."""
 BATCH_MAX = 2_000
-"""Changes that a source is replaced by one by one, which readers take in some 20 ms; more are compiled."""
+"""Changes at once that readers take one by one, in some 20 ms; more are compiled."""
 INLINE_MAX = 20_000
 """Rows that are compiled in this process: that is over before another one has started."""
 
+_NOTHING = Batch()
 _log = structlog.get_logger("routes")
+
+
+class NotKept(Unavailable):
+    """The route table could not be written. What was to be changed is not, neither in part nor for anybody: tell it again later."""
+
+    code = "NC3008"
+    cure = "is the disk full, or the folder `steering` of the data not ours? Readers go on with the table that is in force"
 
 
 class TableWriter:
@@ -59,6 +71,7 @@ class TableWriter:
         clock: Clock | None = None,
         *,
         overlay_max: int = OVERLAY_MAX,
+        log_bytes_max: int = LOG_BYTES_MAX,
         batch_max: int = BATCH_MAX,
         inline_max: int = INLINE_MAX,
     ) -> None:
@@ -70,7 +83,8 @@ class TableWriter:
         self._configured = tuple(spread(routes, self._names))
         self._sources = frozenset((CONFIG, *isps))
         self._clock = clock or SystemClock()
-        self._overlay_max, self._batch_max, self._inline_max = overlay_max, batch_max, inline_max
+        self._overlay_max, self._log_bytes_max = overlay_max, log_bytes_max
+        self._batch_max, self._inline_max = batch_max, inline_max
         self._only = Lock(folder / "lock")
         self._changing = threading.RLock()
         self._compiling = threading.Lock()
@@ -78,22 +92,25 @@ class TableWriter:
         self._atlas = Atlas(folder, geographic or GeographicSettings(), self._ending)
         self._threads: list[threading.Thread] = []
         self._table: Table | None = None
+        self._log: LogWriter
+        self._overtaken = False
+        """Whether a table is being compiled that holds more than ``table`` tells."""
 
     def start(self) -> None:
-        """Publish the first table; blocks until it is there. Raises AlreadyRunning where another writer lives, WorkFailed and OSError."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._only.take()
-        try:
-            self._state = State(self._folder, write=True)
-            last = self._last()
-            self._generation, version = last if last else (0, 0)
-            self._number = max([0, self._state.generation, *generations(self._folder)])
-            self._places = self._atlas.known()
-            log_end = LogReader(log_path(self._folder, self._generation)).committed if self._generation else 0
-            self._adopt(self._compiled({CONFIG: self._configured}, log_end), version + 1, ())
-        except BaseException:
-            self._only.free()
-            raise
+        """Publish the first table; blocks until it is there. Raises AlreadyRunning where another writer lives, WorkFailed and NotKept."""
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._only.take()
+            try:
+                self._state = State(self._folder, write=True)
+                self._number = max([0, self._state.generation, *generations(self._folder)])
+                clean_halves(self._folder, "base", "places")
+                self._generation, version, log_end = self._last()
+                self._places = self._atlas.known()
+                self._adopt(self._compiled({CONFIG: self._configured}, log_end), version + 1, _NOTHING)
+            except BaseException:
+                self._only.free()
+                raise
         for work in (self._beat, self._tend):
             self._threads.append(threading.Thread(target=work, name=f"routes{work.__name__}", daemon=True))
             self._threads[-1].start()
@@ -127,31 +144,50 @@ class TableWriter:
     def change(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement]) -> None:
         """Both at once, for every reader: first what is withdrawn, then what is announced. What is so already is passed over.
 
-        Raises BadAnnouncement, and then nothing is changed.
+        Much at once is compiled, which blocks for seconds. Raises BadAnnouncement, NotKept and WorkFailed, and then nothing is changed.
         """
         announced, withdrawn = tuple(announced), tuple(withdrawn)
         self._check(announced)
-        with self._changing:
-            batch = self._news(announced, withdrawn)
-            if batch.announced or batch.withdrawn:
-                self._log.append(batch)
-                self._table = self.table().changed(batch.announced, batch.withdrawn, self.table().version + 1)
+        with self._writing():
+            with self._changing:
+                batch = self._news(announced, withdrawn)
+                if len(batch) <= self._batch_max:
+                    self._put(batch)
+                    return
+            self._renew({}, batch)
 
     def replace(self, source: str, announcements: Iterable[Announcement]) -> None:
-        """From now on the source has these and no others. Where much changes all is compiled, which blocks for seconds."""
+        """From now on the source has these and no others. Where much changes all is compiled, which blocks for seconds.
+
+        Raises as ``change``.
+        """
         told_now = tuple(announcements)
         self._check(told_now, {source})
         wanted = {(str(parse_prefix(each.prefix)), each.site): each for each in told_now}
-        with self._compiling, self._changing:
-            told = told_by(self.table(), source)
-            announced = [each for key, each in wanted.items() if told.get(key) != each]
-            withdrawn = [each for key, each in told.items() if key not in wanted]
-            if len(announced) + len(withdrawn) <= self._batch_max:
-                self.change(announced, withdrawn)
-                return
-        self._renew({source: tuple(wanted.values())})
+        with self._writing():
+            with self._compiling, self._changing:
+                told = told_by(self.table(), source)
+                announced = [each for key, each in wanted.items() if told.get(key) != each]
+                withdrawn = [each for key, each in told.items() if key not in wanted]
+                if len(announced) + len(withdrawn) <= self._batch_max:
+                    self._put(self._news(announced, withdrawn))
+                    return
+            self._renew({source: tuple(wanted.values())})
 
     # --- the insides ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise NotKept(f"the route table in {self._folder} cannot be written: {error.strerror or error}") from error
+
+    def _put(self, batch: Batch) -> None:
+        """The log first: where that has no room nobody sees anything."""
+        if batch:
+            self._log.append(batch)
+            self._table = self.table().changed(batch.announced, batch.withdrawn, self.table().version + 1)
 
     def _check(self, announcements: Iterable[Announcement], sources: Collection[str] = ()) -> None:
         """Raises BadAnnouncement; ``sources``: who may have told it, if not all that are configured."""
@@ -161,9 +197,11 @@ class TableWriter:
                 raise BadAnnouncement(f"{each.prefix} is announced by {each.source!r}", hint="announcements come from configured ISPs")
 
     def _news(self, announced: Sequence[Announcement], withdrawn: Sequence[Announcement]) -> Batch:
-        """What would really change something, each key once."""
+        """What would really change something, each key once. While what is compiled is ahead of the table, all of it may."""
         fresh = {(parse_prefix(each.prefix), each.site, each.source): each for each in announced}
         gone = {(parse_prefix(each.prefix), each.site, each.source): each for each in withdrawn}
+        if self._overtaken:
+            return Batch(tuple(fresh.values()), tuple(each for key, each in gone.items() if key not in fresh))
         present = {}
         for prefix in {key[0] for key in (*fresh, *gone)}:
             present.update({(prefix, each.site, each.source): each for each in self.table().entries(prefix)})
@@ -172,21 +210,36 @@ class TableWriter:
             tuple(each for key, each in gone.items() if key in present and key not in fresh),
         )
 
-    def _last(self) -> tuple[int, int] | None:
-        """Generation and version of what was in force when the last writer ended; None where there is nothing whole."""
-        try:
-            generation = self._state.generation
-            if not generation:
-                return None
-            load(base_path(self._folder, generation), BASE_MAGIC)
-            log = LogReader(log_path(self._folder, generation))
-            return generation, log.first_version + sum(1 for _ in log.read())
-        except (Damaged, OSError) as error:
-            _log.error("the last route table is not used", problem=str(error))
-            return None
+    def _last(self) -> tuple[int, int, int]:
+        """Generation and version of what was in force when the last writer ended, and up to where its log is whole.
 
-    def _compiled(self, instead: dict[str, tuple[Announcement, ...]], log_end: int) -> int:
-        """Compile the next generation from the present one and its log; the generation."""
+        Where a power cut took the state, or the file that it names, the newest that is whole counts; 0 where there is none.
+        """
+        for generation in dict.fromkeys((self._state.generation, *reversed(generations(self._folder)))):
+            try:
+                if generation:
+                    load(base_path(self._folder, generation), BASE_MAGIC)
+                    return generation, *self._last_log(generation)
+            except (Damaged, FileNotFoundError) as error:
+                _log.error("the last route table is not used", problem=str(error), code=Damaged.code)
+        return 0, 0, 0
+
+    def _last_log(self, generation: int) -> tuple[int, int]:
+        """The version up to which a log is whole, and the position."""
+        said = "changes to the route table are lost; routers tell them again"
+        try:
+            log = LogReader(log_path(self._folder, generation))
+        except (Damaged, FileNotFoundError) as error:
+            _log.warning(said, problem=str(error), code=Damaged.code)
+            return 0, 0
+        version = log.first_version + sum(1 for _ in log.read())
+        if log.due:
+            problem = f"{log_path(self._folder, generation)} is damaged at {log.position} of {log.committed} bytes"
+            _log.warning(said, problem=problem, code=Damaged.code)
+        return version, log.position
+
+    def _compiled(self, instead: dict[str, tuple[Announcement, ...]], log_end: int, change: Batch = _NOTHING) -> int:
+        """Compile the next generation from the present one, its log and the change; the generation."""
         self._number += 1
         order = Rebuild(
             folder=str(self._folder),
@@ -196,9 +249,11 @@ class TableWriter:
             sites=self._sites,
             sources=self._sources,
             instead=instead,
+            change=change,
             places=self._places,
         )
-        size = sum(map(len, instead.values())) + (self._table.size if self._table else self._rows())
+        clean_halves(self._folder, "base")
+        size = len(change) + sum(map(len, instead.values())) + (self._table.size if self._table else self._rows())
         if size <= self._inline_max:
             rebuild(order)
         else:
@@ -212,24 +267,36 @@ class TableWriter:
             return 0
         return len(load(base_path(self._folder, self._generation), BASE_MAGIC).arrays["site"])
 
-    def _renew(self, instead: dict[str, tuple[Announcement, ...]]) -> None:
+    def _renew(self, instead: dict[str, tuple[Announcement, ...]], change: Batch = _NOTHING) -> None:
         """Compile all anew while changes go on, and carry those over that come meanwhile."""
         with self._compiling:
             with self._changing:
                 log_end = self._log.position
-            generation = self._compiled(instead, log_end)
-            with self._changing:
-                reader = LogReader(log_path(self._folder, self._generation))
-                list(reader.read(log_end))
-                self._adopt(generation, self.table().version + 1, tuple(reader.read()))
+                self._overtaken = True
+            try:
+                generation = self._compiled(instead, log_end, change)
+                with self._changing:
+                    log = LogReader(log_path(self._folder, self._generation), log_end)
+                    carried = folded(log.read())
+                    if log.due:
+                        raise Damaged(f"{log_path(self._folder, self._generation)} does not have what was written to it")
+                    self._adopt(generation, self.table().version + 1, carried)
+            finally:
+                self._overtaken = False
 
-    def _adopt(self, generation: int, version: int, carried: Sequence[Batch]) -> None:
+    def _adopt(self, generation: int, version: int, carried: Batch) -> None:
         """Put a generation in force. Until its last line, whoever dies here leaves the old one in force."""
         log = LogWriter(log_path(self._folder, generation), generation, version)
-        table = opened(self._folder, generation, version)
-        for batch in carried:
-            log.append(batch)
-            table = table.changed(batch.announced, batch.withdrawn, table.version + 1)
+        try:
+            table = opened(self._folder, generation, version)
+            if carried:
+                log.append(carried)
+                table = table.changed(carried.announced, carried.withdrawn, version + 1)
+        except BaseException:
+            log.close()
+            raise
+        if self._table is not None:
+            self._log.close()
         before, self._table, self._log = self._generation, table, log
         self._state.beat_s = self._clock.monotonic_s()
         self._state.generation = self._generation = generation
@@ -243,11 +310,16 @@ class TableWriter:
     def _tend(self) -> None:
         """Compile when changes have gathered, and when geography is another."""
         while not self._ending.wait(BEAT_S):
+            before = self._places
             try:
-                places = self._atlas.look()
-                if places != self._places or len(self.table().overlay) > self._overlay_max:
-                    self._places = places
+                self._places = self._atlas.look()
+                much = len(self.table().overlay) > self._overlay_max or self._log.position > self._log_bytes_max
+                if much or self._places != before:
                     self._renew({})
             except (NearcastError, OSError) as error:
-                if not self._ending.wait(10 * BEAT_S):
-                    _log.error("the route table was not compiled", problem=str(error))
+                self._places = before
+                if not self._ending.is_set():
+                    _log.error(
+                        "the route table was not compiled; changes go on", problem=str(error), code=getattr(error, "code", NotKept.code)
+                    )
+                self._ending.wait(RETRY_S)

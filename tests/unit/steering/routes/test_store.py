@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from nearcast.base.clock import VirtualClock
 from nearcast.base.processes import AlreadyRunning
 from nearcast.model.route import Announcement, Route
 from nearcast.steering.routes import Table, worker
 from nearcast.steering.routes import reader as reading
+from nearcast.steering.routes.log import LogReader
 from nearcast.steering.routes.overlay import BadAnnouncement
 from nearcast.steering.routes.reader import NoTable, TableReader
-from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.routes.store import NotKept, TableWriter
+from tests.unit.steering.routes.limits import room_for
 from tests.unit.steering.routes.reference import SITES, Reference, announcements
 
 DEFAULT = Route(prefix="0.0.0.0/0", sites=("a", "b"))
@@ -158,6 +161,146 @@ def test_many_changes_are_compiled_in_the_background_and_none_is_lost(tmp_path: 
     for number in range(sent):
         assert reader.table().match(f"10.{number >> 8}.{number & 255}.7").sites[0] == "c"
     assert len([each for each in tmp_path.iterdir() if each.name.startswith("base-")]) <= 2
+
+
+def told(number: int) -> list[Announcement]:
+    return north(f"10.{number >> 8}.{number & 255}.0/24")
+
+
+def log_of(folder: Path) -> Path:
+    return max(folder.glob("log-*"), key=lambda each: int(each.name[4:]))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_prefixes_that_flap_fill_neither_the_disk_nor_the_start_of_a_reader(tmp_path: Path, started: Start) -> None:
+    writer = started(log_bytes_max=20_000)
+    before = open_files()
+    for turn in range(60):
+        writer.announce([each for number in range(50) for each in north(f"10.0.{number}.0/24", med=turn)])
+        if turn % 10 == 9:
+            until(lambda: LogReader(log_of(tmp_path)).committed < 20_000)
+    assert len(writer.table().overlay) <= 50
+    reader = TableReader(tmp_path)
+    assert {each.med for number in range(50) for each in reader.table().candidates(f"10.0.{number}.1") if each.source == "north"} == {59}
+    assert open_files() <= before + 4, "old logs are closed"
+
+
+def test_a_large_change_is_compiled_and_seen_in_whole_or_not_at_all(tmp_path: Path, started: Start) -> None:
+    writer, reader = started(batch_max=20, inline_max=0), TableReader(tmp_path)
+    writer.replace("north", [each for number in range(20) for each in told(number)])
+    base = reader.table().base
+    many = threading.Thread(
+        target=writer.change,
+        args=([each for number in range(20, 120) for each in told(number)], [each for number in range(20) for each in told(number)]),
+    )
+    many.start()
+    while many.is_alive():
+        table = reader.table()
+        assert (table.match("10.0.0.1").sites[0], table.match("10.0.119.1").sites[0]) in {("c", "a"), ("a", "c")}
+    many.join()
+    assert reader.table().base is not base
+    assert [reader.table().match(f"10.0.{number}.1").sites[0] for number in (0, 19, 20, 119)] == ["a", "a", "c", "c"]
+
+
+def test_the_last_word_counts_though_a_large_change_is_still_being_compiled(
+    tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader = started(batch_max=5, inline_max=0), TableReader(tmp_path)
+    writer.announce(told(0))
+    runs, compiles, goes_on = worker.run, threading.Event(), threading.Event()
+
+    def waits(*arguments: str, ending: threading.Event) -> str:
+        compiles.set()
+        assert goes_on.wait(30)
+        return runs(*arguments, ending=ending)
+
+    monkeypatch.setattr(worker, "run", waits)
+    change = ([each for number in range(10, 20) for each in told(number)], told(0))
+    many = threading.Thread(target=writer.change, args=change)
+    many.start()
+    assert compiles.wait(30)
+    writer.change(told(0), told(10))  # both are so in the table that is in force
+    goes_on.set()
+    many.join()
+    assert [reader.table().match(f"10.0.{number}.1").sites[0] for number in (0, 10, 11)] == ["c", "a", "c"]
+
+
+@pytest.mark.parametrize("what", ["announce", "large", "replace"])
+def test_a_full_disk_refuses_a_change_and_half_does_none(tmp_path: Path, started: Start, what: str) -> None:
+    writer, reader = started(batch_max=50, inline_max=10**6 if what == "large" else 0), TableReader(tmp_path)
+    writer.announce(told(0))
+    table, files, opened = reader.table(), set(tmp_path.iterdir()), open_files()
+    few = [Announcement(prefix=f"10.1.{number}.0/24", site="c", source="north", as_path=(1 << 31,) * 2000) for number in range(40)]
+    many = [each for number in range(100) for each in told(number)]
+    attempts: dict[str, Callable[[], None]] = {
+        "announce": lambda: writer.announce(few),
+        "large": lambda: writer.announce(many),
+        "replace": lambda: writer.replace("north", many),
+    }
+    with room_for(1 << 18 if what == "announce" else 100):
+        for _ in range(3):
+            with pytest.raises((NotKept, worker.WorkFailed), match="File too large"):
+                attempts[what]()
+            assert reader.table() is table
+            assert reader.live
+            assert not [each for each in tmp_path.iterdir() if each.name.startswith(".base-")]
+    assert open_files() <= opened
+    attempts[what]()
+    assert reader.table().match("10.1.7.1" if what == "announce" else "10.0.7.1").sites[0] == "c"
+    assert len(set(tmp_path.iterdir()) - files) <= 4
+    writer.close()
+    with room_for(1 << 10), pytest.raises((NotKept, worker.WorkFailed), match="File too large"):
+        started()
+    assert TableReader(tmp_path).table().match("10.0.0.1").sites[0] == "c", "the last table stays in force"
+    started()
+    assert reader.table().match("10.0.0.1").sites[0] == "c"
+
+
+@pytest.mark.parametrize("damage", ["tail", "middle", "header", "all", "gone", "base and log", "state"])
+def test_what_a_power_cut_takes_is_said_and_the_rest_is_used(tmp_path: Path, started: Start, damage: str) -> None:
+    first = started()
+    first.replace("north", told(300))
+    first._renew({})
+    for number in range(200):
+        first.announce(told(number))
+    first.close()
+    log = log_of(tmp_path)
+    content = bytearray(log.read_bytes())
+    if damage == "tail":
+        content[4096:] = bytes(len(content) - 4096)
+    elif damage == "middle":
+        content[5000] ^= 1
+    else:
+        content[:] = bytes(64) + content[64:] if damage == "header" else bytes(len(content))
+    if damage != "state":
+        log.write_bytes(content)
+    if damage == "gone":
+        log.unlink()
+    if damage == "base and log":
+        base = tmp_path / log.name.replace("log", "base")
+        base.write_bytes(bytes(base.stat().st_size))
+    if damage == "state":
+        (tmp_path / "state").write_bytes(b"")
+    reader = TableReader(tmp_path)
+    if damage in ("tail", "middle"):
+        assert reader.table().match("10.0.9.1").sites[0] == "c"
+    else:
+        with pytest.raises(NoTable):
+            reader.table()
+    assert not reader.live
+    with capture_logs() as said:
+        started()
+    assert [each["log_level"] for each in said] == {"state": [], "base and log": ["error"]}.get(damage, ["warning"])
+    assert all(each["code"] == "NC3004" for each in said)
+    for table in (reader.table(), TableReader(tmp_path).table()):
+        assert table.match("192.0.2.1").sites == ("a", "b")
+        assert table.match("10.1.44.1").sites[0] == "c", "what was compiled is kept"
+        assert table.match("10.0.9.1").sites[0] == ("c" if damage in ("tail", "middle", "state") else "a")
+        assert table.match("10.0.199.1").sites[0] == ("c" if damage == "state" else "a")
+    assert reader.live
 
 
 def test_a_large_table_is_opened_beside_the_decisions(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
