@@ -7,12 +7,12 @@ apart by fixed offsets and looked up in dicts of finished answers. Whatever is d
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from nearcast.steering.dns import cookies, ecs, edns, limit, wire
 from nearcast.steering.dns.choose import SPREAD_BITS, Chooser, Client, Table, gist, spread_mask
 from nearcast.steering.dns.compose import Body, Composer, whoami
 from nearcast.steering.dns.finished import BY_RESOLVER, NOT_EDNS, Counts, Heard, Kept, Steered, finished
+from nearcast.steering.dns.query import Query, address, bits, parsed
 from nearcast.steering.dns.wire import (
     BADVERS,
     EDNS_BYTES_MAX,
@@ -36,7 +36,6 @@ KEPT_MAX = 200_000
 FRESH_S = 30.0
 """Loads move slowly below the point where an appliance is full, which counts at once."""
 LASTS_S = 600.0
-RECORDS_MAX = 8
 _OPT = b"\0" + wire.OPT.to_bytes(2, "big")
 _REPLY = _OPT + wire.EDNS_BYTES_MAX.to_bytes(2, "big") + bytes(2)
 _SUBNET = edns.CLIENT_SUBNET.to_bytes(2, "big")
@@ -45,16 +44,6 @@ _WITH_EDNS = b"\0\1\0\0\0\0\0\1"
 _TRUNCATED = 0x0200
 _NEVER_ASKED = frozenset((0, wire.OPT, wire.NXNAME, 249, wire.TSIG))
 _NEVER_GIVEN = frozenset((wire.IXFR, wire.AXFR, wire.MAILA, wire.MAILB))
-
-
-class Query(NamedTuple):
-    """A query on the careful way."""
-
-    packet: bytes
-    flags: int
-    end: int
-    """Behind the question."""
-    edns: edns.Edns | None
 
 
 PLAIN = wire.plain_flags()
@@ -146,21 +135,23 @@ class Answerer:
         steered = self._steered.get(question)
         if steered is not None:
             _, _, mask, leads, made = steered
-            if group < 0:
-                group = self._sources.get(source, BY_RESOLVER)
+            if group < 0 and (group := self._sources.get(source, BY_RESOLVER)) < 0:
+                return self._carefully(packet, source, now_s, stream)
             site = leads.get(group >> self._chooser.shift, -1)
             key = (site << SPREAD_BITS | group & mask) << 1 | signed
             plain = tailored
-            kept = made.get(key) or self._tailor(steered, group, signed, now_s)
+            kept = made.get(key)
         else:
             kept = self._fixed[question].get(signed) if question in self._fixed else None
-        if kept is None:
-            return self._carefully(packet, source, now_s, stream)
+            if kept is None:
+                return self._carefully(packet, source, now_s, stream)
         if self._limiter is not None and not stream:
             verdict = self._limiter.verdict(source, question, now_s)
             if verdict:
                 self.counts.limited_last = source
                 return self._held_back(Query(packet, int.from_bytes(packet[2:4], "big"), end, None), verdict, plain)
+        if kept is None and (steered is None or (kept := self._tailor(steered, group, signed, now_s)) is None):
+            return self._carefully(packet, source, now_s, stream)
         alone, with_edns, tail = kept
         answer = packet[:2] + flags + (with_edns if rest else alone) + packet[HEADER_BYTES:end] + tail + plain
         if len(answer) > bytes_max and not stream:
@@ -194,8 +185,6 @@ class Answerer:
 
     def _tailor(self, steered: Steered, group: int, signed: int, now_s: float) -> Kept | None:
         """The finished answer for a group, made now. None: it needs care."""
-        if group < 0:
-            return None
         asked, title, mask, _, made = steered
         chosen = self._chooser.chosen(title, group)
         if chosen is None:
@@ -225,7 +214,7 @@ class Answerer:
         asked = None
         try:
             asked = wire.question(packet) if packet[4:6] == b"\0\1" else None
-            query, foreign = self._parsed(packet, flags, asked)
+            query, foreign = parsed(packet, flags, asked)
         except Malformed as error:
             self.counts.malformed += 1
             self.counts.malformed_last = source, str(error)
@@ -242,48 +231,31 @@ class Answerer:
             return self._failed(query, REFUSED, source, now_s, stream)
         return self._within(query, asked, source, now_s, stream)
 
-    def _parsed(self, packet: bytes, flags: int, asked: wire.Question | None) -> tuple[Query, bool]:
-        """The query, and whether it is signed with a key (TSIG, SIG(0)) that we cannot have. Raises Malformed."""
-        answers, authorities, additional = struct.unpack_from("!HHH", packet, 6)
-        if asked is None or answers or authorities > (asked.type == wire.IXFR) or additional > RECORDS_MAX:
-            raise Malformed("the sections of a query are wrong")
-        at, found, foreign = asked.end, None, False
-        for _ in range(authorities):
-            _, at = wire.record_at(packet, at)
-        for _ in range(additional):
-            record, at = wire.record_at(packet, at)
-            if record.type == wire.OPT:
-                if found is not None:
-                    raise Malformed("two OPT records")
-                found = edns.parse(record)
-            foreign |= record.type in (wire.TSIG, wire.SIG)
-        if at != len(packet):
-            raise Malformed("something follows the last record")
-        return Query(packet, flags, asked.end, found), foreign
-
     def _within(self, query: Query, asked: wire.Question, source: bytes, now_s: float, stream: bool) -> bytes | None:
-        """A good question about a name of ours."""
+        """A good question about a name of ours. The rate limit judges before anything is signed."""
         node = self._zone.find(asked.name)
         client, by_subnet = self._client(query, source)
-        signed = bool(query.edns and query.edns.flags & edns.DO)
-        if node is not None and node.whoami and asked.type == wire.TXT:
-            tailored, title = True, None
+        told = node is not None and node.whoami and asked.type == wire.TXT
+        title = node.title if node is not None and asked.type in (wire.A, wire.AAAA) else None
+        chosen = self._chooser.chosen(title, client.group) if title is not None else None
+        holds = client if title is not None else None
+        if told:
             known = query.edns.subnet.length if by_subnet and query.edns and query.edns.subnet else 128
-            body = self._composer.text(asked, whoami(self._chooser, query.edns, source, client, by_subnet), signed, now_s)
-            client = client._replace(scope=max(client.scope, known))
-        else:
-            title = node.title if node is not None and asked.type in (wire.A, wire.AAAA) else None
-            tailored = title is not None
-            chosen = self._chooser.chosen(title, client.group) if title is not None else None
-            compact = signed and not (query.edns and query.edns.flags & edns.CO)
-            body = self._composer.body(node, asked, chosen, signed=signed, compact=compact, now_s=now_s)
-            lasting = node is not None and (title != ANY_TITLE or not self._zone.is_title(asked.name))
-            if lasting and body.rcode == NOERROR:
-                self._keep(query, asked, title, body)
-        failing = node is None or body.rcode != NOERROR
-        opt = self._opt(query.edns, client if tailored else None, source, now_s)
-        if verdict := self._verdict(query, source, limit.FAILING if failing else packet_question(query), now_s, stream):
+            holds = client._replace(scope=max(client.scope, known))
+        opt = self._opt(query.edns, holds, source, now_s)
+        lasting = title != ANY_TITLE or not self._zone.is_title(asked.name)
+        what = query.question if lasting else self._zone.any_title
+        failing = node is None or (title is not None and chosen is None)
+        if verdict := self._verdict(query, source, limit.FAILING if failing else what, now_s, stream):
             return self._held_back(query, verdict, opt)
+        signed = bool(query.edns and query.edns.flags & edns.DO)
+        if told:
+            body = self._composer.text(asked, whoami(self._chooser, query.edns, source, client, by_subnet), signed, now_s)
+            return self._whole(query, body, opt, stream)
+        compact = signed and not (query.edns and query.edns.flags & edns.CO)
+        body = self._composer.body(node, asked, chosen, signed=signed, compact=compact, now_s=now_s)
+        if lasting and not failing:
+            self._keep(query, asked, title, body)
         return self._whole(query, body, opt, stream)
 
     def _client(self, query: Query, source: bytes) -> tuple[Client, bool]:
@@ -295,11 +267,11 @@ class Answerer:
         if subnet is not None and subnet.length:
             block = ecs.unroutable(subnet.version, subnet.number)
             client = self._chooser.client(subnet.version, subnet.number, subnet.length)
-            if not block or _bits(self._chooser.match(subnet.version, subnet.number).prefix) >= block:
+            if not block or bits(self._chooser.match(subnet.version, subnet.number).prefix) >= block:
                 return client, True
-            by_resolver = self._chooser.client(*_address(source))
+            by_resolver = self._chooser.client(*address(source))
             return by_resolver._replace(scope=max(client.scope, block)), False
-        client = self._chooser.client(*_address(source))
+        client = self._chooser.client(*address(source))
         if len(self._sources) >= HEARD_MAX:
             self._sources.clear()
         self._sources[source] = client.group
@@ -309,7 +281,7 @@ class Answerer:
 
     def _keep(self, query: Query, asked: wire.Question, title: str | None, body: Body) -> None:
         """Remember the question for the fast way, and the answer if it is one for all."""
-        question = packet_question(query)
+        question = query.question
         if title is not None:
             if question not in self._steered:
                 self._steered[question] = Steered(asked, title, spread_mask(title), self._chooser.leads(title), {})
@@ -386,20 +358,3 @@ class Answerer:
             return None
         self.counts.slipped += 1
         return self._truncated(query, opt)
-
-
-def packet_question(query: Query) -> bytes:
-    """The question as bytes, whatever its case: answers to it are the same answer."""
-    return query.packet[HEADER_BYTES : query.end].lower()
-
-
-def _bits(prefix: str) -> int:
-    """The length of a prefix in CIDR notation; 0 for none."""
-    return int(prefix.rpartition("/")[2] or 0)
-
-
-def _address(source: bytes) -> tuple[int, int]:
-    """Version and number of 4 or 16 bytes; IPv4-mapped IPv6 becomes IPv4."""
-    if len(source) == 16 and source[:12] == bytes(10) + b"\xff\xff":
-        source = source[12:]
-    return (4 if len(source) == 4 else 6), int.from_bytes(source, "big")

@@ -93,6 +93,8 @@ class Zone:
         self.soa = Rrset(STATIC_TTL_S, (self._soa(),))
         self.negative_soa = Rrset(NEGATIVE_TTL_S, self.soa.rdata)
         self._titles = wire.name(f"titles.{settings.zone}")
+        self.any_title = b"\1*" + self._titles
+        """Stands for all titles that nobody holds, of which there may be any number: they have one answer."""
         self._holdings: tuple[Holdings, ...] = ()
         self._fixed = self._fixed_names(sites)
         self._names = self._fixed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -14,6 +16,7 @@ from msgspec.structs import replace
 from nearcast.steering.dns import limit
 from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.cookies import AHEAD_S, LIFETIME_S, Cookies
+from nearcast.steering.dns.dnssec import Signer
 from nearcast.steering.dns.limit import DROP, FAILING, PASS, SLIP, Limiter
 from nearcast.steering.dns.settings import RateSettings
 from tests.unit.steering.dns.making import NOW_S, RESOLVER, SETTINGS, answerer, ask, option, query
@@ -112,6 +115,22 @@ def test_signed_denials_are_failures_too() -> None:
     made = answerer(replace(SETTINGS, rate=RATE), signed=True)
     found = [made.answer(query(f"x{number}.cdn.example", dnssec=True).to_wire(), RESOLVER, NOW_S) for number in range(40)]
     assert sum(each is not None and not each[2] & 2 for each in found) == 3
+
+
+@pytest.mark.parametrize(("name", "most"), [("x{}.cdn.example", 3), ("t_aaaabbbbccccdd{}.titles.cdn.example", 5), ("play.cdn.example", 5)])
+def test_what_is_held_back_was_never_signed(monkeypatch: pytest.MonkeyPatch, name: str, most: int) -> None:
+    signed = []
+    real = Signer._signed
+    monkeypatch.setattr(Signer, "_signed", lambda *told: signed.append(told) or real(*told))
+    made = answerer(replace(SETTINGS, rate=RATE), signed=True)
+    subnets = [str(ip_network((11 << 24 | number << 16, 24))) for number in range(60)]
+    packets = [
+        query(name.format(chr(97 + number // 8) + str(2 + number % 8)), dnssec=True, subnet=subnet).to_wire()
+        for number, subnet in enumerate(subnets)
+    ]
+    whole = [each for each in (made.answer(packet, RESOLVER, NOW_S) for packet in packets) if each and not each[2] & 2]
+    assert len(whole) == most
+    assert 0 < len(signed) <= len(whole) + 1  # the SOA beside a denial is signed once
 
 
 def test_tcp_is_not_limited() -> None:
