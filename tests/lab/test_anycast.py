@@ -1,4 +1,4 @@
-"""A site fails behind the anycast address: the product's announcer and real routers, measured by a viewer who asks each 5 ms."""
+"""A site fails behind the anycast address: the product's announcer and real routers, measured by a viewer who asks each 10 ms."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -76,7 +76,11 @@ class Inside:
 
     def call(self, work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
         """``work`` done there: its answer, or what it raised."""
-        return self._thread.submit(work, *arguments, **options).result()
+        return self.begin(work, *arguments, **options).result()
+
+    def begin(self, work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> Future[R]:
+        """The same, without waiting for it; what else is asked waits its turn."""
+        return self._thread.submit(work, *arguments, **options)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)

@@ -8,18 +8,19 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nearcast.base.errors import NearcastError
 from nearcast.base.options import toml
+from nearcast.base.processes import family
 from nearcast.operations.lab.commands import environment, into
 from nearcast.operations.lab.internet import Internet
 from nearcast.operations.lab.plan import Plan
 from nearcast.operations.lab.topology import Topology
 
 PROGRAM = "import sys; from nearcast.cli.main import main; sys.exit(main())"
-BEACON_PORT = 7080
+DOOR_PORT, EDGE_PORT = 7080, 8101
 COMMAND_S = 120.0
 
 
@@ -33,10 +34,15 @@ class ProductFailed(NearcastError):
 # --- pure: configurations ---------------------------------------------------------------------------------------------
 
 
-def site_tables(topology: Topology) -> list[str]:
-    """``[[steering.sites]]`` of every site; one in an ISP's network bears its name. Whoever no ISP tells of goes to the others."""
-    isps = {each.name for each in topology.isps}
+def site_tables(topology: Topology, told: Collection[str] = ()) -> list[str]:
+    """``[[steering.sites]]`` of every site; one in an ISP's network bears its name. Whoever no ISP tells of goes to the others.
+
+    ``told``: ISPs whose own tables stand elsewhere; others that have a site are named at least.
+    """
+    isps = {each.name: each.asn for each in topology.isps}
     lines: list[str] = []
+    for name in sorted({each.at for each in topology.sites} & set(isps) - set(told)):
+        lines += ["[[steering.isps]]", f"name = {toml(name)}", f"asn = {isps[name]}"]
     for each in topology.sites:
         lines += ["[[steering.sites]]", f"name = {toml(each.name)}", f"zone = {toml(each.at)}"]
         lines += [f"isp = {toml(each.at)}"] if each.at in isps else []
@@ -44,14 +50,32 @@ def site_tables(topology: Topology) -> list[str]:
     return [*lines, "[[steering.routes]]", 'prefix = "0.0.0.0/0"', f"sites = {toml(public)}"]
 
 
-def anycast_tables(topology: Topology, plan: Plan, site: str, target: str = "") -> list[str]:
-    """``[anycast]`` of a site: all its routers speak BFD, as ours in the lab do. ``target``: what is checked, if not its own doors."""
+def door_tables(topology: Topology, plan: Plan, site: str, cat_keys: str) -> list[str]:
+    """An appliance of a site, and before it at the anycast address the site's door."""
+    appliance = [f"id = {toml(f'{site}-1')}", f"site = {toml(site)}", f"port = {EDGE_PORT}", f"listen = [{toml(plan.address(site))}]"]
+    door = [f"id = {toml(site)}", f"site = {toml(site)}", f"listen = [{toml(topology.ours.anycast)}]", f"port = {DOOR_PORT}"]
+    member = f"{site}-1 = {toml(f'http://{plan.address(site)}:{EDGE_PORT}')}"  # nobody publishes a health view at such a host
+    return [
+        "[network]",
+        "plain = true",
+        "[[appliances]]",
+        *appliance,
+        f"cat_keys = {toml(cat_keys)}",
+        "[[doors]]",
+        *door,
+        "[doors.members]",
+        member,
+    ]
+
+
+def anycast_tables(topology: Topology, plan: Plan, site: str) -> list[str]:
+    """``[anycast]`` of a site: all its routers speak BFD, as ours in the lab do. Checked are its doors, as ever."""
     asns = _router_asns(plan)
     lines = ["[anycast]", f"asn = {topology.ours.asn}", f"site = {toml(site)}", f"addresses = [{toml(topology.ours.anycast)}]"]
     for gateway in plan.gateways[site]:
         lines += ["[[anycast.routers]]", f"address = {toml(gateway)}", f"asn = {asns[gateway]}", f"local = {toml(plan.address(site))}"]
         lines += ["bfd = true", "ttl_security = true"]
-    return [*lines, *(["[[anycast.checks]]", f"target = {toml(target)}"] if target else [])]
+    return lines
 
 
 def _router_asns(plan: Plan) -> dict[str, int]:
@@ -81,6 +105,11 @@ class Host:
                 if os.fsencode(self.home) in Path(f"/proc/{pid}/{name}").read_bytes():
                     return True
         return False
+
+    def pids(self, word: str = "") -> list[int]:
+        """What runs of this home now, if it has ``word`` in its command line, and what that has started: agents and their nginx."""
+        own = [pid for pid in self.net.pids(self.node) if self.owns(pid) and word in _command_line(pid)]
+        return sorted({each for pid in own for each in family(pid)})
 
     def configure(self, lines: Sequence[str]) -> None:
         (self.home / "nearcast.toml").write_text("\n".join(lines) + "\n")
@@ -119,6 +148,13 @@ class Host:
     def words(self, log: str, bytes_max: int = 800) -> str:
         """The end of what a started process said."""
         return (self.net.folder / f"{self.node}-{log}.log").read_text(errors="replace")[-bytes_max:]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def killed(process: subprocess.Popen[bytes]) -> None:

@@ -13,15 +13,15 @@ import httpx
 from msgspec import Struct
 
 from nearcast.base.options import toml
-from nearcast.base.processes import Identity, family, identify, send
+from nearcast.base.processes import Identity, identify, send
 from nearcast.base.supervise import read_status
 from nearcast.operations.lab import dns, film
 from nearcast.operations.lab.internet import Internet, wait_for
 from nearcast.operations.lab.plan import CORE, Plan
-from nearcast.operations.lab.product import Host, ProductFailed, site_tables
+from nearcast.operations.lab.product import EDGE_PORT, Host, ProductFailed, site_tables
 from nearcast.operations.lab.topology import Topology
 
-GATEWAY_PORT, EDGE_PORT = 8080, 8101
+GATEWAY_PORT = 8080
 OWN_PAGE = 100
 """An edge's own page is so far above its port."""
 FILM = "Harbour"
@@ -41,12 +41,12 @@ def main_lines(topology: Topology, plan: Plan) -> list[str]:
     lines += ["[steering.bgp]", f"asn = {ours.asn}", f"listen = [{toml(address)}]"]
     lines += ["[steering.dns]", f"zone = {toml(ours.zone)}", f"listen = [{toml(address)}]", "dnssec = false"]
     lines += ["[steering.dns.rate]", "identical_per_s = 0", "total_per_s = 0"]  # the lab asks the same, again and again
-    for router in plan.routers:
+    told = [each for each in plan.routers if each.isp.sites]
+    for router in told:
         isp = router.isp
-        if isp.sites:
-            lines += ["[[steering.isps]]", f"name = {toml(isp.name)}", f"asn = {isp.asn}", f"routers = [{toml(router.local)}]"]
-            lines += [f"sites = {toml(isp.sites)}", f"allow = {toml(isp.prefixes)}"]
-    return [*lines, *site_tables(topology)]
+        lines += ["[[steering.isps]]", f"name = {toml(isp.name)}", f"asn = {isp.asn}", f"routers = [{toml(router.local)}]"]
+        lines += [f"sites = {toml(isp.sites)}", f"allow = {toml(isp.prefixes)}"]
+    return [*lines, *site_tables(topology, [each.isp.name for each in told])]
 
 
 def config_of(topology: Topology) -> dict[str, Any]:
@@ -82,9 +82,8 @@ class Edge:
         return self.host.node
 
     def pids(self) -> list[int]:
-        """Its agent and its nginx: what runs in its namespace for this home, and what that has started."""
-        own = [pid for pid in self.host.net.pids(self.node) if self.host.owns(pid)]
-        return sorted({each for pid in own for each in family(pid)})
+        """Its agent and its nginx."""
+        return self.host.pids()
 
 
 class System:

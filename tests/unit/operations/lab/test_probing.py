@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearcast.operations.lab.probing import Heard, next_answered_s
+from nearcast.operations.lab.probing import Heard, door, next_answered_s
 
 
 def test_the_first_answer_of_another_to_a_later_question_counts() -> None:
@@ -18,3 +18,10 @@ def test_the_first_answer_of_another_to_a_later_question_counts() -> None:
 
 def test_where_nobody_answers_it_lasts_for_ever() -> None:
     assert next_answered_s([], 1.0, "west") == float("inf")
+
+
+def test_who_answers_is_the_door_behind_which_an_appliance_did() -> None:
+    head = b"HTTP/1.1 204 No Content\r\nServer: nginx\r\nX-Nearcast-Door: west\r\nConnection: close\r\n\r\n"
+    assert door(head) == "west"
+    for other in (head.replace(b"204 No Content", b"503 Service Unavailable"), head.replace(b"X-Nearcast-Door", b"X-Other"), b"", b"\xff"):
+        assert door(other) == ""

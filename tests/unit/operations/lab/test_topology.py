@@ -11,9 +11,11 @@ from nearcast.base import config
 from nearcast.base.config import BadConfiguration, UnreadableConfiguration
 from nearcast.operations.lab import bird, shaping
 from nearcast.operations.lab.plan import CORE, Plan, plan
-from nearcast.operations.lab.product import anycast_tables, site_tables
+from nearcast.operations.lab.product import anycast_tables, door_tables, site_tables
 from nearcast.operations.lab.scenarios import table
 from nearcast.operations.lab.topology import NODES_MAX, Topology, Viewer, load
+from nearcast.system import anycast
+from nearcast.system.settings import Settings
 
 TEXT = """
 [ours]
@@ -172,6 +174,15 @@ def test_a_bucket_holds_what_comes_between_two_ticks() -> None:
 
 
 def test_a_site_announces_to_every_router_of_its_exchange(whole: Topology, made: Plan) -> None:
-    lines = anycast_tables(whole, made, "east", "http://127.0.0.1:1/")
+    lines = anycast_tables(whole, made, "east")
     assert [each for each in lines if each.startswith("address =")] == [f'address = "{each}"' for each in made.gateways["east"]]
     assert 'isp = "north"' in site_tables(whole)
+
+
+def test_a_site_has_its_door_at_the_anycast_address_and_an_appliance_behind_it(whole: Topology, made: Plan) -> None:
+    lines = [*site_tables(whole), *door_tables(whole, made, "east", "/keys.json"), *anycast_tables(whole, made, "east")]
+    settings = config.parse(Settings, "\n".join(lines))
+    (door,), (appliance,) = settings.doors, settings.appliances
+    assert door.listen == (whole.ours.anycast,)
+    assert door.members == {appliance.id: f"http://{made.address('east')}:{appliance.port}"}
+    assert [each.target for each in anycast.checks(settings)] == [f"http://{whole.ours.anycast}:{door.port}/healthz"]

@@ -1,72 +1,77 @@
-"""A site that fails behind the anycast address: by its own check, and by a black hole that only BFD notices."""
+"""A site that fails behind the anycast address, which ends at its door: by its own check, and by a black hole that only BFD notices."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nearcast.operations.lab.internet import Internet, wait_for
 from nearcast.operations.lab.probing import Prober, next_answered_s
-from nearcast.operations.lab.product import BEACON_PORT, Host, ProductFailed, anycast_tables, killed, site_tables
+from nearcast.operations.lab.product import DOOR_PORT, Host, ProductFailed, anycast_tables, door_tables, killed, site_tables
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.topology import Scenario
 
-READY_S = 30.0
+READY_S = 60.0
 GONE_S = 12.0
 """A repeat in which nobody has answered for so long has failed."""
+CAT_KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "lab", "k": "bGFiLWxhYi1sYWItbGFiLWxhYi1sYWItbGFiLWxhYiE"}]}'
+"""With keys an appliance takes Common Access Tokens, which is what a door passes on to it."""
 STEADY = 100
 """So many answers in a row from the nearest site, and it is taken to be back."""
 
 
 class Stage:
-    """Every site with its beacon and the product's announcer; one viewer who asks."""
+    """At every site the product's appliance, door and announcer; one viewer who asks."""
 
     def __init__(self, net: Internet, told: Told) -> None:
         self.net, self.told = net, told
         self.sites = [each.name for each in net.topology.sites]
-        self._beacons: dict[str, subprocess.Popen[bytes]] = {}
-        self._announcers: dict[str, tuple[Host, subprocess.Popen[bytes]]] = {}
-        for name in self.sites:
-            self.light(name)
-            host = Host(net, name)
-            lines = ["appliances = []", *site_tables(net.topology)]
-            host.configure([*lines, *anycast_tables(net.topology, net.plan, name, f"http://127.0.0.1:{BEACON_PORT}/")])
+        self._hosts: dict[str, Host] = {}
+        self._running: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
+        for site in self.sites:
+            host = self._hosts[site] = Host(net, site)
+            keys = host.home / "cat.json"
+            keys.write_text(CAT_KEYS)
+            lines = [*site_tables(net.topology), *door_tables(net.topology, net.plan, site, str(keys))]
+            host.configure([*lines, *anycast_tables(net.topology, net.plan, site)])
             host.give_root()
-            self._announcers[name] = (host, self._announce(host))
+            for name in (f"edge-{site}-1", f"door-{site}", "anycast"):
+                self._serve(site, name)
 
-    def light(self, site: str) -> None:
-        """Start a site's service."""
-        command = [sys.executable, "-m", "nearcast.operations.lab.beacon", site, str(BEACON_PORT)]
-        child = self.net.start(site, command, f"beacon-{site}", stdout=subprocess.PIPE)
-        if child.stdout:
-            child.stdout.readline()
-        self._beacons[site] = child
+    def _serve(self, site: str, name: str) -> None:
+        self._running[site, name] = self._hosts[site].start("serve", name, log=name)
+
+    def open(self, site: str) -> None:
+        """Start a site's door again."""
+        self._serve(site, f"door-{site}")
 
     def kill(self, site: str) -> None:
-        killed(self._beacons[site])
-
-    @staticmethod
-    def _announce(host: Host) -> subprocess.Popen[bytes]:
-        return host.start("serve", "anycast", log="anycast")
+        """kill -9 of a site's door: its agent and its nginx."""
+        name = f"door-{site}"
+        for pid in self._hosts[site].pids(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._running[site, name].wait()
 
     def forgive(self, site: str) -> None:
         """A new announcer, which knows nothing of earlier falls: the product lets one that falls again and again back in slowly."""
-        host, process = self._announcers[site]
-        killed(process)
-        self._announcers[site] = (host, self._announce(host))
+        killed(self._running[site, "anycast"])
+        self._serve(site, "anycast")
 
     def check(self) -> None:
-        """Raises ProductFailed where an announcer has ended."""
-        for host, process in self._announcers.values():
+        """Raises ProductFailed where a process has ended."""
+        for (site, name), process in self._running.items():
             if process.poll() is not None:
-                raise ProductFailed(f"the announcer of {host.node} has ended: {host.words('anycast')}")
+                raise ProductFailed(f"{name} of {site} has ended: {self._hosts[site].words(name)}")
 
     @contextmanager
     def asked(self, viewer: str) -> Iterator[Prober]:
-        with Prober(self.net.inside(viewer), self.net.topology.ours.anycast, BEACON_PORT) as prober:
+        with Prober(self.net.namespace(viewer), self.net.topology.ours.anycast, DOOR_PORT) as prober:
             yield prober
 
 
@@ -110,13 +115,13 @@ def _failing(stage: Stage, scenario: Scenario, told: Told, fail: Callable[[str],
             mend(site)
             stage.forgive(site)
             prober.forget()
-    note = f"{viewer} asks each 5 ms; {site} fails"
+    note = f"{viewer} asks each 10 ms; {site} fails"
     return [median_row("the next site answers", measured, scenario, note)]
 
 
 def site_withdrawn(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
-    """kill -9 of the service; the product's announcer withdraws by its own checks."""
-    return _failing(stage, scenario, told, stage.kill, stage.light)
+    """kill -9 of a site's door; the product's announcer withdraws by its own checks."""
+    return _failing(stage, scenario, told, stage.kill, stage.open)
 
 
 def black_hole(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
