@@ -89,23 +89,30 @@ class Answerer:
         Who died, drains or filled up leaves the answers at once. Loads and holdings in between may be as old as FRESH_S, so that
         finished answers are of use while reports come in; and none is older than LASTS_S, in which its signatures are good.
         """
+        found = gist(view) if view is not self._view else self._gist
+        if found != self._gist:
+            self._zone.with_appliances(view.snapshot.appliances)
         self._chooser.use(table, view, now_s)
         if table is not self._table or table.version != self._version:
             self._table, self._version = table, table.version
             self._heard = {b"": NOT_EDNS}
             self._sources.clear()
         if view is not self._view:
-            self._view, self._outdated = view, True
             self._zone.with_holdings(view.holdings.values())
-            if (found := gist(view)) != self._gist:
-                self._gist = found
-                self._zone.with_appliances(view.snapshot.appliances)
-                self._forget(now_s)
+            self._view, self._outdated = view, True
+        if found != self._gist:
+            self._gist = found
+            self._forget(now_s)
         age_s = now_s - self._made_s
         if age_s >= LASTS_S or self._kept >= KEPT_MAX or (self._outdated and age_s >= FRESH_S):
             self._forget(now_s)
         if self._chooser.crowded:
             self._regroup(now_s)
+
+    @property
+    def unusable(self) -> dict[str, tuple[str, ...]]:
+        """Addresses in the view that are none, by appliance."""
+        return self._zone.unusable
 
     def _regroup(self, now_s: float) -> None:
         self._chooser.regroup()

@@ -249,7 +249,7 @@ class Chooser:
         client = str(group >> SPREAD_BITS)
         for count in (1, SPARE):
             found = self._decider.decide(client, title or name, count=count, session=name, counts=False).appliances
-            if reached := tuple(each for each in found if each.addresses or (not title and each.site in self._doors)):
+            if reached := tuple(each for each in found if any(wire.addresses(each.addresses)) or (not title and each.site in self._doors)):
                 return reached
         return ()
 

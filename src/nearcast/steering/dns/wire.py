@@ -179,10 +179,22 @@ def pointer(offset: int) -> bytes:
 
 
 @lru_cache(maxsize=65536)
+def packed(address: str) -> bytes:
+    """An IP address as 4 or 16 bytes; empty for what is none, and for what can be no single machine's to all who ask."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return b""
+    if found.is_multicast or found.is_unspecified or found.is_link_local or int(found) == 0xFFFFFFFF:
+        return b""
+    return found.packed
+
+
+@lru_cache(maxsize=65536)
 def addresses(found: tuple[str, ...]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """The data of A and of AAAA records for IP addresses, each address once, in order. Raises ValueError."""
-    parsed = [ipaddress.ip_address(each) for each in dict.fromkeys(found)]
-    return tuple(each.packed for each in parsed if each.version == 4), tuple(each.packed for each in parsed if each.version == 6)
+    """The data of A and of AAAA records for IP addresses, each address once, in order. What is none is left out."""
+    known = tuple(dict.fromkeys(map(packed, found)))
+    return tuple(each for each in known if len(each) == 4), tuple(each for each in known if len(each) == 16)
 
 
 def txt(*texts: str) -> bytes:

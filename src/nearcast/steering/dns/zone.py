@@ -98,6 +98,8 @@ class Zone:
         self._holdings: tuple[Holdings, ...] = ()
         self._fixed = self._fixed_names(sites)
         self._names = self._fixed
+        self.unusable: dict[str, tuple[str, ...]] = {}
+        """What appliances call an address of theirs, and nobody could be sent to; it is left out. By the appliances' ids."""
 
     def _soa(self) -> bytes:
         """The serial tells one configuration from another; nothing is ever transferred."""
@@ -141,13 +143,15 @@ class Zone:
 
     def with_appliances(self, appliances: Iterable[ApplianceHealth]) -> None:
         """The appliances that are known now, whatever their state."""
-        names = dict(self._fixed)
+        names, unusable = dict(self._fixed), {}
         for each in appliances:
+            if wrong := tuple(address for address in each.addresses if not wire.packed(address)):
+                unusable[each.id] = wrong
             if _usable(each.id):
                 owner = f"{each.id}.appliances.{self.settings.zone}"
                 names.setdefault(wire.name(owner), NOTHING)
                 _add_addresses(names, owner, UNICAST_TTL_S, each.addresses)
-        self._names = names
+        self._names, self.unusable = names, unusable
 
     def inside(self, name: bytes) -> bool:
         """Whether a well-formed name is the apex or below it."""

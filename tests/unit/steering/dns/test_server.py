@@ -295,6 +295,40 @@ def test_a_port_that_is_taken() -> None:
         Worker(replace(SETTINGS, listen=("192.0.2.77",), port=free_port()), answerer(), published.table, published.view).start()
 
 
+def with_addresses(version: int, *addresses: str) -> View:
+    """One of dallas says these of itself."""
+    found = view(version)
+    told = (replace(each, addresses=addresses) if each.id == "dal-1" else each for each in found.snapshot.appliances)
+    return View(replace(found.snapshot, appliances=tuple(told)), found.holdings)
+
+
+def test_an_address_that_is_none_costs_only_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = ("foo", "999.1.1.1", "", "fe80::1%eth0", "224.0.0.1", "0.0.0.0", "::", "ff02::1")
+    with running() as (worker, port, published):
+        for version, (addresses, wanted) in enumerate(((bad, ["198.18.1.1", "198.18.1.2"]), ((*bad, "198.18.2.7"), ["198.18.2.7"])), 2):
+            published.seen = with_addresses(version, *addresses)
+            until(lambda wanted=wanted: data(dns.query.udp(PLAY, "127.0.0.1", timeout=TIMEOUT_S, port=port)) == wanted)
+        assert not worker.wait(0.0)
+        assert not worker.defects
+    written = capsys.readouterr().out
+    assert written.count("addresses of an appliance are none") == 1
+    assert "dal-1" in written
+    assert "999.1.1.1" in written
+
+
+def test_a_view_that_cannot_be_taken_over_leaves_the_last_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with running() as (worker, port, published):
+        assert data(dns.query.udp(PLAY, "127.0.0.1", timeout=TIMEOUT_S, port=port)) == ["198.18.2.1"]
+        with monkeypatch.context() as patched:
+            patched.setattr(worker._answerer._zone, "with_appliances", lambda appliances: 1 / 0)
+            published.seen = view(2, dal_1={"state": "down"})
+            until(lambda: worker._told)
+            assert data(dns.query.udp(PLAY, "127.0.0.1", timeout=TIMEOUT_S, port=port)) == ["198.18.2.1"]
+        until(lambda: data(dns.query.udp(PLAY, "127.0.0.1", timeout=TIMEOUT_S, port=port)) == ["198.18.1.1", "198.18.1.2"])
+        assert not worker.wait(0.0)
+    assert capsys.readouterr().out.count("the last known stays error='ZeroDivisionError") == 1
+
+
 def test_what_it_did_is_counted() -> None:
     with running() as (worker, port, _):
         for name in ("play.cdn.example", "nothing.cdn.example", "example", "play.cdn.example"):

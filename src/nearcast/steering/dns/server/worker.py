@@ -35,6 +35,8 @@ LEAVE_S = 1.0
 """When told to stop: for answers that TCP clients have still to take."""
 TOLD_S = 10.0
 """A log line of one kind at most so often."""
+SHOWN = 5
+"""Appliances in one log line."""
 STANDS_STILL_S = 15.0
 """A loop that did not turn for so long will not turn again."""
 _log = structlog.get_logger("dns")
@@ -94,6 +96,7 @@ class Worker:
         self._reported, self._reported_s = (0, 0), float("-inf")
         self._told: dict[str, tuple[float, int]] = {}
         self._live = True
+        self._unusable: dict[str, tuple[str, ...]] = {}
         self.queries_udp = self.queries_tcp = self.defects = 0
 
     # --- from other threads -------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ class Worker:
         return packet[:2] + flags.to_bytes(2, "big") + bytes(8)
 
     def _look(self, unix_s: float, now_s: float) -> None:
-        """Take over what is published now. What cannot be read stays as it was."""
+        """Take over what is published now. What cannot be read or taken over stays as it was, and is tried again."""
         try:
             table, view = self._table(), self._view()
         except Exception as error:
@@ -234,7 +237,15 @@ class Worker:
                 _log.warning("the health view is old: answers go on from the last known", version=view.snapshot.version)
             else:
                 _log.warning("there is no health view yet: names that depend on who asks are answered with SERVFAIL")
-        self._answerer.use(table, view, now_s)
+        try:
+            self._answerer.use(table, view, now_s)
+        except Exception as error:
+            self._tell("what is published cannot be taken over; the last known stays", error)
+        if (unusable := self._answerer.unusable) != self._unusable:
+            self._unusable = unusable
+            if unusable:
+                some = dict(list(unusable.items())[:SHOWN])
+                self._tell("addresses of an appliance are none; they are left out", None, appliances=len(unusable), some=some)
 
     def _report(self, now_s: float) -> None:
         """Say what is sent to us that should not be: how often since it was last said, and the last of it."""
@@ -250,15 +261,18 @@ class Worker:
         if malformed or limited:
             self._reported_s, self._reported = now_s, (counts.malformed, counts.slipped + counts.dropped)
 
-    def _tell(self, event: str, error: Exception, **more: object) -> None:
-        """One line of a kind each TOLD_S, with how many there were."""
+    def _tell(self, event: str, error: Exception | None, **more: object) -> None:
+        """One line of a kind each TOLD_S, with how many there were; an ``error`` with its trace."""
         told_s, count = self._told.get(event, (float("-inf"), 0))
         now_s = time.monotonic()
         if now_s - told_s < TOLD_S:
             self._told[event] = told_s, count + 1
             return
         self._told[event] = now_s, 0
-        _log.error(event, error=f"{type(error).__name__}: {error}", times=count + 1, exc_info=error, **more)
+        if error is None:
+            _log.warning(event, times=count + 1, **more)
+        else:
+            _log.error(event, error=f"{type(error).__name__}: {error}", times=count + 1, exc_info=error, **more)
 
     def _leave(self) -> None:
         for listener in self._listeners.values():
