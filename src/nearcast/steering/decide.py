@@ -348,7 +348,11 @@ class Decider:
 
     def _unsettled(self, plan: Plan, question: Question, given: tuple[ApplianceHealth, ...]) -> bool:
         if len(given) < question.wanted:
-            return True
+            there = 0
+            for each in dict.fromkeys((*plan.ranked, *plan.everybody)):
+                there += len(self._seen(each).health)
+                if there > len(given):
+                    return True
         stamp = self._stamp
         for each in plan.ranked[: question.wanted]:
             if not (each if each.stamp == stamp else self._seen(each)).levels & 1 << ABLE:

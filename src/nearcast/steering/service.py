@@ -115,11 +115,13 @@ class SteeringService:
         if not decision.appliances:
             raise NoEdge("no edge is known that may serve this viewer")
         source = self._source_of(view)
+        if all(each.state == "down" for each in decision.appliances):
+            source = "last-known"  # nobody is up: where they were last is all there is to say
         expires_at = -(-question.expires_at // EXPIRY_STEP_S) * EXPIRY_STEP_S
         return SteerAnswer(
             edges=tuple([self._paths.choice(each, question.title_id, expires_at) for each in decision.appliances]),
             prefix=decision.match.prefix,
-            source=source if decision.healthy else "last-known",
+            source=source,
             unsettled=decision.unsettled,
         )
 

@@ -160,8 +160,10 @@ class Standing:
             self._homes.pop(title_id, None)
         elif server is self.group.servers[usual[-1]]:
             self._homes[title_id] = 1
-        if not server.able and not any(each.able for each in self.group.servers):
-            self.levels &= ~(1 << ABLE)
+        if not server.able:
+            self.levels |= 1 << FULL
+            if not any(each.able for each in self.group.servers):
+                self.levels &= ~(1 << ABLE)
         if self.group.asked > max(ASKED_MIN, ASKED_PER_SERVER * len(order)):
             self._fade()
 

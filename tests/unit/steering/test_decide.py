@@ -203,13 +203,31 @@ def test_what_the_session_was_given_is_named_again() -> None:
     ]
 
 
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 3), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_a_burst_between_two_reports_is_never_left_without_an_answer(limits: list[int], count: int, seed: int) -> None:
+    """Whoever becomes full by what it was just given is full, not gone."""
+    fleet = [health(f"{'abc'[number % 3]}-{number}", limit_bps=size * 1e7) for number, size in enumerate(limits)]
+    made = decider(SITES, OneMatch("a", "b", "c"), view(fleet))
+    found = [made.decide("192.0.2.1", "t", count=count, session=f"s{seed + number}") for number in range(40 * len(limits))]
+    assert all(each.appliances for each in found)
+    assert not found[-1].healthy, "all are full by now, and say so"
+
+
+def test_a_small_system_is_settled_with_fewer_answers_than_asked_for() -> None:
+    made = decider(SITES, OneMatch("a", "b"), view([health("a-1"), health("b-1")]))
+    assert not made.decide("192.0.2.1", "t").unsettled
+    made = decider(SITES, OneMatch("a", "b"), view([health("a-1"), health("b-1", state="down")]))
+    assert made.decide("192.0.2.1", "t").unsettled
+
+
 def test_unsettled_while_a_first_site_takes_nobody_or_an_answer_is_missing() -> None:
     fleet = [health(f"{each}-1") for each in "abcd"]
     made = decider(SITES, OneMatch(*ROUTE), view(fleet))
     assert not made.decide("192.0.2.1", "t").unsettled
     made.use(OneMatch(*ROUTE), view([replace(fleet[1], state="draining"), *(fleet[index] for index in (0, 2, 3))]))
     assert made.decide("192.0.2.1", "t").unsettled
-    made.use(OneMatch(*ROUTE), view(fleet[:2]))
+    made.use(OneMatch(*ROUTE), view([*fleet[:2], *(replace(each, state="down") for each in fleet[2:])]))
     assert made.decide("192.0.2.1", "t").unsettled
 
 

@@ -74,6 +74,11 @@ async def test_a_sick_fleet_is_still_an_answer_and_says_so() -> None:
     assert [each.appliance for each in answer.edges] == ["fra-1"]
 
 
+async def test_a_full_fleet_is_live() -> None:
+    answer = await service(Published(health("fra-1", "frankfurt", load="full", share=0.97))).choose(question())
+    assert (answer.source, answer.unsettled) == ("live", True)
+
+
 async def test_what_is_not_kept_up_to_date_is_last_known() -> None:
     published = Published(*FLEET)
     made = service(published)
