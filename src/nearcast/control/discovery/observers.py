@@ -1,8 +1,8 @@
 """Who looks at whom: each appliance has a few others as observers, taken from a ring by hashing.
 
 The ring is that of consistent hashing (Karger et al., 1997): who comes or goes changes the observers of its neighbours on it alone.
-Those of other sites come first, for what cuts a site off is to be seen from outside. Who falls silent is looked at for a while yet:
-silence may be the report's failure alone.
+Those of other sites come first, for what cuts a site off is to be seen from outside. Who falls silent is looked at for as long as somebody
+reaches it, and a while yet: silence may be the report's failure alone.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Circle:
     def __init__(self) -> None:
         self._there: dict[str, ApplianceReport] = {}
         self._silent: dict[str, tuple[ApplianceReport, float]] = {}
-        """Whose lease ended, and when."""
+        """Whose lease ended, and when that was, or when somebody reached it last."""
         self._asked: dict[str, dict[str, str]] = {}
         self._chosen_of: frozenset[tuple[str, str, str, bool]] = frozenset()
         self._chosen_s = -math.inf
@@ -97,6 +97,8 @@ class Circle:
         self._chosen_s = now_s
         before, self._there = self._there, {each.id: each for each in there}
         self._silent |= {name: (report, now_s) for name, report in before.items() if name not in self._there}
+        reached = {name for each in self._there.values() for name, good in each.seen.items() if good}
+        self._silent |= {name: (report, now_s) for name, (report, _) in self._silent.items() if name in reached}
         kept = [(name, found) for name, found in self._silent.items() if name not in self._there and now_s - found[1] <= SILENT_S]
         self._silent = dict(kept[-SILENT_MAX:])
         known = {**{name: report for name, (report, _) in self._silent.items()}, **self._there}

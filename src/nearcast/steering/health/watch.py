@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FAILED_POLLS = 2
 """One answer that fails to come is not yet an outage."""
 KEPT_S = 600.0
-"""Appliances of which nothing is heard, while discovery answers, are remembered for so long."""
+"""Appliances that are down, and of which discovery does not tell while it answers, are remembered for so long."""
 VOTES_KEPT_S = 2.0
 WITNESS_S = 1.25
 """A report this old is still a witness: the interval of reports, that of polls, and some slack."""
@@ -55,7 +55,7 @@ _log = structlog.get_logger("health")
 @dataclass
 class Member:
     """An appliance as it is remembered. ``heard_s``: when its report was issued, monotonic; ``silent_s``: how long discovery, while it
-    answered, has not told of it.
+    answered, has not told of it, and it was down.
     """
 
     report: ApplianceReport
@@ -242,7 +242,8 @@ class Watcher:
         for name in [name for name in self._members if name not in told]:
             member = self._members[name]
             member.votes = silent.get(name, {})
-            member.silent_s += silent_s
+            # Silence alone is the report's failure: who is reached is there.
+            member.silent_s = member.silent_s + silent_s if member.state == "down" else 0.0
             if member.silent_s > KEPT_S:
                 _log.warning("nothing was heard of an appliance for long; it is forgotten", id=name)
                 del self._members[name]

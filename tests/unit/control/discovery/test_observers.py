@@ -126,3 +126,17 @@ async def test_who_falls_silent_is_looked_at_for_a_while_and_who_says_good_bye_i
     await world.clock.advance(1.0)
     asked = await world.report(*everyone[:2])
     assert set(asked["a"]) == {"b"}
+
+
+async def test_who_is_silent_but_answers_is_looked_at_for_ever() -> None:
+    world = World()
+    await world.report(*[report(name) for name in "abc"])
+    for _ in range(int(2 * SILENT_S)):
+        await world.clock.advance(1.0)
+        asked = await world.report(report("a", seen={"c": True}), report("b", seen={"c": False}))
+    assert set(asked["a"]) == {"b", "c"}
+    assert (await world.votes())["c"] == {"a": True, "b": False}
+    for _ in range(int(SILENT_S) + 2):
+        await world.clock.advance(1.0)
+        asked = await world.report(report("a", seen={"c": False}), report("b", seen={"c": False}))
+    assert set(asked["a"]) == {"b"}, "nobody reaches it any more"

@@ -32,6 +32,7 @@ from nearcast.steering.health.published import (
     packed,
     unpacked,
 )
+from nearcast.steering.health.settings import HealthSettings
 from nearcast.steering.view import NO_VIEW
 
 
@@ -174,6 +175,13 @@ async def test_an_appliance_that_holds_nothing_any_more(writer: ViewWriter, read
     await clock.advance(AGAIN_S)
     writer.beat()
     assert reader.view() is emptied, "nothing is missing, so nothing is read again"
+
+
+def test_no_interval_of_beats_makes_a_live_view_look_old() -> None:
+    for publish_s in (0.05, STALE_S / 2):
+        msgspec.convert({"publish_s": publish_s}, HealthSettings)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"publish_s": STALE_S / 2 + 0.01}, HealthSettings)
 
 
 @given(raw=st.binary(max_size=60))

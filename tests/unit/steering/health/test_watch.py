@@ -287,6 +287,21 @@ async def test_who_is_silent_for_long_is_forgotten(tmp_path: Path, monkeypatch: 
         assert world.states == "b:up c:up"
 
 
+async def test_who_cannot_report_but_answers_is_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "KEPT_S", 0.5)
+    async with world_of(tmp_path) as world:
+        world.edges["a"].reporting = False
+        await world.until(lambda: not world["a"].heard)
+        silent_s = time.monotonic()
+        while time.monotonic() < silent_s + 1.5:
+            assert world.is_("a", "up")
+            await asyncio.sleep(0.02)
+        await world.edges["a"].stop()
+        await world.until(lambda: world.is_("a", "down"))
+        assert "a" in world.reader.view().by_id, "it is kept for a while, the last resort"
+        await world.until(lambda: "a" not in world.reader.view().by_id)
+
+
 class Quality:
     def __init__(self, *found: ApplianceQuality) -> None:
         self.found = found
