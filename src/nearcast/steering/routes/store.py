@@ -25,13 +25,14 @@ from nearcast.steering.routes.atlas import Atlas
 from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, clean_halves, generations, log_path
-from nearcast.steering.routes.log import Batch, LogReader, LogWriter, folded
+from nearcast.steering.routes.log import Batch, LogReader, LogWriter, batches, folded
 from nearcast.steering.routes.overlay import BadAnnouncement, check
 from nearcast.steering.routes.prefix import parse_prefix
 from nearcast.steering.routes.reader import NoTable, opened
 from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by
 from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.table import Table
+from nearcast.steering.routes.worker import WorkFailed
 
 BEAT_S = 0.25
 RETRY_S = 10.0
@@ -92,22 +93,22 @@ class TableWriter:
         self._atlas = Atlas(folder, geographic or GeographicSettings(), self._ending)
         self._threads: list[threading.Thread] = []
         self._table: Table | None = None
-        self._log: LogWriter
+        self._log: LogWriter | None = None
+        self._owed: dict[str, tuple[Announcement, ...]] = {CONFIG: self._configured}
+        """What stands in the place of whole sources once something can be compiled: the configuration, which may be another."""
         self._overtaken = False
         """Whether a table is being compiled that holds more than ``table`` tells."""
 
     def start(self) -> None:
-        """Publish the first table; blocks until it is there. Raises AlreadyRunning where another writer lives, WorkFailed and NotKept."""
+        """Publish the first table; blocks until it is there. Where it cannot be written, the last one serves until it can.
+
+        Raises AlreadyRunning where another writer lives; WorkFailed and NotKept where there was no table either.
+        """
         with self._writing():
             self._folder.mkdir(parents=True, exist_ok=True)
             self._only.take()
             try:
-                self._state = State(self._folder, write=True)
-                self._number = max([0, self._state.generation, *generations(self._folder)])
-                clean_halves(self._folder, "base", "places")
-                self._generation, version, log_end = self._last()
-                self._places = self._atlas.known()
-                self._adopt(self._compiled({CONFIG: self._configured}, log_end), version + 1, _NOTHING)
+                self._first()
             except BaseException:
                 self._only.free()
                 raise
@@ -124,6 +125,7 @@ class TableWriter:
             each.join()
         if self._table is not None:
             self._state.beat_s = 0
+        if self._log is not None:
             self._log.close()
         self._only.free()
 
@@ -185,6 +187,8 @@ class TableWriter:
 
     def _put(self, batch: Batch) -> None:
         """The log first: where that has no room nobody sees anything."""
+        if self._log is None:
+            raise NotKept(f"the route table in {self._folder} cannot be written yet")
         if batch:
             self._log.append(batch)
             self._table = self.table().changed(batch.announced, batch.withdrawn, self.table().version + 1)
@@ -209,6 +213,26 @@ class TableWriter:
             tuple(each for key, each in fresh.items() if key not in present or not present[key].is_told_by(each)),
             tuple(each for key, each in gone.items() if key in present and key not in fresh),
         )
+
+    def _first(self) -> None:
+        """The table with which a writer begins. Raises WorkFailed and OSError."""
+        self._state = State(self._folder, write=True)
+        self._number = max([0, self._state.generation, *generations(self._folder)])
+        clean_halves(self._folder, "base", "places")
+        self._generation, version, self._position = self._last()
+        self._places = ""
+        try:
+            self._places = self._atlas.known()
+            with self._discarded():
+                self._adopt(self._compiled(self._owed, self._position), version + 1, _NOTHING)
+        except (WorkFailed, OSError) as error:
+            if not self._generation:
+                raise
+            _log.error("the route table cannot be written; the last one serves", problem=str(error), code=NotKept.code, hint=NotKept.cure)
+            table = opened(self._folder, self._generation, version)
+            for batch in batches(log_path(self._folder, self._generation), self._position):
+                table = table.changed(batch.announced, batch.withdrawn, version)
+            self._table, self._state.generation = table, self._generation
 
     def _last(self) -> tuple[int, int, int]:
         """Generation and version of what was in force when the last writer ended, and up to where its log is whole.
@@ -271,18 +295,35 @@ class TableWriter:
         """Compile all anew while changes go on, and carry those over that come meanwhile."""
         with self._compiling:
             with self._changing:
-                log_end = self._log.position
+                log_end = self._log.position if self._log else self._position
                 self._overtaken = True
             try:
-                generation = self._compiled(instead, log_end, change)
-                with self._changing:
-                    log = LogReader(log_path(self._folder, self._generation), log_end)
-                    carried = folded(log.read())
-                    if log.due:
-                        raise Damaged(f"{log_path(self._folder, self._generation)} does not have what was written to it")
-                    self._adopt(generation, self.table().version + 1, carried)
+                with self._discarded():
+                    generation = self._compiled(self._owed | instead, log_end, change)
+                    with self._changing:
+                        self._adopt(generation, self.table().version + 1, self._carried(log_end))
             finally:
                 self._overtaken = False
+
+    def _carried(self, log_end: int) -> Batch:
+        """What came since the log was so long."""
+        if self._log is None:
+            return _NOTHING
+        log = LogReader(log_path(self._folder, self._generation), log_end)
+        carried = folded(log.read())
+        if log.due:
+            raise Damaged(f"{log_path(self._folder, self._generation)} does not have what was written to it")
+        return carried
+
+    @contextmanager
+    def _discarded(self) -> Iterator[None]:
+        """A generation that does not come into force leaves no files: a full disk needs the room."""
+        try:
+            yield
+        except BaseException:
+            for path in (base_path(self._folder, self._number), log_path(self._folder, self._number)):
+                path.unlink(missing_ok=True)
+            raise
 
     def _adopt(self, generation: int, version: int, carried: Batch) -> None:
         """Put a generation in force. Until its last line, whoever dies here leaves the old one in force."""
@@ -295,17 +336,23 @@ class TableWriter:
         except BaseException:
             log.close()
             raise
-        if self._table is not None:
+        if self._log is not None:
             self._log.close()
         before, self._table, self._log = self._generation, table, log
         self._state.beat_s = self._clock.monotonic_s()
         self._state.generation = self._generation = generation
+        self._owed = {}
         self.compiled_at = self._clock.now_s()
         clean(self._folder, {before, generation}, {self._places})
 
+    def _much(self) -> bool:
+        """Whether a reader that starts would have to catch up on too much."""
+        return len(self.table().overlay) > self._overlay_max or (self._log is not None and self._log.position > self._log_bytes_max)
+
     def _beat(self) -> None:
         while not self._ending.wait(BEAT_S):
-            self._state.beat_s = self._clock.monotonic_s()
+            if not self._owed:
+                self._state.beat_s = self._clock.monotonic_s()
 
     def _tend(self) -> None:
         """Compile when changes have gathered, and when geography is another."""
@@ -313,8 +360,7 @@ class TableWriter:
             before = self._places
             try:
                 self._places = self._atlas.look()
-                much = len(self.table().overlay) > self._overlay_max or self._log.position > self._log_bytes_max
-                if much or self._places != before:
+                if self._owed or self._places != before or self._much():
                     self._renew({})
             except (NearcastError, OSError) as error:
                 self._places = before

@@ -2,62 +2,24 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from nearcast.base.clock import VirtualClock
 from nearcast.base.processes import AlreadyRunning
 from nearcast.model.route import Announcement, Route
 from nearcast.steering.routes import Table, worker
 from nearcast.steering.routes import reader as reading
-from nearcast.steering.routes.log import LogReader
 from nearcast.steering.routes.overlay import BadAnnouncement
 from nearcast.steering.routes.reader import NoTable, TableReader
-from nearcast.steering.routes.store import NotKept, TableWriter
-from tests.unit.steering.routes.limits import room_for
+from nearcast.steering.routes.store import TableWriter
 from tests.unit.steering.routes.reference import SITES, Reference, announcements
-
-DEFAULT = Route(prefix="0.0.0.0/0", sites=("a", "b"))
-
-
-def north(*prefixes: str, site: str = "c", med: int = 0) -> list[Announcement]:
-    return [Announcement(prefix=each, site=site, source="north", as_path=(65001,), med=med) for each in prefixes]
-
-
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[..., TableWriter]]:
-    writers: list[TableWriter] = []
-
-    def start(routes: tuple[Route, ...] = (DEFAULT,), isps: tuple[str, ...] = ("north", "south"), **options: Any) -> TableWriter:
-        writers.append(TableWriter(tmp_path, SITES, routes, isps, **options))
-        writers[-1].start()
-        return writers[-1]
-
-    yield start
-    for each in writers:
-        each.close()
-
-
-Start = Callable[..., TableWriter]
-
-
-def until(so: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + 30
-    while not so():
-        assert time.monotonic() < ends_s, "this did not come"
-        time.sleep(0.01)
+from tests.unit.steering.routes.writing import DEFAULT, Start, north, told, until
 
 
 def test_before_the_first_table_there_is_none_and_it_is_said(tmp_path: Path, started: Start) -> None:
@@ -163,31 +125,6 @@ def test_many_changes_are_compiled_in_the_background_and_none_is_lost(tmp_path: 
     assert len([each for each in tmp_path.iterdir() if each.name.startswith("base-")]) <= 2
 
 
-def told(number: int) -> list[Announcement]:
-    return north(f"10.{number >> 8}.{number & 255}.0/24")
-
-
-def log_of(folder: Path) -> Path:
-    return max(folder.glob("log-*"), key=lambda each: int(each.name[4:]))
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def test_prefixes_that_flap_fill_neither_the_disk_nor_the_start_of_a_reader(tmp_path: Path, started: Start) -> None:
-    writer = started(log_bytes_max=20_000)
-    before = open_files()
-    for turn in range(60):
-        writer.announce([each for number in range(50) for each in north(f"10.0.{number}.0/24", med=turn)])
-        if turn % 10 == 9:
-            until(lambda: LogReader(log_of(tmp_path)).committed < 20_000)
-    assert len(writer.table().overlay) <= 50
-    reader = TableReader(tmp_path)
-    assert {each.med for number in range(50) for each in reader.table().candidates(f"10.0.{number}.1") if each.source == "north"} == {59}
-    assert open_files() <= before + 4, "old logs are closed"
-
-
 def test_a_large_change_is_compiled_and_seen_in_whole_or_not_at_all(tmp_path: Path, started: Start) -> None:
     writer, reader = started(batch_max=20, inline_max=0), TableReader(tmp_path)
     writer.replace("north", [each for number in range(20) for each in told(number)])
@@ -228,81 +165,6 @@ def test_the_last_word_counts_though_a_large_change_is_still_being_compiled(
     assert [reader.table().match(f"10.0.{number}.1").sites[0] for number in (0, 10, 11)] == ["c", "a", "c"]
 
 
-@pytest.mark.parametrize("what", ["announce", "large", "replace"])
-def test_a_full_disk_refuses_a_change_and_half_does_none(tmp_path: Path, started: Start, what: str) -> None:
-    writer, reader = started(batch_max=50, inline_max=10**6 if what == "large" else 0), TableReader(tmp_path)
-    writer.announce(told(0))
-    table, files, opened = reader.table(), set(tmp_path.iterdir()), open_files()
-    few = [Announcement(prefix=f"10.1.{number}.0/24", site="c", source="north", as_path=(1 << 31,) * 2000) for number in range(40)]
-    many = [each for number in range(100) for each in told(number)]
-    attempts: dict[str, Callable[[], None]] = {
-        "announce": lambda: writer.announce(few),
-        "large": lambda: writer.announce(many),
-        "replace": lambda: writer.replace("north", many),
-    }
-    with room_for(1 << 18 if what == "announce" else 100):
-        for _ in range(3):
-            with pytest.raises((NotKept, worker.WorkFailed), match="File too large"):
-                attempts[what]()
-            assert reader.table() is table
-            assert reader.live
-            assert not [each for each in tmp_path.iterdir() if each.name.startswith(".base-")]
-    assert open_files() <= opened
-    attempts[what]()
-    assert reader.table().match("10.1.7.1" if what == "announce" else "10.0.7.1").sites[0] == "c"
-    assert len(set(tmp_path.iterdir()) - files) <= 4
-    writer.close()
-    with room_for(1 << 10), pytest.raises((NotKept, worker.WorkFailed), match="File too large"):
-        started()
-    assert TableReader(tmp_path).table().match("10.0.0.1").sites[0] == "c", "the last table stays in force"
-    started()
-    assert reader.table().match("10.0.0.1").sites[0] == "c"
-
-
-@pytest.mark.parametrize("damage", ["tail", "middle", "header", "all", "gone", "base and log", "state"])
-def test_what_a_power_cut_takes_is_said_and_the_rest_is_used(tmp_path: Path, started: Start, damage: str) -> None:
-    first = started()
-    first.replace("north", told(300))
-    first._renew({})
-    for number in range(200):
-        first.announce(told(number))
-    first.close()
-    log = log_of(tmp_path)
-    content = bytearray(log.read_bytes())
-    if damage == "tail":
-        content[4096:] = bytes(len(content) - 4096)
-    elif damage == "middle":
-        content[5000] ^= 1
-    else:
-        content[:] = bytes(64) + content[64:] if damage == "header" else bytes(len(content))
-    if damage != "state":
-        log.write_bytes(content)
-    if damage == "gone":
-        log.unlink()
-    if damage == "base and log":
-        base = tmp_path / log.name.replace("log", "base")
-        base.write_bytes(bytes(base.stat().st_size))
-    if damage == "state":
-        (tmp_path / "state").write_bytes(b"")
-    reader = TableReader(tmp_path)
-    if damage in ("tail", "middle"):
-        assert reader.table().match("10.0.9.1").sites[0] == "c"
-    else:
-        with pytest.raises(NoTable):
-            reader.table()
-    assert not reader.live
-    with capture_logs() as said:
-        started()
-    assert [each["log_level"] for each in said] == {"state": [], "base and log": ["error"]}.get(damage, ["warning"])
-    assert all(each["code"] == "NC3004" for each in said)
-    for table in (reader.table(), TableReader(tmp_path).table()):
-        assert table.match("192.0.2.1").sites == ("a", "b")
-        assert table.match("10.1.44.1").sites[0] == "c", "what was compiled is kept"
-        assert table.match("10.0.9.1").sites[0] == ("c" if damage in ("tail", "middle", "state") else "a")
-        assert table.match("10.0.199.1").sites[0] == ("c" if damage == "state" else "a")
-    assert reader.live
-
-
 def test_a_large_table_is_opened_beside_the_decisions(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LARGE_BYTES", 0)
     may_load, opened = threading.Event(), reading.opened
@@ -322,58 +184,12 @@ def test_a_large_table_is_opened_beside_the_decisions(tmp_path: Path, started: S
     assert reader.table().match("198.51.100.1").sites[0] == "c"
 
 
-def test_a_compilation_that_fails_leaves_what_is_in_force(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer, reader = started(batch_max=0, inline_max=0), TableReader(tmp_path)
-    table = reader.table()
-
-    def fails(*_: str, ending: threading.Event) -> str:
-        raise worker.WorkFailed("no memory")
-
-    monkeypatch.setattr(worker, "run", fails)
-    with pytest.raises(worker.WorkFailed):
-        writer.replace("north", north("198.51.100.0/24"))
-    assert reader.table() is table
-    monkeypatch.undo()
-    writer.replace("north", north("198.51.100.0/24"))
-    assert reader.table().match("198.51.100.1").sites[0] == "c"
-
-
 def test_a_writer_that_ends_waits_for_no_program(tmp_path: Path) -> None:
     ending = threading.Event()
     os.mkfifo(tmp_path / "order")  # it is read for ever
     threading.Timer(0.5, ending.set).start()
     with pytest.raises(worker.WorkFailed, match="was ended"):
         worker.run("compile", str(tmp_path / "order"), ending=ending)
-
-
-@pytest.mark.parametrize("name", ["base", "log"])
-def test_a_damaged_publication_is_not_taken_and_readers_say_so(tmp_path: Path, started: Start, name: str) -> None:
-    writer, reader = started(), TableReader(tmp_path)
-    table = reader.table()
-    generation = reader._generation + 1
-    for kind in ("base", "log"):
-        whole = (tmp_path / f"{kind}-{generation - 1}").read_bytes()
-        (tmp_path / f"{kind}-{generation}").write_bytes(whole if kind != name else b"\0" * len(whole))
-    writer._state.generation = generation
-    assert reader.table() is table
-    assert not reader.live
-    with pytest.raises(NoTable):
-        TableReader(tmp_path).table()
-    writer.close()
-    (tmp_path / f"{name}-{generation}").write_bytes(b"rubbish")
-    started()
-    assert reader.table().match("192.0.2.1").sites == ("a", "b")
-    assert reader.live
-
-
-@pytest.mark.parametrize("content", [b"", b"NCSTATE1", b"x" * 64])
-def test_a_damaged_state_is_made_anew(tmp_path: Path, started: Start, content: bytes) -> None:
-    (tmp_path / "state").write_bytes(content)
-    reader = TableReader(tmp_path)
-    with pytest.raises(NoTable):
-        reader.table()
-    started()
-    assert reader.table().match("192.0.2.1").sites == ("a", "b")
 
 
 def test_a_writer_that_no_longer_gives_a_sign_is_dead(tmp_path: Path) -> None:
@@ -415,52 +231,3 @@ def test_readers_have_what_was_told_however_often_it_is_compiled(
                 assert reader.table().block(each.version, int(each)) == reference.block(each)
     finally:
         writer.close()
-
-
-WRITES = """
-import sys
-from pathlib import Path
-from typing import Any
-from nearcast.model.route import Announcement
-from nearcast.model.site import Site
-from nearcast.steering.routes.store import TableWriter
-
-writer = TableWriter(Path(sys.argv[1]), [Site(name="a"), Site(name="b")], (), ("north",), overlay_max=40)
-writer.start()
-for number in range(int(sys.argv[2]), 60_000):
-    one = [Announcement(prefix=f"{first}.{number >> 8}.{number & 255}.0/24", site="a", source="north") for first in (10, 11)]
-    writer.change(one, [Announcement(prefix=each.prefix, site="b", source="north") for each in one])
-    print(number, flush=True)
-"""
-
-
-def test_a_writer_killed_at_any_moment_leaves_a_whole_table(tmp_path: Path) -> None:
-    chance, reader, sure = random.Random(7), TableReader(tmp_path), -1
-    for _ in range(4):
-        with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), str(sure + 1)], stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout is not None
-            told = [int(writer.stdout.readline())]
-            time.sleep(chance.uniform(0.02, 0.25))
-            os.kill(writer.pid, signal.SIGKILL)
-            told += [int(each) for each in writer.stdout if each.endswith("\n")]
-        for table in (reader.table(), TableReader(tmp_path).table()):
-            has = [[bool(table.match(f"{first}.{each >> 8}.{each & 255}.1").sites) for first in (10, 11)] for each in range(told[-1] + 3)]
-            assert all(one == other for one, other in has), "a change is seen in whole or not at all"
-            assert all(one for one, _ in has[: told[-1] + 1]), "what was told is kept"
-        sure = told[-1]
-    until(lambda: not reader.live)
-
-
-def test_a_frozen_writer_is_told_from_one_that_lives(tmp_path: Path) -> None:
-    reader = TableReader(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), "0"], stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        reader.table()
-        assert reader.live
-        os.kill(writer.pid, signal.SIGSTOP)
-        until(lambda: not reader.live)
-        assert reader.table() is reader.table()
-        os.kill(writer.pid, signal.SIGCONT)
-        until(lambda: reader.table() is not None and reader.live)
-        writer.kill()
