@@ -184,7 +184,10 @@ def test_paths_go_on_when_the_key_is_rotated(tiers: System, title: dict[str, Any
 
         def anew() -> str | None:
             assert httpx.get(edge["base_url"] + name, timeout=5).status_code == 200, "a path from before the rotation"
-            fresh = next(each for each in client.post("/api/v1/play", json=ask).json()["edges"] if each["appliance"] == edge["appliance"])
+            given = client.post("/api/v1/play", json=ask).json()["edges"]
+            fresh = next((each for each in given if each["appliance"] == edge["appliance"]), None)
+            if fresh is None:  # each play is given one of the site's appliances
+                return None
             assert httpx.get(fresh["base_url"] + name, timeout=5).status_code == 200
             return str(fresh["base_url"]) if "/v1k1/" in fresh["base_url"] else None
 
