@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import pwd
 import select
 import signal
 import time
@@ -114,6 +115,14 @@ def family(pid: int) -> list[int]:
         out.append(each)
         todo += parents.get(each, [])
     return out
+
+
+def user_name() -> str:
+    """Of whoever we run as. A container's user may have no name; a program that asks for one then drops nothing either."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "nobody"
 
 
 def die_with_parent() -> None:

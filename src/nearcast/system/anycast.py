@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nearcast.system.settings import Settings
 
 STATUS_S = 0.5
+EXABGP_LOG = "exabgp-anycast"
+"""The collector of routes has an ExaBGP of its own, and its log beside this one."""
 
 
 class _Status(Struct, frozen=True):
@@ -125,7 +127,7 @@ async def build(system: System, process: str) -> Part:
     )
     announcer = Announcer(
         settings,
-        Speaker(settings, home.run, home.log("exabgp"), system.clock),
+        Speaker(settings, home.run, home.log(EXABGP_LOG), system.clock),
         bfd,
         Checker(checks(system.settings), settings.timeout_s, system.clock),
         reader,

@@ -186,7 +186,7 @@ def anycast_checks(home: Home, whole: Settings) -> Iterator[Check]:
             yield _router_check(router.address, router.port, router.local)
         else:
             up = told.sessions.get(router.address, False)
-            cure = "" if up else f"see {home.log('exabgp')}, and what the router says of {router.local}"
+            cure = "" if up else f"see {home.log(anycast.EXABGP_LOG)}, and what the router says of {router.local}"
             yield Check(name="router", state="good" if up else "bad", found=f"{router.address}: BGP {'up' if up else 'down'}", cure=cure)
     if any(each.bfd for each in settings.routers):
         found = _try("bird", lambda: _version([bfd.find_program(), "--version"]))

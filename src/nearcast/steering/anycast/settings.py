@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from nearcast.base.config import Unfitting
 
@@ -30,6 +32,12 @@ class Router(Struct, frozen=True, kw_only=True):
     ttl_security: Annotated[bool, Meta(description="It sends with TTL 255 (RFC 5082): packets from afar are dropped.")] = False
     hold_s: Annotated[int, Meta(ge=3, le=65535, description="Silence after which it forgets us (hold time), where BFD is not quicker.")] = 9
     bfd: Annotated[bool, Meta(description="Whether the router speaks BFD with this machine.")] = False
+
+    def __post_init__(self) -> None:
+        """One spelling (RFC 5952), by which ExaBGP and BIRD tell of a session. What is no address is told of by the whole."""
+        for name in ("address", "local", "next_hop"):
+            with contextlib.suppress(ValueError):
+                force_setattr(self, name, str(ipaddress.ip_address(getattr(self, name))))
 
 
 class AnycastCheck(Struct, frozen=True, kw_only=True):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import structlog
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
 from nearcast.base.keep import Keeper
-from nearcast.base.processes import write_atomically
+from nearcast.base.processes import user_name, write_atomically
 from nearcast.steering.anycast import peering, relay
 from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.settings import AnycastSettings
@@ -37,7 +35,7 @@ class RouteRefused(NearcastError):
     """ExaBGP does not take a route that it was told to announce."""
 
     code = "NC3081"
-    cure = "see exabgp.log; a service address and a next hop must be of one family"
+    cure = "see logs/exabgp-anycast.log; a service address and a next hop must be of one family"
 
 
 class Speaker:
@@ -182,7 +180,7 @@ def _environment(channel: Path) -> dict[str, str]:
         "exabgp_api_ack": "true",
         "exabgp_api_cli": "false",
         "exabgp_api_respawn": "false",
-        "exabgp_daemon_user": pwd.getpwuid(os.getuid()).pw_name,
+        "exabgp_daemon_user": user_name(),
         "exabgp_log_level": "WARNING",
         "exabgp_log_destination": "stdout",
         "exabgp_tcp_bind": "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from nearcast.base.config import BadConfiguration, Unfitting, parse
+from nearcast.base.processes import user_name
 from nearcast.steering.anycast import bfd, check, peering, relay
 from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.settings import AnycastCheck, AnycastSettings, Router
@@ -123,6 +126,21 @@ def test_what_does_not_fit_is_told_with_its_line(changed: str, to: str, said: st
     with pytest.raises(BadConfiguration) as told:
         parse(Settings, CONFIGURED.replace(changed, to))
     assert said in str(told.value)
+
+
+def test_a_router_is_known_by_one_spelling() -> None:
+    written = Router(address="2001:DB8:0::9", asn=64512, local="2001:db8:0:0::2", next_hop="192.0.2.2")
+    assert (written.address, written.local, written.next_hop) == ("2001:db8::9", "2001:db8::2", "192.0.2.2")
+    line = '{"type": "state", "neighbor": {"address": {"local": "2001:db8::2", "peer": "2001:db8::9"}, "state": "up"}}'
+    assert peering.session_state(line) == (written.address, True)
+    with pytest.raises(Unfitting, match="twice"):
+        replace(SETTINGS, routers=(IBGP, replace(IBGP, address="2001:DB8::9")))
+
+
+def test_exabgp_is_told_who_we_are_even_where_we_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert user_name() == pwd.getpwuid(os.geteuid()).pw_name
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    assert user_name() == "nobody"
 
 
 def test_checks_that_make_no_sense() -> None:
