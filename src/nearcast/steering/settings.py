@@ -12,6 +12,7 @@ from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
 from nearcast.model.site import Site
 from nearcast.policy.windows import UnknownTimezone, zone
+from nearcast.steering.dns import wire
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.settings import HealthSettings
 from nearcast.steering.routes import BadRoute, parse_prefix
@@ -63,7 +64,7 @@ DEMO_ROUTES = (
 
 
 def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
-    """Raises Unfitting for a time zone that there is none of, and for parents that are no exchanges.
+    """Raises Unfitting for a time zone that there is none of, doors that are no addresses, and parents that are no exchanges.
 
     Only edges have parents, and only exchanges are parents, so that no circle can close.
     """
@@ -71,6 +72,10 @@ def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
         zone(site.timezone)
     except UnknownTimezone as error:
         raise Unfitting(("sites", index, "timezone"), error.message, error.hint) from error
+    for each in site.doors:
+        if not wire.packed(each):
+            hint = 'as doors = ["192.0.2.80", "2001:db8::80"]'
+            raise Unfitting(("sites", index, "doors"), f"{each!r} is no IP address of a machine", hint)
     if site.parents and site.tier != "edge":
         hint = "leave parents out here, or make it an edge"
         raise Unfitting(("sites", index, "parents"), f"{site.name} is of the tier {site.tier}, which takes from the origin alone", hint)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from nearcast.base.config import Path, Unfitting
 from nearcast.steering.dns import wire
 
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 RESERVED = ("play", "titles", "appliances", "sites", "whoami")
 """Names below the zone with a meaning of their own."""
+ZONE_BYTES_MAX = 180
+"""On the wire: a name has 255 bytes, of which an appliance's id takes 64 and ``appliances`` 11."""
+CURE = "labels have letters, digits, - and _, at most 63, with dots between them"
 
 
 class NameServer(Struct, frozen=True, kw_only=True):
@@ -40,7 +44,10 @@ class RateSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for each in self.exempt:
-            ipaddress.ip_network(each)
+            try:
+                ipaddress.ip_network(each)
+            except ValueError as error:
+                raise Unfitting(("exempt",), f"{each!r} is no network: {error}", 'as exempt = ["192.0.2.0/24"]') from error
 
     @property
     def limits(self) -> bool:
@@ -71,8 +78,7 @@ class DnsSettings(Struct, frozen=True, kw_only=True):
     rate: RateSettings = field(default_factory=RateSettings)
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
-            raise ValueError(problem)
+        _check(self)
 
     @property
     def servers(self) -> tuple[NameServer, ...]:
@@ -87,49 +93,99 @@ def below(zone: str, label: str) -> str:
     return zone if label == "@" else f"{label}.{zone}"
 
 
-def _problems(settings: DnsSettings) -> Iterator[str]:
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def _check(settings: DnsSettings) -> None:
+    """Raises Unfitting for the first mistake. Without a zone there is none."""
     if not settings.zone:
         return
-    try:
-        zone = wire.name(settings.zone)
-    except ValueError as error:
-        yield f"zone: {error}"
-        return
-    if zone == b"\0":
-        yield "zone: the root is nobody's to serve"
+    _check_name(("zone",), settings.zone)
+    size = len(wire.name(settings.zone))
+    if size == 1:
+        raise Unfitting(("zone",), "the root is nobody's to serve", 'name a zone of yours, as "cdn.example.org"')
+    if size > ZONE_BYTES_MAX:
+        raise Unfitting(
+            ("zone",), "the name is too long: names of appliances stand below it", f"take one of at most {ZONE_BYTES_MAX - 2} characters"
+        )
     if not settings.listen:
-        yield "listen names no address"
+        raise Unfitting(("listen",), "it names no address", 'as listen = ["192.0.2.53"]')
+    for each in settings.listen:
+        if each not in WILDCARDS and not wire.packed(each):
+            raise Unfitting(("listen",), f"{each!r} is no IP address of a machine", 'as listen = ["192.0.2.53"]')
     if not settings.name_servers and any(each in WILDCARDS for each in settings.listen):
-        yield "listen is every address of this machine, so name_servers must say which of them resolvers are to ask"
-    told = (*(each.addresses for each in settings.servers), *settings.static.values())
-    yield from _bad_addresses([*settings.listen, *(address for each in told for address in each)])
-    yield from _bad_names(settings)
+        hint = 'as name_servers = [{ name = "ns1", addresses = ["192.0.2.53"] }]'
+        raise Unfitting(("listen",), "every address of this machine is listened at: name_servers must say which of them are told", hint)
+    try:
+        wire.mailbox(settings.zone, settings.mailbox)
+    except ValueError as error:
+        raise Unfitting(("mailbox",), str(error), 'as "hostmaster" or "dns@example.org"') from error
+    for index, server in enumerate(settings.name_servers):
+        _check_server(index, server, settings)
+    for label, addresses in settings.static.items():
+        _check_static(label, addresses, settings)
 
 
-def _bad_addresses(found: Iterable[str]) -> Iterator[str]:
-    for each in found:
-        try:
-            ipaddress.ip_address(each)
-        except ValueError:
-            yield f"{each!r} is not an IP address"
+def _check_name(path: Path, text: str) -> None:
+    try:
+        wire.name(text)
+    except ValueError as error:
+        raise Unfitting(path, str(error), _cure(text)) from error
 
 
-def _bad_names(settings: DnsSettings) -> Iterator[str]:
-    ours = "." + settings.zone.lower().strip(".")
-    for server in settings.servers:
-        whole = below(settings.zone, server.name).lower()
-        inside = whole.endswith(ours)
-        if inside and not server.addresses:
-            yield f"the name server {server.name} is in the zone, so it needs addresses"
-        if not inside and server.addresses:
-            yield f"the name server {server.name} is in another zone, which has its addresses"
-        if whole.split(".")[0] in RESERVED and inside:
-            yield f"{server.name} has a meaning of its own here"
-    for label in settings.static:
-        if label in ("@", "") or label.lower() in RESERVED or label.lower() in [each.name.lower() for each in settings.servers]:
-            yield f"static: {label!r} has a meaning of its own here"
-    for label in [each.name for each in settings.servers] + list(settings.static):
-        try:
-            wire.name(below(settings.zone, label))
-        except ValueError as error:
-            yield str(error)
+def _cure(text: str) -> str:
+    try:
+        ascii_form = text.encode("idna").decode()
+    except UnicodeError:
+        return CURE
+    return CURE if text.isascii() else f"write it as {ascii_form!r}"
+
+
+def _check_addresses(path: Path, addresses: Iterable[str]) -> None:
+    for each in addresses:
+        if not wire.packed(each):
+            raise Unfitting(path, f"{each!r} is no IP address of a machine", 'as ["192.0.2.53", "2001:db8::53"]')
+
+
+def _check_server(index: int, server: NameServer, settings: DnsSettings) -> None:
+    here: Path = ("name_servers", index)
+    whole = below(settings.zone, server.name)
+    _check_name((*here, "name"), whole)
+    _check_addresses((*here, "addresses"), server.addresses)
+    inside = bool(_above(whole, settings.zone))
+    if inside and not server.addresses:
+        raise Unfitting(here, f"{server.name} is in the zone and has no addresses", 'add them, as addresses = ["192.0.2.53"]')
+    if not inside and server.addresses:
+        raise Unfitting(
+            (*here, "addresses"),
+            f"{server.name} is in another zone, which has its addresses",
+            "leave addresses out, or name one of the zone",
+        )
+    if inside and _reserved(whole, settings.zone):
+        raise Unfitting((*here, "name"), f"{server.name} has a meaning of its own here", 'take another name, as "ns1"')
+    if wire.name(whole) in [wire.name(below(settings.zone, each.name)) for each in settings.name_servers[:index]]:
+        raise Unfitting((*here, "name"), f"{server.name} is named twice", "give all its addresses at once")
+
+
+def _check_static(label: str, addresses: Iterable[str], settings: DnsSettings) -> None:
+    here: Path = ("static", label)
+    whole = below(settings.zone, label)
+    _check_name(here, whole)
+    above = _above(whole, settings.zone)
+    if not above and wire.name(whole) != wire.name(settings.zone):
+        raise Unfitting(here, f"{label} is not in the zone", "leave the dot at its end out, or name one of the zone")
+    servers = [wire.name(below(settings.zone, each.name)) for each in settings.servers]
+    if not above or _reserved(whole, settings.zone) or wire.name(whole) in servers:
+        raise Unfitting(here, f"{label!r} has a meaning of its own here", "take another name")
+    _check_addresses(here, addresses)
+
+
+def _above(whole: str, zone: str) -> list[bytes]:
+    """The labels that a name has before those of the zone; none where it is not below it."""
+    labels, ours = wire.labels(wire.name(whole)), wire.labels(wire.name(zone))
+    return labels[: -len(ours)] if labels[-len(ours) :] == ours else []
+
+
+def _reserved(whole: str, zone: str) -> bool:
+    """Whether a name below the zone is one of ours, or below one."""
+    return _above(whole, zone)[-1].decode() in RESERVED

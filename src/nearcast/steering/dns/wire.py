@@ -6,6 +6,7 @@ Names are lower-case wire form throughout (length and label, a zero at the end);
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -50,6 +51,8 @@ STREAM_BYTES_MAX: Final = 65535
 QUESTION_POINTER: Final = b"\xc0\x0c"
 """Points at the name of the question (RFC 1035, 4.1.4)."""
 
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
+_LOCAL = re.compile(r"[!-?A-~]{1,63}")
 _QR, _OPCODE, _AA, _RD, _CD = 0x8000, 0x7800, 0x0400, 0x0100, 0x0010
 
 
@@ -98,16 +101,33 @@ def plain_flags() -> dict[bytes, bytes]:
     return found
 
 
+def is_label(text: str) -> bool:
+    """Whether ``text``, lower case, can be a label of a machine's name."""
+    return len(text) <= LABEL_BYTES_MAX and _LABEL.fullmatch(text) is not None
+
+
 def name(text: str) -> bytes:
-    """``cdn.example`` in wire form, lower case. Raises ValueError for labels and names that are too long or empty."""
-    labels = [each.encode("ascii") for each in text.lower().rstrip(".").split(".")] if text.strip(".") else []
+    """``cdn.example`` in wire form, lower case. Raises ValueError for what is no name of a machine or a zone."""
+    labels = text.lower().removesuffix(".").split(".") if text != "." else []
     for label in labels:
-        if not 0 < len(label) <= LABEL_BYTES_MAX:
+        if not label:
+            raise ValueError(f"{text!r} has an empty label")
+        if not _LABEL.fullmatch(label):
+            raise ValueError(f"{label!r} is no label")
+        if len(label) > LABEL_BYTES_MAX:
             raise ValueError(f"{text!r} has a label of {len(label)} characters")
-    found = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    found = b"".join(bytes((len(label),)) + label.encode() for label in labels) + b"\0"
     if len(found) > NAME_BYTES_MAX:
         raise ValueError(f"{text!r} is too long for a name")
     return found
+
+
+def mailbox(zone: str, text: str) -> bytes:
+    """A mailbox as a name (RFC 1035, 8): the dots of its local part stay in one label. Raises ValueError."""
+    local, at, domain = text.partition("@")
+    if not _LOCAL.fullmatch(local):
+        raise ValueError(f"{text!r} is no mailbox")
+    return bytes((len(local),)) + local.lower().encode() + name(domain if at else zone)
 
 
 def labels(wire: bytes) -> list[bytes]:

@@ -69,18 +69,9 @@ def _add_addresses(names: dict[bytes, Node], at: str, ttl_s: int, found: tuple[s
     _add(names, at, AAAA, ttl_s, ipv6)
 
 
-def mailbox(zone: str, text: str) -> bytes:
-    """A mailbox as a name (RFC 1035, 8): the dots of its local part stay in one label. Raises ValueError."""
-    local, at, domain = text.partition("@")
-    rest = wire.name(domain if at else zone)
-    if not 0 < len(local) <= wire.LABEL_BYTES_MAX:
-        raise ValueError(f"{text!r} is no mailbox")
-    return bytes((len(local),)) + local.lower().encode("ascii") + rest
-
-
 def _usable(label: str) -> bool:
     """Whether an id or a name of the configuration can be a label."""
-    return 0 < len(label) <= wire.LABEL_BYTES_MAX and label.isascii() and "." not in label
+    return wire.is_label(label.lower())
 
 
 class Zone:
@@ -105,7 +96,7 @@ class Zone:
         """The serial tells one configuration from another; nothing is ever transferred."""
         serial = zlib.crc32(msgspec.json.encode(self.settings)) or 1
         numbers = struct.pack("!IIIII", serial, _REFRESH_S, _RETRY_S, _EXPIRE_S, NEGATIVE_TTL_S)
-        return self.name_servers[0] + mailbox(self.settings.zone, self.settings.mailbox) + numbers
+        return self.name_servers[0] + wire.mailbox(self.settings.zone, self.settings.mailbox) + numbers
 
     def _fixed_names(self, sites: Iterable[Site]) -> dict[bytes, Node]:
         settings, zone = self.settings, self.settings.zone
