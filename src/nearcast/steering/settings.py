@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
@@ -15,7 +16,7 @@ from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.dns import wire
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.settings import HealthSettings
-from nearcast.steering.routes import BadRoute, parse_prefix
+from nearcast.steering.routes import BadRoute, Prefix, parse_prefix
 from nearcast.steering.routes.configured import close_to, spread
 from nearcast.steering.routes.countries import BadGeography, middle
 from nearcast.steering.routes.peering import check_isps
@@ -91,6 +92,17 @@ def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
         raise Unfitting(("sites", index, "parents"), "a parent is named twice", "name each once, the best first")
 
 
+def check_places(sites: Sequence[Site]) -> None:
+    """Raises Unfitting for a point that is not on the earth, and for half a point."""
+    for index, site in enumerate(sites):
+        for name, value, most in (("latitude", site.latitude, 90), ("longitude", site.longitude, 180)):
+            if value is None and (site.latitude, site.longitude) != (None, None):
+                hint = "give both, in degrees north and east, or neither"
+                raise Unfitting(("sites", index), f"{site.name} has no {name}, without which it is nowhere", hint)
+            if value is not None and not -most <= value <= most:  # so that nan is refused, too
+                raise Unfitting(("sites", index, name), f"{value} is no {name}", f"it goes from -{most} to {most} degrees")
+
+
 def check_networks(sites: Sequence[Site], isps: Sequence[Isp]) -> None:
     """Raises Unfitting for sites in the network of an ISP that there is none of, and for ISPs that announce another ISP's site."""
     homes = {each.name: each.isp for each in sites}
@@ -124,14 +136,26 @@ def check_routes(routes: Sequence[Route], sites: Sequence[Site]) -> None:
 
 
 def check_blocks(geographic: GeographicSettings) -> None:
-    """Raises Unfitting for countries that are none, and prefixes that are none."""
+    """Raises Unfitting for countries that are none, prefixes that are none, and a prefix in two countries."""
+    homes: dict[Prefix, str] = {}
     for code, prefixes in geographic.blocks.items():
         try:
             middle(code)
-            for each in prefixes:
-                parse_prefix(each)
+            found = [parse_prefix(each) for each in prefixes]
         except (BadGeography, BadRoute) as error:
             raise Unfitting(("geographic", "blocks", code), error.message, error.hint) from error
+        for each in found:
+            if homes.setdefault(each, code) != code:
+                hint = "leave it out of one of them; a longer prefix within it may be elsewhere"
+                raise Unfitting(("geographic", "blocks", code), f"{each} is given to {homes[each]} already", hint)
+
+
+def routes_for(sites: Sequence[Site]) -> tuple[Route, ...]:
+    """The routes of whoever gives none: the demo's for its sites, else one to all sites that serve anybody, in the order given."""
+    names = tuple(each.name for each in sites if each.tier == "edge" and not each.isp)
+    if names and not {each.name for each in DEMO_SITES} <= set(names):
+        return tuple(Route(prefix=prefix, sites=names) for prefix in ("0.0.0.0/0", "::/0"))
+    return DEMO_ROUTES if names else ()
 
 
 class SteeringSettings(Struct, frozen=True, kw_only=True):
@@ -140,7 +164,8 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
     renamed: ClassVar[dict[str, str]] = {"stale_s": "leave it out: of an appliance that falls silent, looks decide ([steering.health])"}
     sites: Annotated[tuple[Site, ...], Meta(description="Where appliances stand.")] = DEMO_SITES
     routes: Annotated[
-        tuple[Route, ...], Meta(description="Client prefixes (CIDR, IPv4 or IPv6) and the sites that serve them, best first.")
+        tuple[Route, ...],
+        Meta(description="Client prefixes (CIDR, IPv4 or IPv6) and the sites that serve them, best first. None given: all sites for all."),
     ] = DEMO_ROUTES
     isps: Annotated[tuple[Isp, ...], Meta(description="The ISPs that announce their prefixes.")] = ()
     bgp: BgpSettings = field(default_factory=BgpSettings)
@@ -155,6 +180,9 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
             raise ValueError(f"there are two sites named {name}")
         for index, each in enumerate(self.sites):
             check_site(index, each, self.sites)
+        if self.routes is DEMO_ROUTES:
+            force_setattr(self, "routes", routes_for(self.sites))
+        check_places(self.sites)
         check_isps(self.isps, self.bgp, names)
         check_networks(self.sites, self.isps)
         check_routes(self.routes, self.sites)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 
+from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
 from nearcast.model.site import Site
 from nearcast.steering.routes.settings import GeographicSettings, Isp
-from nearcast.steering.settings import SteeringSettings
+from nearcast.steering.settings import DEMO_ROUTES, DEMO_SITES, SteeringSettings
+
+NORTH = Isp(name="north", asn=65001, sites=("rack",))
 
 
 def test_mistakes_are_found_when_the_configuration_is_read() -> None:
@@ -24,7 +30,38 @@ def test_mistakes_are_found_when_the_configuration_is_read() -> None:
         SteeringSettings(geographic=GeographicSettings(blocks={"Germany": ("198.51.100.0/24",)}))
     with pytest.raises(ValueError, match="host bits"):
         SteeringSettings(geographic=GeographicSettings(blocks={"DE": ("198.51.100.1/24",)}))
+    with pytest.raises(ValueError, match=r"198\.51\.100\.0/24 is given to DE already"):
+        SteeringSettings(geographic=GeographicSettings(blocks={"DE": ("198.51.100.0/24",), "FR": ("198.51.100.0/25", "198.51.100.0/24")}))
     with pytest.raises(ValueError, match="two routes"):
         SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="::/0", sites=("a",)),) * 2)
     with pytest.raises(ValueError, match="not a prefix"):
         SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="ten", sites=("a",)),))
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "said"),
+    [
+        (999.0, 1.0, "999.0 is no latitude"),
+        (-90.1, 1.0, "-90.1 is no latitude"),
+        (50.0, 180.1, "180.1 is no longitude"),
+        (math.nan, 1.0, "nan is no latitude"),
+        (50.0, None, "a has no longitude"),
+        (None, 8.0, "a has no latitude"),
+    ],
+)
+def test_a_site_is_on_the_earth_or_nowhere(latitude: float | None, longitude: float | None, said: str) -> None:
+    with pytest.raises(Unfitting, match=re.escape(said)) as refused:
+        SteeringSettings(sites=(Site(name="b"), Site(name="a", latitude=latitude, longitude=longitude)))
+    assert refused.value.path[:2] == ("sites", 1)
+    assert refused.value.hint
+
+
+def test_sites_of_ones_own_need_no_routes() -> None:
+    own = SteeringSettings(
+        sites=(Site(name="rack", isp="north"), Site(name="x", tier="exchange"), Site(name="b"), Site(name="a")), isps=(NORTH,)
+    )
+    assert own.routes == (Route(prefix="0.0.0.0/0", sites=("b", "a")), Route(prefix="::/0", sites=("b", "a")))
+    assert SteeringSettings(sites=(Site(name="rack", isp="north"),), isps=(NORTH,)).routes == ()
+    assert SteeringSettings().routes == SteeringSettings(sites=(*DEMO_SITES, Site(name="b"))).routes == DEMO_ROUTES
+    with pytest.raises(Unfitting, match="names the site 'b'"):
+        SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="::/0", sites=("b",)),))
