@@ -44,7 +44,8 @@ class BadConfiguration(BadInput):
 
     def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        lines = [f"{source}:{each.line}: {each.text}" + (f" ({each.hint})" if each.hint else "") for each in mistakes]
+        places = [f"{source}:{each.line}" if each.line else source for each in mistakes]  # what is missing has no line
+        lines = [f"{at}: {each.text}" + (f" ({each.hint})" if each.hint else "") for at, each in zip(places, mistakes, strict=True)]
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         super().__init__("\n  ".join([f"the configuration has {count}", *lines]))
 

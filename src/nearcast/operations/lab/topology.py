@@ -21,6 +21,13 @@ DEFAULT_ROUTE_BITS = 8
 """Blocks shorter than this would cover other networks of the lab."""
 
 
+class BadTopology(config.BadConfiguration):
+    """The file of a lab has mistakes; all of them are told at once."""
+
+    code = "NC0266"
+    cure = "correct the lines named; docs/operating/lab.md tells what such a file has, and `nearcast lab list` names two that work"
+
+
 class Exchange(Struct, frozen=True, kw_only=True):
     """A switched network at which ISPs and our sites meet."""
 
@@ -163,9 +170,12 @@ def _wrong_addresses(whole: Topology, isps: dict[str, Isp]) -> Iterator[Unfittin
 
 
 def load(path: Path) -> Topology:
-    """The internet of a file. Raises BadConfiguration with every mistake and its line, or UnreadableConfiguration."""
+    """The internet of a file. Raises BadTopology with every mistake and its line, or UnreadableConfiguration."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
-    return config.parse(Topology, text, str(path))
+    try:
+        return config.parse(Topology, text, str(path))
+    except config.BadConfiguration as error:
+        raise BadTopology(str(path), error.mistakes) from error

@@ -13,7 +13,7 @@ from nearcast.operations.lab import bird, shaping
 from nearcast.operations.lab.plan import CORE, Plan, plan
 from nearcast.operations.lab.product import anycast_tables, door_tables, site_tables
 from nearcast.operations.lab.scenarios import table
-from nearcast.operations.lab.topology import NODES_MAX, Topology, Viewer, load
+from nearcast.operations.lab.topology import NODES_MAX, BadTopology, Topology, Viewer, load
 from nearcast.system import anycast
 from nearcast.system.settings import Settings
 
@@ -166,6 +166,14 @@ def test_a_slow_line_waits_half_the_round_trip_each_way() -> None:
         ("-o", "bert", "2"),
         ("-i", "bert", "3"),
     ]
+
+
+def test_a_file_with_mistakes_is_told_of_as_a_lab_s(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text('[ours]\nat = "ix"\n')
+    with pytest.raises(BadTopology, match=r"small.toml: `exchanges` must be set") as told:
+        load(file)
+    assert "lab.md" in told.value.hint, "`nearcast config init` knows nothing of it"
 
 
 def test_a_bucket_holds_what_comes_between_two_ticks() -> None:

@@ -45,7 +45,7 @@ def folder() -> Path:
 
 
 def internets() -> dict[Path, Topology]:
-    """Every file. Raises BadConfiguration."""
+    """Every file. Raises BadTopology."""
     return {path: load(path) for path in sorted(folder().glob("*.toml"))}
 
 
