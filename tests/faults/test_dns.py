@@ -1,0 +1,149 @@
+"""The name server of a whole system: a worker, steering or an appliance dies or freezes, and whoever asks for names is answered on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import dns.dnssec
+import dns.edns
+import dns.exception
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from tests.e2e import faults
+from tests.e2e.harness import System, free_ports, new_system, wait_for
+
+ZONE = "cdn.example"
+PLAY = f"play.{ZONE}"
+TITLE = f"t_aaaabbbbccccdddd.titles.{ZONE}"
+FRA, BOM = "127.0.0.2", "127.0.0.3"
+PATIENCE_S = 0.5
+"""Before a query is sent again, as resolvers do."""
+SOON_S = 8.0
+"""The aim is 2 s; a machine that is busy with other tests may take longer."""
+
+
+class Asking:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(self, name: str, kind: str = "A", *, tcp: bool = False, signed: bool = False, subnet: str = "") -> dns.message.Message:
+        """The answer, which must come at the second try at the latest; what waited at a worker that died is lost."""
+        address, _, bits = subnet.partition("/")
+        options: list[dns.edns.Option] = [dns.edns.ECSOption(address, int(bits))] if subnet else []
+        asked = dns.message.make_query(name, kind, want_dnssec=signed, use_edns=0 if signed or subnet else -1, options=options)
+        try:
+            return self._once(asked, PATIENCE_S, tcp=tcp)
+        except (dns.exception.Timeout, OSError, EOFError):
+            return self._once(asked, 10 * PATIENCE_S, tcp=tcp)
+
+    def _once(self, asked: dns.message.Message, timeout_s: float, *, tcp: bool) -> dns.message.Message:
+        over = dns.query.tcp if tcp else dns.query.udp
+        return over(asked, "127.0.0.1", timeout=timeout_s, port=self.port)
+
+    def play(self) -> list[str]:
+        return data(self(PLAY))
+
+
+def data(found: dns.message.Message, kind: str = "A") -> list[str]:
+    wanted = dns.rdatatype.from_text(kind)
+    return sorted(each.to_text() for rrset in found.answer if rrset.rdtype == wanted for each in rrset)
+
+
+@pytest.fixture
+def running() -> Iterator[tuple[System, Asking]]:
+    (port,) = free_ports(1)
+    more = ["[steering.dns]", f'zone = "{ZONE}"', f"port = {port}", "workers = 2"]
+    with new_system(appliances=(("fra-1", "frankfurt"), ("bom-1", "mumbai")), more=more, own_hosts=True) as system:
+        system.up()
+        system.wait_ready()
+        ask = Asking(port)
+        wait_for("both appliances in the answers", lambda: both_known(ask))
+        yield system, ask
+
+
+def both_known(ask: Asking) -> bool:
+    return ask.play() == [FRA] and all(data(ask(f"{each}.appliances.{ZONE}")) for each in ("fra-1", "bom-1"))
+
+
+def test_every_name_is_answered_and_goes_on_being_answered(running: tuple[System, Asking]) -> None:
+    system, ask = running
+    for tcp in (False, True):
+        every_name(ask, tcp=tcp)
+    a_worker_dies(system, ask)
+    steering_freezes_and_dies(system, ask)
+    an_appliance_freezes_and_dies(system, ask)
+    system.run("down")
+    assert not system.pids()
+    with pytest.raises((dns.exception.Timeout, OSError)):
+        dns.query.tcp(dns.message.make_query(PLAY, "A"), "127.0.0.1", timeout=PATIENCE_S, port=ask.port)
+
+
+def every_name(ask: Asking, *, tcp: bool) -> None:
+    for name in (ZONE, PLAY, TITLE, f"fra-1.appliances.{ZONE}"):
+        assert data(ask(name, tcp=tcp)) == [FRA], name
+    assert data(ask(PLAY, tcp=tcp, subnet="192.0.2.0/24")) == [BOM]
+    assert data(ask(f"bom-1.appliances.{ZONE}", tcp=tcp)) == [BOM]
+    assert data(ask(f"ns1.{ZONE}", tcp=tcp)) == ["127.0.0.1"]
+    assert data(ask(ZONE, "NS", tcp=tcp), "NS") == [f"ns1.{ZONE}."]
+    assert data(ask(ZONE, "SOA", tcp=tcp), "SOA")
+    assert "site=mumbai" in data(ask(f"whoami.{ZONE}", "TXT", tcp=tcp, subnet="192.0.2.0/24"), "TXT")[0]
+    for name, code in ((f"sites.{ZONE}", dns.rcode.NOERROR), (f"x.{ZONE}", dns.rcode.NXDOMAIN), ("example.org", dns.rcode.REFUSED)):
+        found = ask(name, tcp=tcp)
+        assert (found.rcode(), found.answer) == (code, []), name
+    keys = ask(ZONE, "DNSKEY", tcp=tcp, signed=True).answer
+    signed = ask(PLAY, tcp=tcp, signed=True).answer
+    for rrset, signature in (keys, signed):
+        dns.dnssec.validate(rrset, signature, {dns.name.from_text(ZONE): keys[0]})
+
+
+def a_worker_dies(system: System, ask: Asking) -> None:
+    before = system.identity("dns-1").pid
+    faults.killed([before])
+    for _ in range(20):
+        assert ask.play() == [FRA]
+    wait_for("the worker to come back", lambda: (found := system.process("dns-1").identity) is not None and found.pid != before)
+    wait_for("all to be ready", lambda: system.status.ready)
+    assert ask.play() == [FRA]
+
+
+def steering_freezes_and_dies(system: System, ask: Asking) -> None:
+    log = system.home.logs / "dns-1.log"
+    steer = system.identity("steer").pid
+    with faults.frozen([steer]):
+        wait_for("the workers to say so", lambda: "the health view is old" in log.read_text())
+        for name in (PLAY, TITLE):
+            assert data(ask(name)) == [FRA]
+    wait_for("the view to be live", lambda: "the health view is live again" in log.read_text())
+    faults.killed([steer])
+    for _ in range(20):
+        assert ask.play() == [FRA]
+    wait_for("steering to come back", lambda: (found := system.process("steer").identity) is not None and found.pid != steer)
+    wait_for("all to be ready", lambda: system.status.ready)
+    assert ask.play() == [FRA]
+
+
+def an_appliance_freezes_and_dies(system: System, ask: Asking) -> None:
+    began_s = time.monotonic()
+    with faults.frozen(system.edge_pids("fra-1")):
+        wait_for("the frozen one to leave the answers", lambda: ask.play() == [BOM], timeout_s=SOON_S, pause_s=0.02)
+        print(f"frozen, out of the answers: {time.monotonic() - began_s:.2f} s")
+        assert data(ask(TITLE)) == [BOM]
+    wait_for("it to be back", lambda: ask.play() == [FRA])
+    supervisor = system.status.supervisor.pid
+    os.kill(supervisor, signal.SIGSTOP)  # so that it stays dead
+    try:
+        began_s = time.monotonic()
+        faults.killed(system.edge_pids("fra-1"))
+        wait_for("the dead one to leave the answers", lambda: ask.play() == [BOM], timeout_s=SOON_S, pause_s=0.02)
+        print(f"killed, out of the answers: {time.monotonic() - began_s:.2f} s")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    wait_for("it to be back", lambda: ask.play() == [FRA])
