@@ -6,23 +6,20 @@ import contextlib
 import datetime
 import os
 import shutil
-import socket
 import ssl
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
-from msgspec import Struct
 
 from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
 from nearcast.delivery.settings import EdgeSettings, partitions
-from nearcast.system import anycast, aside, folders, peers, renewal, secrets, settings, start
+from nearcast.system import aside, folders, peers, renewal, secrets, settings, start, steering_checks
+from nearcast.system.checking import Check, attempt, version
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
 
@@ -31,16 +28,6 @@ ROOM_LOW_BYTES = 100_000_000
 """Less than a short film."""
 WARN_DAYS = 30
 NODE_MIN = (20, 19)
-_NET_ADMIN = 12
-
-
-class Check(Struct, frozen=True, kw_only=True):
-    """``state``: good; note (works, but); bad (something will not work). ``cure`` says what to do."""
-
-    name: str
-    state: Literal["good", "note", "bad"]
-    found: str
-    cure: str = ""
 
 
 def run(home: Home) -> Iterator[Check]:
@@ -59,7 +46,7 @@ def run(home: Home) -> Iterator[Check]:
     for appliance in whole.appliances:
         yield appliance_check(home, whole, appliance)
     yield from disk_checks(home, whole.appliances)
-    yield from anycast_checks(home, whole)
+    yield from steering_checks.run(home, whole)
     yield from _programs()
     yield _web()
     yield from _running(home, whole)
@@ -164,58 +151,6 @@ def disk_checks(home: Home, appliances: Sequence[EdgeSettings]) -> Iterator[Chec
             yield Check(name="edge disks", state="note", found=text, cure="give them a smaller disk_bytes_max, or a larger disk")
 
 
-def anycast_checks(home: Home, whole: Settings) -> Iterator[Check]:
-    """What announcing service addresses needs: they are here, BGP may reach the routers, and BIRD is there for BFD."""
-    from nearcast.steering.anycast import addresses, bfd
-
-    settings = whole.anycast
-    if not settings.asn:
-        return
-    hosts = addresses.hosts(settings.addresses)
-    lacking = addresses.missing(hosts)
-    add = "; ".join(f"ip addr add {each}/{128 if ':' in each else 32} dev lo" for each in lacking)
-    if lacking and settings.add_addresses and os.geteuid() == 0:
-        yield Check(name="anycast", state="good", found=f"{', '.join(lacking)} is put on lo at the start")
-    elif lacking:
-        yield Check(name="anycast", state="bad", found=f"{', '.join(lacking)}: no address of this machine", cure=f"as root: {add}")
-    else:
-        yield Check(name="anycast", state="good", found=f"{', '.join(hosts)} on this machine")
-    told = anycast.status(home)
-    for router in settings.routers:
-        if told is None:
-            yield _router_check(router.address, router.port, router.local)
-        else:
-            up = told.sessions.get(router.address, False)
-            cure = "" if up else f"see {home.log(anycast.EXABGP_LOG)}, and what the router says of {router.local}"
-            yield Check(name="router", state="good" if up else "bad", found=f"{router.address}: BGP {'up' if up else 'down'}", cure=cure)
-    if any(each.bfd for each in settings.routers):
-        found = _try("bird", lambda: _version([bfd.find_program(), "--version"]))
-        if found.state == "good" and os.geteuid() != 0 and not _capable(_NET_ADMIN):
-            cure = "run as root, or with AmbientCapabilities=CAP_NET_ADMIN in the systemd unit"
-            found = Check(name="bird", state="bad", found="BFD needs CAP_NET_ADMIN", cure=cure)
-        yield found
-
-
-def _router_check(address: str, port: int, local: str) -> Check:
-    """Whether a router takes TCP at its BGP port from our address. It is not spoken to."""
-    try:
-        socket.create_connection((address, port), timeout=2.0, source_address=(local, 0)).close()
-    except ConnectionRefusedError:
-        cure = f"see that the router runs BGP with {local} as a neighbour, and that its firewall allows it"
-        return Check(name="router", state="note", found=f"{address} takes no connection at port {port}", cure=cure)
-    except OSError as error:
-        cure = f"see that {local} is an address of this machine, and that TCP port {port} is allowed between the two"
-        return Check(name="router", state="bad", found=f"{address} port {port} cannot be reached from {local}: {error}", cure=cure)
-    return Check(name="router", state="good", found=f"{address} takes connections at port {port}")
-
-
-def _capable(capability: int) -> bool:
-    """Whether what we start could have this capability (capabilities(7), CapAmb)."""
-    text = Path("/proc/self/status").read_text()
-    ambient = next((line.split()[1] for line in text.splitlines() if line.startswith("CapAmb:")), "0")
-    return bool(int(ambient, 16) >> capability & 1)
-
-
 def size_on_disk(folder: Path) -> int:
     """Bytes that the files below take up; what goes while it is counted, or may not be read, counts nothing."""
     total_bytes = 0
@@ -235,29 +170,14 @@ def _programs() -> Iterator[Check]:
     from nearcast.delivery.edge.process import find_program
     from nearcast.media import tools
 
-    yield _try("nginx", lambda: _version([find_program(), "-v"]))
-    yield _try("ffmpeg", lambda: _version([tools.ffmpeg(), "-version"]))
-    yield _try("packager", lambda: _version([tools.packager(), "--version"]))
+    yield attempt("nginx", lambda: version([find_program(), "-v"]))
+    yield attempt("ffmpeg", lambda: version([tools.ffmpeg(), "-version"]))
+    yield attempt("packager", lambda: version([tools.packager(), "--version"]))
     found = shutil.which("node")
-    version = _version([found, "--version"]).lstrip("v") if found else ""
-    new_enough = tuple(int(each) for each in version.split(".")[:2] if each.isdigit()) >= NODE_MIN if version else False
+    node = version([found, "--version"]).lstrip("v") if found else ""
+    new_enough = tuple(int(each) for each in node.split(".")[:2] if each.isdigit()) >= NODE_MIN if node else False
     cure = "" if new_enough else "only needed to build the web app: `make up` brings Node"
-    yield Check(name="node", state="good" if new_enough else "note", found=version or "not found", cure=cure)
-
-
-def _try(name: str, look: Callable[[], str]) -> Check:
-    try:
-        return Check(name=name, state="good", found=look())
-    except NearcastError as error:
-        return Check(name=name, state="bad", found=error.message, cure=error.hint)
-    except (OSError, subprocess.SubprocessError) as error:
-        return Check(name=name, state="bad", found=f"does not run: {error}", cure="`make up` brings what is missing")
-
-
-def _version(command: list[str]) -> str:
-    """The first line that a program says of its version."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
-    return next((line.strip()[:80] for line in (done.stdout + done.stderr).splitlines() if line.strip()), command[0])
+    yield Check(name="node", state="good" if new_enough else "note", found=node or "not found", cure=cure)
 
 
 def _web() -> Check:

@@ -23,7 +23,7 @@ from nearcast.steering.anycast.announcer import AnycastStatus
 from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.load import SiteLoad
 from nearcast.steering.view import NO_VIEW, View
-from nearcast.system import anycast, checks, places, settings, start
+from nearcast.system import anycast, places, settings, start, steering_checks
 from nearcast.system.settings import Settings
 
 CONFIGURED = """
@@ -136,16 +136,16 @@ async def test_the_load_is_the_views_else_what_the_appliances_say() -> None:
 
 def test_doctor_tells_what_is_missing(tmp_path: Path, router: socket.socket) -> None:
     home = Home(tmp_path)
-    assert list(checks.anycast_checks(home, Settings())) == []
-    good = list(checks.anycast_checks(home, read(port=router.getsockname()[1])))
+    assert list(steering_checks.anycast_checks(home, Settings())) == []
+    good = list(steering_checks.anycast_checks(home, read(port=router.getsockname()[1])))
     assert [(each.name, each.state) for each in good] == [("anycast", "good"), ("router", "good")]
     router.close()
     nobody = CONFIGURED.replace('["127.0.0.1"]', '["192.0.2.53/24"]')
-    bad = list(checks.anycast_checks(home, read(nobody, port=router_port())))
+    bad = list(steering_checks.anycast_checks(home, read(nobody, port=router_port())))
     assert [(each.name, each.state) for each in bad] == [("anycast", "bad"), ("router", "note")]
     assert "ip addr add 192.0.2.53/32 dev lo" in bad[0].cure
     elsewhere = CONFIGURED.replace('local = "127.0.0.2"', 'local = "192.0.2.9"')
-    assert [each.state for each in checks.anycast_checks(home, read(elsewhere))] == ["good", "bad"]
+    assert [each.state for each in steering_checks.anycast_checks(home, read(elsewhere))] == ["good", "bad"]
 
 
 def router_port() -> int:
@@ -178,7 +178,7 @@ def test_the_command_shows_and_drains(tmp_path: Path) -> None:
     told = run.invoke(cli, ["anycast", "status"]).output
     assert "MED 200, 0 prepends: the site is at 91% of its limit" in told
     assert "10.0.0.1  BGP up, BFD down" in told
-    assert [each.found for each in checks.anycast_checks(home, read())][1] == "127.0.0.1: BGP down"
+    assert [each.found for each in steering_checks.anycast_checks(home, read())][1] == "127.0.0.1: BGP down"
     anycast.status_path(home).write_bytes(msgspec.json.encode(msgspec.structs.replace(found, at=time.time() - 60)))
     assert anycast.status(home) is None, "an announcer that has fallen silent stands for nothing"
     assert run.invoke(cli, ["anycast", "drain"]).exit_code == 0
