@@ -11,10 +11,12 @@ import numpy as np
 import structlog
 
 from nearcast.steering.routes import arrays, worker
+from nearcast.steering.routes.countries import BadGeography
 from nearcast.steering.routes.geographic import MAGIC, Geography
 from nearcast.steering.routes.places import geography_of
 from nearcast.steering.routes.settings import GeographicSettings
 
+_CURE = {"code": BadGeography.code, "hint": BadGeography.cure}
 _log = structlog.get_logger("routes")
 
 
@@ -46,7 +48,7 @@ class Atlas:
                 if self._ending.is_set():
                     return self.known()
                 self._failed = name
-                _log.error("geography goes on without the file", path=self._settings.mmdb, problem=error.message)
+                _log.error("geography goes on without the file", path=self._settings.mmdb, problem=error.message, **_CURE)
         return self.known()
 
     def _wanted(self) -> str:
@@ -58,7 +60,7 @@ class Atlas:
         except OSError as error:
             if self._failed != "missing":
                 self._failed = "missing"
-                _log.error("geography goes on without the file", path=self._settings.mmdb, problem=str(error))
+                _log.error("geography goes on without the file", path=self._settings.mmdb, problem=str(error), **_CURE)
             return ""
         return _name(self._settings.mmdb, str((found.st_ino, found.st_size, found.st_mtime_ns)))
 

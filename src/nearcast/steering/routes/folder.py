@@ -34,7 +34,7 @@ class State:
     """The mapped state. Each word is written at once. Raises FileNotFoundError where there is none yet, Damaged where it is none."""
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
-        path = folder / "state"
+        self._path = path = folder / "state"
         if write:
             _make(path)
         with path.open("r+b" if write else "rb") as file:
@@ -55,6 +55,14 @@ class State:
     @generation.setter
     def generation(self, value: int) -> None:
         self.words[_GENERATION] = value
+
+    @property
+    def stands(self) -> bool:
+        """Whether this is still what others find who look for it."""
+        try:
+            return self._path.stat().st_ino == self.inode
+        except FileNotFoundError:
+            return False
 
     @property
     def beat_s(self) -> float:

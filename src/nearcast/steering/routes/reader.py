@@ -23,6 +23,7 @@ LIVE_S = 1.5
 LARGE_BYTES = 4 << 20
 """A base that takes a reader more than some milliseconds to check."""
 
+_CURE = {"code": Damaged.code, "hint": Damaged.cure}
 _log = structlog.get_logger("routes")
 
 
@@ -49,8 +50,9 @@ class TableReader:
 
     def table(self) -> Table:
         """The table in force with every change so far; the same object until something changes. Raises NoTable before the first."""
-        if self._state is None:
-            self._open()
+        now_s = self._clock.monotonic_s()
+        if self._state is None or now_s - self._looked_s >= LIVE_S:
+            self._look(now_s)
         if self._state is None or self._state.generation == 0:
             raise NoTable(f"there is no route table in {self._folder} yet")
         if self._state.generation not in (self._generation, self._refused):
@@ -70,19 +72,24 @@ class TableReader:
             if self._loading is not None:
                 return True
             return 0 < self._generation == self._state.generation and not self._changes.stuck
-        if now_s - self._looked_s >= LIVE_S:  # the folder may have been made anew
-            self._looked_s = now_s
-            self._open()
+        if now_s - self._looked_s >= LIVE_S:
+            self._look(now_s)
         return False
+
+    def _look(self, now_s: float) -> None:
+        """The folder may have been made anew; what was mapped says nothing of that."""
+        self._looked_s = now_s
+        if self._state is None or not self._state.stands:
+            self._open()
 
     def _open(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             try:
                 found = State(self._folder)
             except Damaged as error:
-                _log.error("the route table's state is not used", problem=error.message)
+                _log.error("the route table's state is not used", problem=error.message, **_CURE)
                 return
-            if self._state is None or found.inode != self._state.inode:
+            if self._state is None or (found.inode != self._state.inode and found.generation):
                 self._state, self._generation, self._refused, self._loading = found, 0, 0, None
 
     def _switch(self, state: State) -> None:
@@ -107,7 +114,7 @@ class TableReader:
                 self._generation = loading.generation
             elif state.generation == loading.generation:  # else it was replaced while we opened it
                 self._refused = loading.generation
-                _log.error("a published route table is not used", problem=loading.problem)
+                _log.error("a published route table is not used", problem=loading.problem, **_CURE)
 
 
 class _Loading(threading.Thread):
@@ -144,5 +151,5 @@ def opened(folder: Path, generation: int, version: int) -> Table:
         try:
             geography = Geography.load(folder / places)
         except (Damaged, FileNotFoundError) as error:
-            _log.error("geography is left out", problem=str(error))
+            _log.error("geography is left out", problem=str(error), **_CURE)
     return Table(Base(found.arrays, found.meta), Overlay(), geography, version)

@@ -73,3 +73,14 @@ def told_by(table: Table, source: str) -> dict[tuple[str, str], Announcement]:
                 found.update(((each.prefix, each.site), each) for each in told if each.source == source)
     found.update(((each.prefix, each.site), each) for each in table.overlay.announcements() if each.source == source)
     return found
+
+
+def written_again(table: Table, folder: Path, generation: int, places: str) -> Batch:
+    """Write the base that a table has in memory; the changes over it as one, for a log of that generation. Raises OSError."""
+    import numpy as np
+
+    base, overlay = table.base, table.overlay
+    arrays = {name: np.asarray(each) for name, each in base.arrays.items()}
+    write(base_path(folder, generation), BASE_MAGIC, generation, {**base.meta, "places": places}, arrays)
+    had = ((each.prefix, entry) for each in overlay for entry in base.entries(base.find(each.prefix)))
+    return Batch(tuple(overlay.announcements()), tuple(entry.announcement(prefix) for prefix, entry in had))

@@ -25,11 +25,12 @@ from nearcast.steering.routes.atlas import Atlas
 from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, clean_halves, generations, log_path
+from nearcast.steering.routes.last import last
 from nearcast.steering.routes.log import Batch, LogReader, LogWriter, batches, folded
 from nearcast.steering.routes.overlay import BadAnnouncement, check
 from nearcast.steering.routes.prefix import parse_prefix
 from nearcast.steering.routes.reader import NoTable, opened
-from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by
+from nearcast.steering.routes.rebuild import Rebuild, rebuild, told_by, written_again
 from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.table import Table
 from nearcast.steering.routes.worker import WorkFailed
@@ -219,7 +220,7 @@ class TableWriter:
         self._state = State(self._folder, write=True)
         self._number = max([0, self._state.generation, *generations(self._folder)])
         clean_halves(self._folder, "base", "places")
-        self._generation, version, self._position = self._last()
+        self._generation, version, self._position = last(self._folder, self._state.generation)
         self._places = ""
         try:
             self._places = self._atlas.known()
@@ -233,34 +234,6 @@ class TableWriter:
             for batch in batches(log_path(self._folder, self._generation), self._position):
                 table = table.changed(batch.announced, batch.withdrawn, version)
             self._table, self._state.generation = table, self._generation
-
-    def _last(self) -> tuple[int, int, int]:
-        """Generation and version of what was in force when the last writer ended, and up to where its log is whole.
-
-        Where a power cut took the state, or the file that it names, the newest that is whole counts; 0 where there is none.
-        """
-        for generation in dict.fromkeys((self._state.generation, *reversed(generations(self._folder)))):
-            try:
-                if generation:
-                    load(base_path(self._folder, generation), BASE_MAGIC)
-                    return generation, *self._last_log(generation)
-            except (Damaged, FileNotFoundError) as error:
-                _log.error("the last route table is not used", problem=str(error), code=Damaged.code)
-        return 0, 0, 0
-
-    def _last_log(self, generation: int) -> tuple[int, int]:
-        """The version up to which a log is whole, and the position."""
-        said = "changes to the route table are lost; routers tell them again"
-        try:
-            log = LogReader(log_path(self._folder, generation))
-        except (Damaged, FileNotFoundError) as error:
-            _log.warning(said, problem=str(error), code=Damaged.code)
-            return 0, 0
-        version = log.first_version + sum(1 for _ in log.read())
-        if log.due:
-            problem = f"{log_path(self._folder, generation)} is damaged at {log.position} of {log.committed} bytes"
-            _log.warning(said, problem=problem, code=Damaged.code)
-        return version, log.position
 
     def _compiled(self, instead: dict[str, tuple[Announcement, ...]], log_end: int, change: Batch = _NOTHING) -> int:
         """Compile the next generation from the present one, its log and the change; the generation."""
@@ -304,6 +277,28 @@ class TableWriter:
                         self._adopt(generation, self.table().version + 1, self._carried(log_end))
             finally:
                 self._overtaken = False
+
+    def _again(self) -> None:
+        """Publish what is in memory, as the files are gone: a folder removed under us, or restored from elsewhere."""
+        with self._compiling, self._changing:
+            _log.error(
+                "the route table's files are gone; it is published anew", folder=str(self._folder), code=NotKept.code, hint=NotKept.cure
+            )
+            self._folder.mkdir(parents=True, exist_ok=True)
+            only, before = Lock(self._folder / "lock"), self._state
+            only.take()
+            self._only.free()
+            self._only = only
+            self._state = State(self._folder, write=True)
+            self._number = max(self._number, *generations(self._folder), self._state.generation) + 1
+            self._places = self._atlas.known()
+            try:
+                with self._discarded():
+                    changes = written_again(self.table(), self._folder, self._number, self._places)
+                    self._adopt(self._number, self.table().version + 1, changes)
+            except BaseException:
+                self._state = before
+                raise
 
     def _carried(self, log_end: int) -> Batch:
         """What came since the log was so long."""
@@ -359,13 +354,14 @@ class TableWriter:
         while not self._ending.wait(BEAT_S):
             before = self._places
             try:
+                if not self._state.stands and not self._owed:
+                    self._again()
                 self._places = self._atlas.look()
                 if self._owed or self._places != before or self._much():
                     self._renew({})
             except (NearcastError, OSError) as error:
                 self._places = before
                 if not self._ending.is_set():
-                    _log.error(
-                        "the route table was not compiled; changes go on", problem=str(error), code=getattr(error, "code", NotKept.code)
-                    )
+                    found = error if isinstance(error, NearcastError) else NotKept(str(error))
+                    _log.error("the route table was not compiled; changes go on", problem=found.message, code=found.code, hint=found.hint)
                 self._ending.wait(RETRY_S)
