@@ -12,7 +12,7 @@ from nearcast.operations.lab.internet import Internet
 from nearcast.operations.lab.scenarios import table
 from nearcast.operations.lab.system import System
 from nearcast.operations.lab.topology import load
-from tests.lab.scenarios import able, judged
+from tests.lab.scenarios import able, briefly, judged
 
 PATH = table.folder() / "system.toml"
 TITLES = {each.name: each for each in load(PATH).scenarios}
@@ -31,4 +31,4 @@ def stage() -> Iterator[System]:
 
 @pytest.mark.parametrize("name", list(TITLES))
 def test_viewers_are_served(name: str, stage: System, capsys: pytest.CaptureFixture[str]) -> None:
-    judged(table.play(stage, TITLES[name], lambda text: None), capsys)
+    judged(table.play(stage, briefly(TITLES[name]), lambda text: None), capsys)

@@ -71,9 +71,10 @@ def up(file: Path, name: str, minutes: float) -> None:
             talk.say(said.text)
         else:
             sys.exit(keeper.wait() or FAILED)
-    found = record.read(name)
-    for each in sorted(found.namespaces) if found else []:
-        talk.answer(each)
+    if found := record.read(name):
+        for each in sorted(found.namespaces):
+            talk.answer(each)
+        talk.say(f"homes, configurations and logs lie in {found.folder}")
     talk.say(f"up for {minutes:g} minutes; `ip netns exec NAMESPACE COMMAND` works in it; `nearcast lab down {name}` ends it")
 
 
@@ -133,6 +134,8 @@ def down(names: tuple[str, ...]) -> None:
         if not names or each.name in names:
             gone = record.clean(each)
             talk.say(f"{each.name} is gone, with {gone} namespaces" if gone else f"{each.name} is gone")
+    if not there:
+        talk.say("there is no lab")
 
 
 def _path(file: Path) -> Path:

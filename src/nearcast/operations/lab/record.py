@@ -135,6 +135,7 @@ def present(record: Record) -> dict[str, int]:
 
 def clean(record: Record, *, with_keeper: bool = True) -> int:
     """Remove everything of a lab; answers with how many namespaces went. Takes seconds at the most. Raises StillThere."""
+    count = len(present(record))
     if with_keeper and record.keeper.alive and record.keeper.pid != os.getpid():
         send(record.keeper, signal.SIGTERM)
         send(record.keeper, signal.SIGCONT)
@@ -154,7 +155,7 @@ def clean(record: Record, *, with_keeper: bool = True) -> int:
     if left:
         raise StillThere(f"{', '.join(left)} of the lab {record.name} cannot be removed")
     record.path.unlink(missing_ok=True)
-    return len(there)
+    return count
 
 
 def _end_processes(inodes: set[int]) -> None:
