@@ -147,7 +147,7 @@ class Decider:
         question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known, current)
         chosen, healthy = self._choose(plan, question)
         given = tuple([site.health[server.id] for site, server, _ in chosen])
-        if counts and healthy and not known and not current:
+        if counts and chosen and chosen[0][1].up and not known and not current:
             site, server, _ = chosen[0]
             site.give(server, title_id, question.title)
             self._recent[name] = tuple([each.id for each in given])
@@ -317,10 +317,11 @@ class Decider:
                 return
 
     def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:
-        """Appliances of a level that is not ABLE, one in each site, the session's own first."""
+        """Appliances of a level that is not ABLE, one in each site: the session's own, else the least loaded that is up."""
 
         def best(site: Standing) -> Chosen:
-            return site, min(self._in_order(site, question, level), key=lambda each: each.id != question.current), False
+            own = (question.current, *question.known)
+            return site, min(self._in_order(site, question, level), key=lambda each: (each.id not in own, each.up and each.load)), False
 
         sites = self._of_level(plan, level)
         first = next(sites, None)

@@ -152,6 +152,7 @@ class Standing:
 
     def give(self, server: Server, title_id: str, title: int) -> None:
         """A new session of the title goes to ``server``."""
+        was_able = server.able
         self.group.give(server)
         self._asked[title_id] = self._asked.get(title_id, 0.0) + 1.0
         count, order = self.order(title_id, title)
@@ -160,7 +161,7 @@ class Standing:
             self._homes.pop(title_id, None)
         elif server is self.group.servers[usual[-1]]:
             self._homes[title_id] = 1
-        if not server.able:
+        if was_able and not server.able:
             self.levels |= 1 << FULL
             if not any(each.able for each in self.group.servers):
                 self.levels &= ~(1 << ABLE)

@@ -214,6 +214,15 @@ def test_a_burst_between_two_reports_is_never_left_without_an_answer(limits: lis
     assert not found[-1].healthy, "all are full by now, and say so"
 
 
+def test_where_all_are_full_what_still_comes_is_spread() -> None:
+    fleet = [health(f"a-{number}", limit_bps=10e9, share=0.955, load="full") for number in range(8)]
+    made = decider(SITES, OneMatch("a"), view(fleet))
+    first = Counter(ids(made.decide("192.0.2.1", "t", session=f"s{number}"))[0] for number in range(800))
+    assert set(first.values()) == {100}, "one edge is not made to refuse while others have room"
+    again = [ids(made.decide("192.0.2.1", "t", session=f"s{number}"))[0] for number in range(800)]
+    assert Counter(again) == first
+
+
 def test_a_small_system_is_settled_with_fewer_answers_than_asked_for() -> None:
     made = decider(SITES, OneMatch("a", "b"), view([health("a-1"), health("b-1")]))
     assert not made.decide("192.0.2.1", "t").unsettled
@@ -325,7 +334,8 @@ def test_properties(
         named = {domain(sites[each.site]) for each in answers}
         assert len(named) >= min(count, len(domains)), "distinct failure domains as far as there are any"
         assert len({each.site for each in answers}) >= min(count, len({each.site for each in able}))
-    assert made.decide("192.0.2.1", "t", count=count, session=str(session), current=current) == found, "the same while nothing changes"
+    same = made.decide("192.0.2.1", "t", count=count, session=str(session), current=current)
+    assert same.appliances == answers, "the same while nothing changes, even where the session itself was the last that found room"
     shuffled = [*fleet]
     random.Random(session).shuffle(shuffled)
     again = decider(places, table, view(shuffled, held, demoted={"a": share, "b": share}))
