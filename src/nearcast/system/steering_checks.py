@@ -100,7 +100,7 @@ def session(told: SourceStatus, home: Home) -> Check:
     name, up = f"ISP {told.name}", told.state == "up"
     if up:
         return Check(name=name, state="good", found=f"BGP up, {told.prefixes} prefixes")
-    cure = f"see `nearcast routes`, {home.log('exabgp')}, and what its routers say of us; what it told last stays in force"
+    cure = f"see `nearcast routes`, {home.log('exabgp')}, and what its routers say of us"
     return Check(name=name, state="bad", found=f"BGP down: {told.problem or 'no session'}", cure=cure)
 
 
