@@ -93,6 +93,10 @@ class Group:
         for each in up:
             each.growth /= oldest
 
+    def wide(self, order: Sequence[int], demand: float) -> bool:
+        """Whether a title of this ``order`` and ``demand`` has more than the two places of any title."""
+        return len(order) > 1 and demand * SPREAD * self.total > self.servers[order[0]].weight * (self.asked + PRIOR)
+
     def give(self, server: Server) -> None:
         """A new session goes to ``server``."""
         server.given += 1.0
@@ -143,13 +147,13 @@ def choose(group: Group, order: Sequence[int], demand: float, seed: int, home: i
     if len(order) == 1:
         one = servers[order[0]]
         return one if one.able else None
-    if demand * SPREAD * group.total <= servers[order[0]].weight * (group.asked + PRIOR):
-        one, two = servers[order[home]], servers[order[1 - home]]
-        index = 0
-    else:
+    if group.wide(order, demand):
         first, second = _drawn(group, order, demand, seed)
         one, two = servers[order[first]], servers[order[second]]
         index = first
+    else:
+        one, two = servers[order[home]], servers[order[1 - home]]
+        index = 0
     if not (one.able and two.able) or one is two:
         able = [servers[each] for each in (*order[index:], *order[:index]) if servers[each].able]
         if not able:

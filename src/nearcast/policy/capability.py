@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from binascii import b2a_base64
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from nearcast.model.site import ApplianceReport
 
 NONCE_BYTES = 12
 EDGE_PATH = "/v1"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Expiring(Protocol):
@@ -111,19 +113,34 @@ _REPORT_DEFAULTS = tuple(
 _ordered = msgspec.msgpack.Encoder(order="sorted").encode
 
 
+class PathSigner:
+    """Makes the paths of one appliance. ``key``: its ``edge_key`` of ``generation``, which stands in the path, too (``/v1/…`` for 0,
+    ``/v1k3/…`` for 3)."""
+
+    def __init__(self, key: str, generation: int = 0) -> None:
+        self._begun = hashlib.md5(f"{key} ".encode(), usedforsecurity=False)
+        self._key = key
+        self._prefix = f"{EDGE_PATH}k{generation}" if generation else EDGE_PATH
+
+    def mac(self, title_id: str, expires_at: int) -> str:
+        """The MAC that nginx checks: secure_link's base64url MD5 over ``key expires title key``."""
+        digest = self._begun.copy()
+        digest.update(f"{expires_at} {title_id} {self._key}".encode())
+        return b2a_base64(digest.digest()).translate(_URL_SAFE, b"=\n").decode()
+
+    def path(self, title_id: str, expires_at: int) -> str:
+        """The path below the appliance's address under which a session may fetch the files of one title, ending in ``/``."""
+        return f"{self._prefix}/{self.mac(title_id, expires_at)}/{expires_at}/{title_id}/"
+
+
 def edge_mac(key: str, title_id: str, expires_at: int) -> str:
-    """The MAC that nginx checks: secure_link's base64url MD5 over ``key expires title key``."""
-    digest = hashlib.md5(f"{key} {expires_at} {title_id} {key}".encode(), usedforsecurity=False).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    """``PathSigner.mac`` for once."""
+    return PathSigner(key).mac(title_id, expires_at)
 
 
 def edge_path(key: str, title_id: str, expires_at: int, generation: int = 0) -> str:
-    """The path below an appliance's address under which a session may fetch the files of one title, ending in ``/``.
-
-    ``key``: the appliance's ``edge_key`` of ``generation``, which stands in the path, too (``/v1/…`` for 0, ``/v1k3/…`` for 3).
-    """
-    prefix = f"{EDGE_PATH}k{generation}" if generation else EDGE_PATH
-    return f"{prefix}/{edge_mac(key, title_id, expires_at)}/{expires_at}/{title_id}/"
+    """``PathSigner.path`` for once."""
+    return PathSigner(key, generation).path(title_id, expires_at)
 
 
 def edge_expiry_s(now_s: float, runtime_s: float) -> int:

@@ -9,8 +9,9 @@ Arrays throughout, titles down and appliances across; a title's place in them is
 from __future__ import annotations
 
 import hashlib
-import math
+import struct
 from collections.abc import Callable, Iterable, Sequence
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,20 +129,41 @@ def bounded(
     return held
 
 
+class Rendezvous:
+    """A few appliances, for decisions that cannot wait for arrays to be made: one row of ``preference`` in a microsecond or two.
+
+    Their keys stand side by side in one integer, 128 bits for each, so that a product of 64 by 64 bits fits and a handful of operations
+    mixes the title with all of them at once.
+    """
+
+    __slots__ = ("_keys", "_ones", "_size_bytes", "_split", "_weights", "_words")
+
+    def __init__(self, appliances: Sequence[int], weights: Sequence[float]) -> None:
+        self._keys = sum(each << 128 * place for place, each in enumerate(appliances))
+        self._ones = sum(1 << 128 * place for place in range(len(appliances)))
+        self._words = self._ones * _WORD
+        self._size_bytes = 16 * len(appliances)
+        self._split = struct.Struct("<" + "Q8x" * len(appliances)).unpack
+        self._weights = tuple(weights)
+
+    def costs(self, title: int) -> list[float]:
+        """Of each appliance, by its place; the title belongs where it costs least."""
+        words = self._words
+        mixed = title * self._ones ^ self._keys
+        mixed = (mixed ^ (mixed >> 30 & words)) * 0xBF58476D1CE4E5B9 & words
+        mixed = (mixed ^ (mixed >> 27 & words)) * 0x94D049BB133111EB & words
+        split = self._split((mixed ^ (mixed >> 31 & words)).to_bytes(self._size_bytes, "little"))
+        return [-log(((word >> 11) + 0.5) * 2.0**-53) / weight for word, weight in zip(split, self._weights, strict=True)]
+
+    def preferred(self, title: int) -> list[int]:
+        """The appliances by their places, best first."""
+        costs = self.costs(title)
+        return sorted(range(len(costs)), key=costs.__getitem__)
+
+
 def preferred(title: int, appliances: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """One row of ``preference``, for a decision that cannot wait for arrays to be made: a tenth of the time for a handful."""
-    if len(appliances) > 24:
-        row = preference(np.array([title], dtype=np.uint64), np.array(appliances, dtype=np.uint64), np.array(weights))[0]
-        return [int(each) for each in row]
-    costs = []
-    for index, appliance in enumerate(appliances):
-        word = title ^ appliance  # what ``mixed`` does, here because a call takes as long
-        word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
-        word ^= word >> 31
-        costs.append((-math.log(((word >> 11) + 0.5) * 2.0**-53) / weights[index], index))
-    costs.sort()
-    return [index for _, index in costs]
+    """One row of ``preference``."""
+    return Rendezvous(appliances, weights).preferred(title)
 
 
 def mixed(word: int) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.services.steer import Considered
 from nearcast.model.site import Site
@@ -26,6 +28,8 @@ AGAIN_S = 1.0
 """So often loads are taken over anew while the view stays the same."""
 HOLDERS_SOUGHT = 8
 """So many sites of the route are looked at for one that holds the title, where none of the answers does."""
+USUAL, AHEAD_MAX = 3, 16
+"""Answers that plans are ready for, and sites that they look at for them at most."""
 
 
 Chosen = tuple[Standing, Server, bool]
@@ -39,15 +43,16 @@ class Matching(Protocol):
 
 
 class Limits(NamedTuple):
-    """How much is kept at most: sites named in plans (all plans together), orders of titles (all sites together), and sessions that may
-    ask again."""
+    """How much is kept at most: sites named in plans (all plans together), matches whose plan is known, orders of titles (all sites
+    together), and sessions that may ask again."""
 
     planned: int = 1_000_000
+    matches: int = 100_000
     titles: int = 200_000
     sessions: int = 20_000
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True):
     """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
 
     ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
@@ -62,22 +67,32 @@ class Decision(NamedTuple):
 
 class Plan(NamedTuple):
     """Those that may serve who has one match: ``ranked`` by the route, and as a last resort ``everybody`` who serves anybody (some of
-    them ranked already); in so many failure ``domains``."""
+    them ranked already); in so many failure ``domains``.
+
+    ``usual``: the sites that are chosen, best first, if all that are looked at for it (``ahead``) are able.
+    """
 
     ranked: tuple[Standing, ...]
     everybody: tuple[Standing, ...]
     domains: int
+    ahead: tuple[Standing, ...]
+    usual: tuple[Standing, ...]
 
 
-class Question(NamedTuple):
-    """``title`` is the key of ``title_id``. ``known``: appliances that the session was given already, and keeps while they are able."""
+class Question(Struct):
+    """``title`` is the key of ``title_id``, ``name`` what tells the session from all others. ``known``: appliances that it was given
+    already, and keeps while they are able."""
 
     title_id: str
     title: int
     wanted: int
-    seed: int
-    known: Sequence[str] = ()
+    name: str
+    known: Sequence[str]
     current: str = ""
+
+    @property
+    def seed(self) -> int:
+        return hashing.key(self.name)
 
 
 class _NoTable:
@@ -99,6 +114,8 @@ class Decider:
         self._stamp = 0
         self._keys: dict[str, int] = {}
         self._plans: dict[tuple[tuple[str, ...], frozenset[str]], Plan] = {}
+        self._plan_of: dict[int, tuple[Plan, Match]] = {}
+        """By the identity of a match, which is kept with it so that it stays the only one of that identity."""
         self._sites_planned = 0
         self._near: dict[tuple[str, str], bool] = {}
         self._recent: dict[str, tuple[str, ...]] = {}
@@ -120,9 +137,6 @@ class Decider:
         self._view = view
         if view.by_site.keys() != self._standings.keys():
             self._gather(view)
-        if sum(len(each.orders) for each in self._standings.values()) > self._limits.titles:
-            for each in self._standings.values():
-                each.orders.clear()
 
     def decide(
         self,
@@ -144,7 +158,7 @@ class Decider:
         name = f"{session or address} {title_id}"
         if not known and not current:
             known = self._recent.get(name) or self._older.get(name) or ()
-        question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known, current)
+        question = Question(title_id, self._keys.get(title_id) or self._key(title_id), max(1, count), name, known, current)
         chosen, healthy = self._choose(plan, question)
         given = tuple([site.health[server.id] for site, server, _ in chosen])
         if counts and chosen and chosen[0][1].up and not known and not current:
@@ -161,7 +175,7 @@ class Decider:
         plan = self._plan(match)
         name = f"{address} {title_id}"
         known = self._recent.get(name) or self._older.get(name) or ()
-        question = Question(title_id, self._key(title_id), max(1, count), hashing.key(name), known)
+        question = Question(title_id, self._key(title_id), max(1, count), name, known)
         chosen, healthy = self._choose(plan, question)
         serving = [self._seen(each) for each in dict.fromkeys((*plan.ranked, *plan.everybody))]
         barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
@@ -181,21 +195,46 @@ class Decider:
     # --- which sites --------------------------------------------------------------------------------------------------
 
     def _plan(self, match: Match) -> Plan:
+        known = self._plan_of.get(id(match))
+        if known is not None:
+            return known[0]
         found = self._plans.get((match.sites, match.announced))
         if found is None:
             found = self._planned(match)
             self._sites_planned += 1 + len(found.ranked)
             if self._sites_planned > self._limits.planned:
-                self._plans.clear()
+                self._forget_plans()
                 self._sites_planned = 1 + len(found.ranked)
             self._plans[match.sites, match.announced] = found
+        if len(self._plan_of) >= self._limits.matches:
+            self._plan_of.clear()
+        self._plan_of[id(match)] = found, match
         return found
 
     def _planned(self, match: Match) -> Plan:
         named = [self._standings[each] for each in match.sites if each in self._standings]
-        ranked = tuple(each for each in named if rank.may_serve(each.site, match.announced))
+        ranked = tuple([each for each in named if rank.may_serve(each.site, match.announced)])
         further = {each.domain for each in ranked} - self._domains
-        return Plan(ranked, self._open, len(self._domains) + len(further))
+        domains = len(self._domains) + len(further)
+        ahead: list[Standing] = []
+
+        def looked_at() -> Iterator[Standing]:
+            for each in chain(ranked, (site for site in self._open if site not in ranked)):
+                ahead.append(each)
+                yield each
+
+        sites = islice(looked_at(), AHEAD_MAX)
+        usual = [*islice(sites, 1)]
+        if usual:
+            usual += rank.distinct(sites, USUAL - 1, domains, usual[0])
+        if len(ahead) == AHEAD_MAX:  # there may be better ones behind them
+            usual.clear()
+        return Plan(ranked, self._open, domains, tuple(ahead) if usual else (), tuple(usual))
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._plan_of.clear()
+        self._sites_planned = 0
 
     def _gather(self, view: View) -> None:
         """Appliances at a site that the configuration does not know come last, by name."""
@@ -206,8 +245,10 @@ class Decider:
         }
         self._open = tuple(each for each in self._standings.values() if not each.site.isp)
         self._domains = frozenset(each.domain for each in self._open)
-        self._plans.clear()
-        self._sites_planned = 0
+        self._forget_plans()
+        orders_max = max(1, self._limits.titles // max(1, len(self._standings)))
+        for each in self._standings.values():
+            each.orders_max = orders_max
 
     def _seen(self, state: Standing) -> Standing:
         if state.stamp != self._stamp:
@@ -241,7 +282,22 @@ class Decider:
                 chosen += self._last_hope(plan, question, level)
         return chosen[: question.wanted], False
 
+    def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
+        """What ``_able`` finds where all is as usual: the first sites are able, and the first of them holds the title."""
+        if question.wanted > len(plan.usual) or question.current or self._view.snapshot.demoted:
+            return None
+        for each in plan.ahead:
+            if each.stamp != self._stamp:
+                each.see(self._view, self._stamp, self._now_s)
+            if not each.levels & 1 << ABLE:
+                return None
+        first = self._pick(plan.usual[0], question)
+        return [first, *[self._spare(each, question) for each in plan.usual[1 : question.wanted]]] if first[2] else None
+
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
+        usual = self._usual(plan, question)
+        if usual:
+            return usual
         sites = self._of_level(plan, ABLE)
         if self._view.snapshot.demoted:
             sites = rank.behind(sites, pathway.Demoted(self._view.snapshot.demoted, question.seed))
@@ -285,7 +341,7 @@ class Decider:
             server = site.server.get(name)
             if server is not None and server.able:
                 return site, server, site.holds(server, question.title_id, question.title)
-        server, holds = site.pick(question.title_id, question.title, question.seed)
+        server, holds = site.pick(question.title_id, question.title, question.name)
         return site, server, holds
 
     def _spare(self, site: Standing, question: Question) -> Chosen:

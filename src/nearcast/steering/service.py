@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import Literal, Protocol
 
 import structlog
@@ -23,6 +22,7 @@ EXPIRY_STEP_S = 300
 """Paths end at whole five minutes, rounded up: viewers of a title who come at about the same time share them, and what is kept of them
 here and in nginx."""
 PATHS_MAX = 100_000
+SIGNERS_MAX = 65_536
 FIRST_VIEW_S = 5.0
 """So long is waited at the start for a view to be published, so that the first Play has an answer."""
 _LOOK_S = 0.1
@@ -50,26 +50,48 @@ class Views(Protocol):
     def view(self) -> View: ...
 
 
+class _Signer(capability.PathSigner):
+    """``number``: no two are the same, so that what one has signed is never taken for another's."""
+
+    def __init__(self, root: bytes, appliance: ApplianceHealth, number: int) -> None:
+        super().__init__(capability.edge_key(root, appliance.id, appliance.key_generation), appliance.key_generation)
+        self.of = appliance.key_generation, appliance.address
+        self.origin = appliance.address.rstrip("/")
+        self.number = number
+
+
 class Paths:
     """Signed addresses. ``root`` is the system's root secret, from which each appliance's MAC key comes."""
 
     def __init__(self, root: bytes) -> None:
-        self._key = lru_cache(maxsize=65536)(partial(capability.edge_key, root))
-        self._young: dict[tuple[str, str, int, int, str], EdgeChoice] = {}
-        self._old: dict[tuple[str, str, int, int, str], EdgeChoice] = {}
+        self._root = root
+        self._made = 0
+        self._signers: dict[str, _Signer] = {}
+        self._young: dict[tuple[int, str, int], EdgeChoice] = {}
+        self._old: dict[tuple[int, str, int], EdgeChoice] = {}
 
     def choice(self, appliance: ApplianceHealth, title_id: str, expires_at: int) -> EdgeChoice:
         """The address at ``appliance`` that is good for the title until ``expires_at`` (Unix seconds)."""
-        name = (appliance.id, title_id, expires_at, appliance.key_generation, appliance.address)
+        signer = self._signers.get(appliance.id)
+        if signer is None or signer.of != (appliance.key_generation, appliance.address):
+            signer = self._signer(appliance)
+        name = signer.number, title_id, expires_at
         found = self._young.get(name) or self._old.get(name)
         if found is None:
-            key = self._key(appliance.id, appliance.key_generation)
-            path = capability.edge_path(key, title_id, expires_at, appliance.key_generation)
-            base_url = appliance.address.rstrip("/") + path
-            found = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
+            name_id = appliance.id
+            found = EdgeChoice(
+                pathway=name_id, site=appliance.site, appliance=name_id, base_url=signer.origin + signer.path(title_id, expires_at)
+            )
             if len(self._young) >= PATHS_MAX // 2:
                 self._old, self._young = self._young, {}
             self._young[name] = found
+        return found
+
+    def _signer(self, appliance: ApplianceHealth) -> _Signer:
+        if len(self._signers) >= SIGNERS_MAX:
+            self._signers.clear()
+        self._made += 1
+        found = self._signers[appliance.id] = _Signer(self._root, appliance, self._made)
         return found
 
 
@@ -115,7 +137,7 @@ class SteeringService:
         if not decision.appliances:
             raise NoEdge("no edge is known that may serve this viewer")
         source = self._source_of(view)
-        if all(each.state == "down" for each in decision.appliances):
+        if not decision.healthy and all(each.state == "down" for each in decision.appliances):
             source = "last-known"  # nobody is up: where they were last is all there is to say
         expires_at = -(-question.expires_at // EXPIRY_STEP_S) * EXPIRY_STEP_S
         return SteerAnswer(

@@ -7,21 +7,20 @@ holdings change, and loads are taken over when the site is next asked for after 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
 from nearcast.policy import balance, hashing
 from nearcast.policy.balance import Group, Server
+from nearcast.policy.hashing import Rendezvous
 from nearcast.policy.load import FULL as FULL_SHARE
 from nearcast.steering.rank import ABLE, DOWN, FULL, HELD_SHARE, domain, level
 from nearcast.steering.view import NOTHING, Holdings, View
 
+ORDERS_MAX = 10_000
 ASKED_MIN, ASKED_PER_SERVER = 1000.0, 250.0
 """After so many sessions half of what was asked is forgotten."""
-
-SMALL = 8
-"""In a site of so few servers the order of a title that is asked for once in a while is not worth being kept."""
-ONCE_MAX = 1000
 
 Order = tuple[int, tuple[int, ...]]
 """A site's servers for one title, by index: the holders come first, and are so many. (Of numbers alone, so that the garbage collector
@@ -33,13 +32,13 @@ class Standing:
 
     __slots__ = (
         "_asked",
+        "_asked_max",
+        "_here",
         "_holdings",
         "_homes",
         "_identity",
-        "_keys",
-        "_once",
+        "_rendezvous",
         "_seen_s",
-        "_weights",
         "domain",
         "group",
         "health",
@@ -47,6 +46,7 @@ class Standing:
         "levels",
         "name",
         "orders",
+        "orders_max",
         "server",
         "site",
         "stamp",
@@ -62,29 +62,33 @@ class Standing:
         self.group = Group(())
         self.server: dict[str, Server] = {}
         self.health: dict[str, ApplianceHealth] = {}
-        self.orders: dict[str, Order] = {}
-        self._asked: dict[str, float] = {}
-        self._homes: dict[str, int] = {}
-        self._once: set[str] = set()
-        self._keys: list[int] = []
-        self._weights: list[float] = []
+        self.orders: dict[int, Order] = {}
+        self.orders_max = ORDERS_MAX
+        self._asked: dict[int, float] = {}
+        self._asked_max = ASKED_MIN
+        self._homes: dict[int, int] = {}
+        self._rendezvous = Rendezvous((), ())
         self._holdings: list[Holdings] = []
+        self._here: Sequence[ApplianceHealth] | None = None
         self._identity: object = None
         self._seen_s = 0.0
 
     def see(self, view: View, stamp: int, now_s: float) -> None:
         """Take over what ``view`` says of this site, at ``now_s`` of the clock that it goes by."""
-        here = view.by_site.get(self.name, ())
         self.stamp = stamp
-        self.health = {each.id: each for each in here}
-        identity = [(each.id, each.limit_bps, each.holdings_digest or view.holdings.get(each.id)) for each in here]
-        if identity != self._identity:
-            self._identity = identity
-            self._gather(here, view)
-        elapsed_s, self._seen_s = now_s - self._seen_s, now_s
+        here = view.by_site.get(self.name, ())
+        if here is not self._here:
+            self._here = here
+            self.health = {each.id: each for each in here}
+            identity = [(each.id, each.limit_bps, each.holdings_digest or view.holdings.get(each.id)) for each in here]
+            if identity != self._identity:
+                self._identity = identity
+                self._gather(here, view)
+        kept = balance.faded(1.0, now_s - self._seen_s)
+        self._seen_s = now_s
         self.levels = 0
-        for each in here:
-            self.levels |= 1 << _take_over(self.server[each.id], each, now_s, elapsed_s)
+        for each, server in zip(here, self.group.servers, strict=True):
+            self.levels |= 1 << _take_over(server, each, now_s, kept)
         self.group.settle()
 
     def order(self, title_id: str, title: int) -> Order:
@@ -92,58 +96,65 @@ class Standing:
 
         An empty title is none in particular, which everybody holds.
         """
-        found = self.orders.get(title_id)
+        found = self.orders.get(title)
         if found is None:
-            order = hashing.preferred(title, self._keys, self._weights)
-            if title_id:
-                held = [each.get(title_id, 0) for each in self._holdings]
-                enough = max(held, default=0) * HELD_SHARE
-                holding = [index for index in order if held[index] >= enough and held[index]]
-                if len(holding) < len(order):
-                    order = holding + [index for index in order if held[index] < enough or not held[index]]
-                found = (len(holding), tuple(order))
-            else:
-                found = (len(order), tuple(order))
-            self.orders[title_id] = found
+            if len(self.orders) >= self.orders_max:
+                self.orders.clear()
+            found = self.orders[title] = self._ordered(title_id, title)
         return found
 
-    def pick(self, title_id: str, title: int, seed: int) -> tuple[Server, bool]:
-        """The appliance for one more session of the title, and whether it holds it. Only for a site where somebody is able."""
-        count, order = self.orders.get(title_id) or self.order(title_id, title)
-        demand = self._asked.get(title_id, 0.0)
-        home = self._homes.get(title_id, 0)
+    def _ordered(self, title_id: str, title: int) -> Order:
+        order = self._rendezvous.preferred(title)
+        if not title_id:
+            return len(order), tuple(order)
+        held = [each.get(title_id, 0) for each in self._holdings]
+        most = max(held)
+        if not most:
+            return 0, tuple(order)
+        enough = most * HELD_SHARE
+        if min(held) >= enough:
+            return len(order), tuple(order)
+        holding = [index for index in order if held[index] >= enough]
+        return len(holding), (*holding, *[index for index in order if held[index] < enough])
+
+    def pick(self, title_id: str, title: int, name: str) -> tuple[Server, bool]:
+        """The appliance for one more session of the title, called ``name``, and whether it holds it.
+
+        Only for a site where somebody is able.
+        """
+        count, order = self.orders.get(title) or self.order(title_id, title)
+        group = self.group
+        demand = self._asked.get(title, 0.0)
+        home = self._homes.get(title, 0)
         if count:
-            found = balance.choose(self.group, order[:count] if count < len(order) else order, demand, seed, home)
+            held = order if count == len(order) else order[:count]
+            seed = hashing.key(name) if group.wide(held, demand) else 0
+            found = balance.choose(group, held, demand, seed, home)
             if found is not None:
                 return found, True
             home = 0
-        found = balance.choose(self.group, order[count:], demand, seed, home)
+        others = order[count:]
+        seed = hashing.key(name) if group.wide(others, demand) else 0
+        found = balance.choose(group, others, demand, seed, home)
         assert found is not None, f"{self.name} has nobody who is able"  # noqa: S101
         return found, False
 
     def spare(self, title_id: str, title: int) -> tuple[Server, bool]:
-        """The first by the title's order that is able, holders before others. Kept when it is asked for a second time."""
+        """The first by the title's order that is able, holders before others."""
         servers = self.group.servers
-        if title_id in self.orders or title_id in self._once or len(servers) > SMALL or not title_id:
-            count, order = self.order(title_id, title)
-            for place, index in enumerate(order):
-                if servers[index].able:
-                    return servers[index], place < count
-        if len(self._once) > ONCE_MAX:
-            self._once.clear()
-        self._once.add(title_id)
-        first = -1
-        for index in hashing.preferred(title, self._keys, self._weights):
-            if servers[index].able:
-                if title_id in self._holdings[index]:
-                    return servers[index], True
-                first = index if first < 0 else first
-        assert first >= 0, f"{self.name} has nobody who is able"  # noqa: S101
-        return servers[first], False
+        count, order = self.orders.get(title) or self.order(title_id, title)
+        for place, index in enumerate(order):
+            server = servers[index]
+            if server.able:
+                return server, place < count
+        raise AssertionError(f"{self.name} has nobody who is able")
 
     def has(self, title_id: str) -> bool:
         """Whether somebody here who is able has any of the title."""
-        return any(title_id in held and server.able for held, server in zip(self._holdings, self.group.servers, strict=True))
+        for held, server in zip(self._holdings, self.group.servers, strict=True):  # noqa: SIM110 - a generator takes twice as long
+            if title_id in held and server.able:
+                return True
+        return False
 
     def holds(self, server: Server, title_id: str, title: int) -> bool:
         """Whether it is one of the title's holders."""
@@ -152,20 +163,20 @@ class Standing:
 
     def give(self, server: Server, title_id: str, title: int) -> None:
         """A new session of the title goes to ``server``."""
-        was_able = server.able
-        self.group.give(server)
-        self._asked[title_id] = self._asked.get(title_id, 0.0) + 1.0
-        count, order = self.order(title_id, title)
-        usual = order[:count][:2] or order[:2]
-        if server is self.group.servers[usual[0]]:
-            self._homes.pop(title_id, None)
-        elif server is self.group.servers[usual[-1]]:
-            self._homes[title_id] = 1
+        group, was_able = self.group, server.able
+        group.give(server)
+        self._asked[title] = self._asked.get(title, 0.0) + 1.0
+        count, order = self.orders.get(title) or self.order(title_id, title)
+        if server is group.servers[order[0]]:
+            if title in self._homes:
+                del self._homes[title]
+        elif count != 1 and server is group.servers[order[1]]:  # a single holder is at home wherever else it is asked for
+            self._homes[title] = 1
         if was_able and not server.able:
             self.levels |= 1 << FULL
-            if not any(each.able for each in self.group.servers):
+            if not any(each.able for each in group.servers):
                 self.levels &= ~(1 << ABLE)
-        if self.group.asked > max(ASKED_MIN, ASKED_PER_SERVER * len(order)):
+        if group.asked > self._asked_max:
             self._fade()
 
     def level(self, appliance: str) -> int:
@@ -183,8 +194,8 @@ class Standing:
         """Make the servers anew, with what was known of those that stay."""
         before = self.server
         self.server = {}
-        self._weights = balance.weights(each.limit_bps for each in here)
-        for each, weight in zip(here, self._weights, strict=True):
+        weights = balance.weights(each.limit_bps for each in here)
+        for each, weight in zip(here, weights, strict=True):
             server = Server(each.id, weight, known=each.limit_bps > 0)
             if each.id in before:
                 server.given = before[each.id].given
@@ -192,11 +203,11 @@ class Standing:
         asked = self.group.asked
         self.group = Group(tuple(self.server.values()))
         self.group.asked = asked
-        self._keys = [hashing.key(each.id) for each in here]
+        self._rendezvous = Rendezvous([hashing.key(each.id) for each in here], weights)
         self._holdings = [view.holdings.get(each.id, NOTHING) for each in here]
         self.orders = {}
         self._homes = {}
-        self._once = set()
+        self._asked_max = max(ASKED_MIN, ASKED_PER_SERVER * len(here))
 
     def _fade(self) -> None:
         self.group.asked /= 2
@@ -204,9 +215,9 @@ class Standing:
         self._homes = {title: home for title, home in self._homes.items() if title in self._asked}
 
 
-def _take_over(server: Server, health: ApplianceHealth, now_s: float, elapsed_s: float) -> int:
-    """What a report says of a server, and what was given since. Its level."""
-    server.given = balance.faded(server.given, elapsed_s)
+def _take_over(server: Server, health: ApplianceHealth, now_s: float, kept: float) -> int:
+    """What a report says of a server, and what was given since, of which so much is ``kept``. Its level."""
+    server.given *= kept
     share = health.share if server.known or health.share else health.sent_bps / server.weight
     server.load = share + server.given * server.unit
     server.growth = balance.growth(now_s - health.up_since_s if health.up_since_s else math.inf, heard=health.heard)
