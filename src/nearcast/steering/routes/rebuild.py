@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,7 +14,8 @@ from nearcast.steering.routes.base import NONE, Base
 from nearcast.steering.routes.folder import BASE_MAGIC, base_path, log_path
 from nearcast.steering.routes.geographic import Geography
 from nearcast.steering.routes.log import Batch, batches
-from nearcast.steering.routes.overlay import Overlay
+from nearcast.steering.routes.overlay import Changed, Overlay
+from nearcast.steering.routes.prefix import Prefix
 from nearcast.steering.routes.rows import arrays_of, by_name, joined, rows_of, rows_of_base
 from nearcast.steering.routes.table import Table
 
@@ -59,19 +61,20 @@ def rebuild(order: Rebuild) -> int:
     return len(arrays["length"])
 
 
-def told_by(table: Table, source: str) -> dict[tuple[str, str], Announcement]:
-    """Everything that a source has in the table now, by prefix and site."""
+def told_by(base: Base, changed: Mapping[Prefix, Changed], source: str) -> dict[tuple[str, str], Announcement]:
+    """Everything that a source has now, by prefix and site. ``changed``: the overlay's, as they lie over the base."""
     import numpy as np
 
     found: dict[tuple[str, str], Announcement] = {}
-    base = table.base
     if source in base.sources:
         entries = np.flatnonzero(np.asarray(base.arrays["source"]) == base.sources.index(source))
         for index in np.unique(np.searchsorted(np.asarray(base.arrays["first"]), entries, side="right") - 1).tolist():
-            if index != NONE and (prefix := base.prefix(index)) not in table.overlay.changed:
+            if index != NONE and (prefix := base.prefix(index)) not in changed:
                 told = (entry.announcement(prefix) for entry in base.entries(index))
                 found.update(((each.prefix, each.site), each) for each in told if each.source == source)
-    found.update(((each.prefix, each.site), each) for each in table.overlay.announcements() if each.source == source)
+    for each in changed.values():
+        told = (entry.announcement(each.prefix) for entry in each.entries)
+        found.update(((one.prefix, one.site), one) for one in told if one.source == source)
     return found
 
 

@@ -168,12 +168,15 @@ class TableWriter:
         self._check(told_now, {source})
         wanted = {(str(parse_prefix(each.prefix)), each.site): each for each in told_now}
         with self._writing():
-            with self._compiling, self._changing:
-                told = told_by(self.table(), source)
+            with self._compiling:
+                with self._changing:
+                    base, changed = self.table().base, dict(self.table().overlay.changed)
+                told = told_by(base, changed, source)
                 announced = [each for key, each in wanted.items() if told.get(key) != each]
                 withdrawn = [each for key, each in told.items() if key not in wanted]
                 if len(announced) + len(withdrawn) <= self._batch_max:
-                    self._put(self._news(announced, withdrawn))
+                    with self._changing:
+                        self._put(self._news(announced, withdrawn))
                     return
             self._renew({source: tuple(wanted.values())})
 
@@ -225,7 +228,7 @@ class TableWriter:
         try:
             self._places = self._atlas.known()
             with self._discarded():
-                self._adopt(self._compiled(self._owed, self._position), version + 1, _NOTHING)
+                self._adopt(opened(self._folder, self._compiled(self._owed, self._position), 0), version + 1, _NOTHING)
         except (WorkFailed, OSError) as error:
             if not self._generation:
                 raise
@@ -272,9 +275,9 @@ class TableWriter:
                 self._overtaken = True
             try:
                 with self._discarded():
-                    generation = self._compiled(self._owed | instead, log_end, change)
+                    table = opened(self._folder, self._compiled(self._owed | instead, log_end, change), 0)
                     with self._changing:
-                        self._adopt(generation, self.table().version + 1, self._carried(log_end))
+                        self._adopt(table, self.table().version + 1, self._carried(log_end))
             finally:
                 self._overtaken = False
 
@@ -295,7 +298,7 @@ class TableWriter:
             try:
                 with self._discarded():
                     changes = written_again(self.table(), self._folder, self._number, self._places)
-                    self._adopt(self._number, self.table().version + 1, changes)
+                    self._adopt(opened(self._folder, self._number, 0), self.table().version + 1, changes)
             except BaseException:
                 self._state = before
                 raise
@@ -320,11 +323,11 @@ class TableWriter:
                 path.unlink(missing_ok=True)
             raise
 
-    def _adopt(self, generation: int, version: int, carried: Batch) -> None:
-        """Put a generation in force. Until its last line, whoever dies here leaves the old one in force."""
+    def _adopt(self, table: Table, version: int, carried: Batch) -> None:
+        """Put the last compiled generation in force. Until its last line, whoever dies here leaves the old one in force."""
+        generation, table.version = self._number, version
         log = LogWriter(log_path(self._folder, generation), generation, version)
         try:
-            table = opened(self._folder, generation, version)
             if carried:
                 log.append(carried)
                 table = table.changed(carried.announced, carried.withdrawn, version + 1)

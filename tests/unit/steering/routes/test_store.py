@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nearcast.base.clock import VirtualClock
 from nearcast.base.processes import AlreadyRunning
 from nearcast.model.route import Announcement, Route
-from nearcast.steering.routes import Table, worker
+from nearcast.steering.routes import Table, store, worker
 from nearcast.steering.routes import reader as reading
 from nearcast.steering.routes.overlay import BadAnnouncement
 from nearcast.steering.routes.reader import NoTable, TableReader
@@ -163,6 +163,27 @@ def test_the_last_word_counts_though_a_large_change_is_still_being_compiled(
     goes_on.set()
     many.join()
     assert [reader.table().match(f"10.0.{number}.1").sites[0] for number in (0, 10, 11)] == ["c", "a", "c"]
+
+
+def test_while_a_compiled_table_is_checked_changes_go_on(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader = started(batch_max=5), TableReader(tmp_path)
+    writer.announce(told(0))
+    opened, checks, goes_on = reading.opened, threading.Event(), threading.Event()
+
+    def waits(folder: Path, generation: int, version: int) -> Table:
+        checks.set()
+        assert goes_on.wait(30)
+        return opened(folder, generation, version)
+
+    monkeypatch.setattr(store, "opened", waits)
+    flood = threading.Thread(target=writer.announce, args=([each for number in range(10, 20) for each in told(number)],))
+    flood.start()
+    assert checks.wait(30)
+    writer.withdraw(told(0))
+    assert reader.table().match("10.0.0.1").sites[0] == "a"
+    goes_on.set()
+    flood.join()
+    assert [reader.table().match(f"10.0.{number}.1").sites[0] for number in (0, 10)] == ["a", "c"]
 
 
 def test_a_large_table_is_opened_beside_the_decisions(tmp_path: Path, started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
