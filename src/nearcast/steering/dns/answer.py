@@ -105,7 +105,8 @@ class Answerer:
             self._forget(now_s)
         age_s = now_s - self._made_s
         if age_s >= LASTS_S or self._kept >= KEPT_MAX or (self._outdated and age_s >= FRESH_S):
-            self._forget(now_s)
+            self._chooser.renew()
+            self._begin(now_s)
         if self._chooser.crowded:
             self._regroup(now_s)
 
@@ -122,6 +123,10 @@ class Answerer:
 
     def _forget(self, now_s: float) -> None:
         self._chooser.forget()
+        self._begin(now_s)
+
+    def _begin(self, now_s: float) -> None:
+        """Finish all answers anew."""
         self._fixed.clear()
         self._steered.clear()
         self._tails.clear()

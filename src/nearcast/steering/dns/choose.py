@@ -8,7 +8,7 @@ the viewers of one ISP.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from nearcast.model.health import ApplianceHealth
@@ -17,13 +17,12 @@ from nearcast.model.site import Site
 from nearcast.steering.dns import ecs, wire
 from nearcast.steering.routes import NO_MATCH, Match
 from nearcast.steering.routes.base import CONFIG
-from nearcast.steering.view import NO_VIEW, View
+from nearcast.steering.view import NO_VIEW, Holdings, View
 
 SPREAD_BITS = 4
-TITLE_MASK = 3
-"""Viewers of one title are fewer, and titles are spread already: of the groups' numbers only two bits count."""
 CHOSEN_MAX = 200_000
 CLASSES_MAX = 500_000
+LEADS_MAX = 2_000_000
 ADDRESSES = 2
 """Appliances in an answer: browsers go to the second at once where the first does not take their connection."""
 TURNS = 8
@@ -111,8 +110,8 @@ def gist(view: View) -> tuple[object, ...]:
 
 
 def spread_mask(title: str) -> int:
-    """Which bits of a group's last ones count."""
-    return TITLE_MASK if title else (1 << SPREAD_BITS) - 1
+    """Which bits of a group's last ones count. Of one title none does: titles are spread over a site already, each with a home there."""
+    return 0 if title else (1 << SPREAD_BITS) - 1
 
 
 class Chooser:
@@ -134,6 +133,10 @@ class Chooser:
         self._sites: list[str] = []
         self._numbers: dict[str, int] = {}
         self._leads: dict[str, dict[int, int]] = {}
+        self._led = 0
+        """How many of them there are."""
+        self._held: Mapping[str, Holdings] = {}
+        """The holdings that they go by."""
         self._chosen: dict[tuple[str, int], Chosen] = {}
         self.shift = SPREAD_BITS
         """By how many bits groups are shortened in ``leads``: where players' measurements move some viewers of a class, by none."""
@@ -152,13 +155,22 @@ class Chooser:
     def forget(self) -> None:
         """Decisions are made anew."""
         self._leads.clear()
+        self._led, self._held = 0, self._view.holdings
         self._chosen.clear()
         self.shift = 0 if self._view.snapshot.demoted else SPREAD_BITS
 
+    def renew(self) -> None:
+        """Appliances are chosen anew. Which site leads is not asked again while everybody holds what they held, as loads below the point
+        where an appliance is full do not change it."""
+        if self._view.holdings == self._held:
+            self._chosen.clear()
+        else:
+            self.forget()
+
     @property
     def crowded(self) -> bool:
-        """So many classes are known that it is time to regroup."""
-        return len(self._classes) >= CLASSES_MAX
+        """So much is known that it is time to regroup."""
+        return len(self._classes) >= CLASSES_MAX or self._led >= LEADS_MAX
 
     def match(self, version: int, number: int) -> Match:
         return self._used().match_number(version, number)
@@ -197,6 +209,7 @@ class Chooser:
         leads = self.leads(title)
         found = leads.get(group >> self.shift)
         if found is None:
+            self._led += 1
             first = next(iter(self._decide(title, group, 0)), None)
             found = leads[group >> self.shift] = self._number(first.site) if first else NOBODY
             if title and first:  # what was decided for it is the answer as well
@@ -245,7 +258,8 @@ class Chooser:
         For no title in particular, as for one that nobody holds: each group and turn a different one, so that all get their share.
         An answer is no session, as nobody knows how many will go by it: what they send is reported soon enough.
         """
-        name = f"dns {group & spread_mask(title)} {turn}"
+        mask = spread_mask(title if self.shift else "")  # where some viewers are moved elsewhere, it is some of each title's
+        name = f"dns {group & mask} {turn}"
         client = str(group >> SPREAD_BITS)
         for count in (1, SPARE):
             found = self._decider.decide(client, title or name, count=count, session=name, counts=False).appliances

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.route import Route
@@ -64,3 +65,37 @@ def test_an_appliance_without_an_address_is_nobodys_answer() -> None:
     chooser.use(TABLE, view(2, appliance("a1", 0.1, addresses=()), appliance("b1", 0.1, addresses=())), 2.0)
     chooser.forget()
     assert chooser.chosen("", chooser.client(4, 20 << 24).group) is None
+
+
+def test_what_is_chosen_anew_asks_for_the_site_again_only_when_holdings_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    decider = Decider(SITES)
+    asked: list[str] = []
+    decide = decider.decide
+
+    def counted(address: str, title_id: str, **more: object) -> object:
+        asked.append(title_id)
+        return decide(address, title_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decider, "decide", counted)
+    chooser = Chooser(decider, SITES)
+    first = view(1, appliance("a1", 0.5), appliance("b1", 0.1))
+    chooser.use(TABLE, first, 1.0)
+    assert {each.site for each in answers(chooser, "t-x")} == {"a"}
+    assert len(asked) == 1, "one decision is both the site and the appliance, for everybody of one class"
+    chooser.use(TABLE, view(2, appliance("a1", 0.97), appliance("b1", 0.1)), 2.0)
+    chooser.renew()
+    assert {each.site for each in answers(chooser, "t-x")} == {"b"}, "a site that led and is full by now leads no longer"
+    chooser.use(TABLE, View(first.snapshot, {"a1": {"t-x": 10}}), 3.0)
+    assert {each.site for each in answers(chooser, "t-x")} == {"b"}
+    chooser.renew()
+    assert {each.site for each in answers(chooser, "t-x")} == {"a"}
+
+
+def test_of_viewers_who_are_to_be_elsewhere_some_of_each_title_are() -> None:
+    seen = view(1, appliance("a1", 0.1), appliance("b1", 0.1))
+    chooser = Chooser(Decider(SITES), SITES)
+    chooser.use(TABLE, View(replace(seen.snapshot, demoted={"a": 0.2}), HELD), 1.0)
+    chooser.forget()
+    share = {title: [each.site for each in answers(chooser, title)].count("b") / 64 for title in ("", *(f"t-{n}" for n in range(20)))}
+    assert sum(share.values()) / len(share) == pytest.approx(0.2, abs=0.1)
+    assert max(share.values()) < 0.7
