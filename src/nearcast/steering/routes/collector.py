@@ -7,10 +7,11 @@ each message. What was told by then stays in the table meanwhile (``sessions``),
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,8 @@ from nearcast.model.route import Announcement
 from nearcast.model.services import SourceStatus
 from nearcast.steering.routes import peering
 from nearcast.steering.routes.bgp import BadMessage, Reason, parse
-from nearcast.steering.routes.rib import Changes
+from nearcast.steering.routes.pace import BATCH_MAX, Pace
+from nearcast.steering.routes.rib import Rib
 from nearcast.steering.routes.sessions import Refusal, Sessions, Turn
 from nearcast.steering.routes.settings import BgpSettings, Isp
 
@@ -35,6 +37,7 @@ LINE_BYTES_MAX = 8_000_000
 READ_BYTES = 262_144
 REFUSALS_S = 10.0
 """Each ISP and reason is logged once in so long, with a count of what was left out."""
+RETRY_S = 1.0
 GOODBYE_S = 3.0
 SILENT_S = 2.0 * peering.HOLD_S
 """A router that is up lets us hear a keepalive three times in each hold time: a speaker that passes on nothing for so long is frozen."""
@@ -51,7 +54,7 @@ class SpeakerFallen(Unavailable):
 
 
 class Writer(Protocol):
-    """What of the TableWriter is needed here. Each call may block for a while."""
+    """What of the TableWriter is needed here. Each call may block for a while, and raises Unavailable where it changed nothing."""
 
     def change(self, announced: Iterable[Announcement], withdrawn: Iterable[Announcement]) -> object: ...
     def replace(self, source: str, announcements: Iterable[Announcement]) -> object: ...
@@ -113,7 +116,11 @@ class Collector:
         self._log = log
         self._fallen = ""
         self._pipe = -1
-        self._news = asyncio.Event()
+        self._news = {each.name: asyncio.Event() for each in isps}
+        self._settled: set[str] = set()
+        self._hurried_s: dict[str, float] = {}
+        self._strangers: set[str] = set()
+        self._bulk = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._over: set[str] = set()
         self.keeper = Keeper(
@@ -134,7 +141,14 @@ class Collector:
     def sources(self) -> tuple[SourceStatus, ...]:
         """How each ISP stands."""
         found, problem = self._sessions.sources(), self._trouble()
-        return tuple(replace(each, problem=problem) for each in found) if problem else found
+        if problem:
+            return tuple(replace(each, problem=problem) for each in found)
+        return tuple(replace(each, problem="; ".join(filter(None, (self._haste(each.name), each.problem)))) for each in found)
+
+    def _haste(self, isp: str) -> str:
+        if self._clock.monotonic_s() - self._hurried_s.get(isp, float("-inf")) >= REFUSALS_S:
+            return ""
+        return f"it changes much: {self._sessions.ribs[isp].pending:,} changes wait their turn"
 
     def _trouble(self) -> str:
         """What keeps all sessions from being taken."""
@@ -161,7 +175,7 @@ class Collector:
         self._conf.touch(mode=0o600)  # it may hold passwords
         write_atomically(self._conf, peering.configuration(self._settings, self._isps).encode())
         self._conf.chmod(0o600)
-        self._tasks = [asyncio.create_task(each) for each in (self.keeper.run(), self._tend(), self._apply())]
+        self._tasks = [asyncio.create_task(each) for each in (self.keeper.run(), self._tend(), *map(self._follow, self._news))]
 
     async def wait(self) -> None:
         """Return never while all is well. Raises what ended it: an error of ours; a falling ExaBGP is only started again."""
@@ -219,16 +233,21 @@ class Collector:
             return
         for line in self._lines.feed(received):
             self._hear(line, now_s)
-        self._news.set()
+        self._wake()
 
     def _hear(self, line: bytes, now_s: float) -> None:
         try:
-            refused, turn = self._sessions.receive(parse(line), now_s)
+            message = parse(line)
         except BadMessage as error:
             _log.warning("a line of the BGP speaker is left out", code=error.code, error=error.message, hint=error.hint)
             return
+        refused, turn = self._sessions.receive(message, now_s)
         for each in refused:
             self._refusals.say(each, now_s)
+        stranger = self._sessions.stranger(message)
+        if stranger and stranger not in self._strangers:
+            self._strangers.add(stranger)
+            _log.error("a router is heard that is none of ours, and left out", router=stranger)
         if turn is not None:
             _say(turn)
 
@@ -242,20 +261,59 @@ class Collector:
             if self._sessions.up and now_s - self._heard_s >= SILENT_S:
                 self._heard_s = now_s
                 self.keeper.restart("no keepalive came through it though sessions are up")
-            self._news.set()
+            self._settled.update(self._sessions.settled(now_s))
+            self._wake()
 
-    async def _apply(self) -> None:
-        """Bring what changed into the table, in the order in which it was told."""
+    def _wake(self) -> None:
+        for name, news in self._news.items():
+            if self._sessions.ribs[name].pending or name in self._settled:
+                news.set()
+
+    async def _follow(self, name: str) -> None:
+        """Bring what one ISP changes into the table, in the order in which it was told. Others do not wait for it."""
+        rib, pace, news = self._sessions.ribs[name], Pace(), self._news[name]
         while True:
-            await self._news.wait()
-            self._news.clear()
-            for name, rib in self._sessions.ribs.items():
-                changes: Changes = rib.changes()
-                if changes.announce or changes.withdraw:
-                    await asyncio.to_thread(self._writer.change, changes.announce, changes.withdraw)
-                self._say_maximum(name, rib.waiting, rib.isp.prefixes_max)
-            for name in self._sessions.settled(self._clock.monotonic_s()):
-                await asyncio.to_thread(self._writer.replace, name, self._sessions.ribs[name].everything())
+            await news.wait()
+            news.clear()
+            if name in self._settled:
+                self._settled.discard(name)
+                rib.changes()
+                async with self._bulk:
+                    await self._kept(name, self._writer.replace, name, rib.everything())
+            else:
+                await self._take(name, rib, pace)
+            self._say_maximum(name, rib.waiting, rib.isp.prefixes_max)
+
+    async def _take(self, name: str, rib: Rib, pace: Pace) -> None:
+        now_s, pending = self._clock.monotonic_s(), rib.pending
+        some = pace.take(pending, now_s)
+        if some < pending:
+            self._say_haste(name, pending, now_s)
+        if not some:
+            return
+        changes = rib.changes(some)
+        if not (changes.announce or changes.withdraw):
+            return
+        async with self._bulk if some > BATCH_MAX else contextlib.nullcontext():
+            await self._kept(name, self._writer.change, changes.announce, changes.withdraw)
+
+    async def _kept(self, isp: str, tell: Callable[..., object], *what: object) -> None:
+        """Until the table has it: a disk that is full now has room later."""
+        said_s = float("-inf")
+        while True:
+            try:
+                await asyncio.to_thread(tell, *what)
+                return
+            except Unavailable as error:
+                if self._clock.monotonic_s() - said_s >= REFUSALS_S:
+                    said_s = self._clock.monotonic_s()
+                    _log.error("what an ISP told is not in the table yet", isp=isp, code=error.code, error=error.message, hint=error.hint)
+            await self._clock.sleep(RETRY_S)
+
+    def _say_haste(self, isp: str, pending: int, now_s: float) -> None:
+        if now_s - self._hurried_s.get(isp, float("-inf")) >= REFUSALS_S:
+            self._hurried_s[isp] = now_s
+            _log.warning("an ISP changes on and on: what it tells is taken in now and then", isp=isp, waiting=pending)
 
     def _say_maximum(self, isp: str, waiting: int, most: int) -> None:
         if waiting and isp not in self._over:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from nearcast.model.route import Announcement
@@ -44,7 +45,8 @@ class Rib:
         self._stale: dict[str, set[str]] = {}
         self._told: dict[str, Way] = {}
         self._waiting: dict[str, None] = {}
-        self._dirty: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
+        self._fresh: dict[str, None] = {}
 
     @property
     def prefixes(self) -> int:
@@ -54,6 +56,12 @@ class Rib:
     def waiting(self) -> int:
         """Prefixes held back by the maximum."""
         return len(self._waiting)
+
+    @property
+    def pending(self) -> int:
+        """How many announcements and withdrawals ``changes`` would tell, at most."""
+        room = self.isp.prefixes_max - len(self._told)
+        return (len(self._gone) + len(self._fresh) + min(len(self._waiting), room)) * max(1, len(self.isp.sites))
 
     def apply(self, update: Update) -> list[tuple[str, Reason]]:
         """Take an update in; answers with what was refused of it, and why."""
@@ -75,7 +83,8 @@ class Rib:
             return Reason.MAXIMUM
         known[prefix] = way
         self._stale.get(way.router, set()).discard(prefix)
-        self._dirty[prefix] = None
+        self._gone.pop(prefix, None)
+        self._fresh[prefix] = None
         return None
 
     def _forget(self, router: str, prefixes: Iterable[str]) -> None:
@@ -83,7 +92,8 @@ class Rib:
         for prefix in prefixes:
             stale.discard(prefix)
             if known.pop(prefix, None) is not None:
-                self._dirty[prefix] = None
+                self._fresh.pop(prefix, None)
+                self._gone[prefix] = None
 
     def begin(self, router: str) -> None:
         """A session began: what the router does not tell again until ``sweep`` is gone."""
@@ -100,11 +110,11 @@ class Rib:
         self._routers.pop(router, None)
         self._stale.pop(router, None)
 
-    def changes(self) -> Changes:
-        """What changed for the table since the last call."""
+    def changes(self, most: int | None = None) -> Changes:
+        """What changed for the table since the last call, withdrawals first; the rest of more than ``most`` waits for the next call."""
+        count = None if most is None else max(1, most // max(1, len(self.isp.sites)))
         withdrawn, announced = [], []
-        best = {prefix: self._best(prefix) for prefix in self._dirty}
-        self._dirty.clear()
+        best = {prefix: self._best(prefix) for prefix in self._next(count)}
         for prefix, way in best.items():
             if way is None:
                 self._waiting.pop(prefix, None)
@@ -120,7 +130,7 @@ class Rib:
             elif prefix not in self._waiting:
                 self._waiting[prefix] = None
                 self.refused[Reason.MAXIMUM] += 1
-        while self._waiting and len(self._told) < self.isp.prefixes_max:
+        while self._waiting and len(self._told) < self.isp.prefixes_max and len(withdrawn) + len(announced) != count:
             prefix = next(iter(self._waiting))
             del self._waiting[prefix]
             found = self._best(prefix)
@@ -131,6 +141,13 @@ class Rib:
             tuple(Announcement(prefix=each, site=site, source=self.isp.name) for each in withdrawn for site in self.isp.sites),
             tuple(each for prefix in announced for each in self._announcements(prefix)),
         )
+
+    def _next(self, count: int | None) -> list[str]:
+        found = list(islice(chain(self._gone, self._fresh), count))
+        for each in found:
+            self._gone.pop(each, None)
+            self._fresh.pop(each, None)
+        return found
 
     def everything(self) -> tuple[Announcement, ...]:
         """All that the table is to know of this ISP."""

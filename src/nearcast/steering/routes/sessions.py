@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nearcast.model.services import SourceStatus
-from nearcast.steering.routes.bgp import EndOfRib, Message, Reason, StateChange, Update
+from nearcast.steering.routes.bgp import EndOfRib, Message, Other, Reason, StateChange, Update
 from nearcast.steering.routes.rib import Rib
 from nearcast.steering.routes.settings import Isp
 
@@ -69,6 +69,10 @@ class Sessions:
     def up(self) -> int:
         """How many sessions are up."""
         return sum(each.up for each in self._sessions.values())
+
+    def stranger(self, message: Message) -> str:
+        """The router that the message is from, where it is none of ours; else empty."""
+        return "" if isinstance(message, Other) or message.router in self._sessions else message.router
 
     def receive(self, message: Message, now_s: float) -> tuple[list[Refusal], Turn | None]:
         """Take one message in. ``changes`` tells what it means for the table."""

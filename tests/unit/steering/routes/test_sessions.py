@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from nearcast.model.route import Announcement
 from nearcast.steering.routes.bgp import Reason, parse
+from nearcast.steering.routes.rib import Changes
 from nearcast.steering.routes.sessions import GRACE_S, HELD_S, SWEEP_S, Sessions
 from nearcast.steering.routes.settings import Isp
 from tests.unit.steering.routes.telling import ISP, OURS, announce, end_of_rib, state, withdraw
@@ -20,7 +21,8 @@ FIRST, SECOND = ISP.routers
 class Heard:
     """Sessions, and the table as it is told."""
 
-    def __init__(self, isp: Isp = ISP) -> None:
+    def __init__(self, isp: Isp = ISP, most: int | None = None) -> None:
+        self.most = most
         self.sessions = Sessions((isp,), OURS, 0.0)
         self.table: dict[tuple[str, str], Announcement] = {}
         self.now_s = 0.0
@@ -36,16 +38,20 @@ class Heard:
         self.now_s += duration_s
         self.sessions.tick(self.now_s)
 
+    def take(self, changes: Changes) -> None:
+        for each in changes.withdraw:
+            del self.table[each.prefix, each.site]
+        for each in changes.announce:
+            self.steps += 1
+            self.table[each.prefix, each.site] = each
+
     @property
     def prefixes(self) -> list[str]:
         """Those that the table has now, of the first site; the second has the same."""
         for rib in self.sessions.ribs.values():
-            changes = rib.changes()
-            for each in changes.withdraw:
-                del self.table[each.prefix, each.site]
-            for each in changes.announce:
-                self.steps += 1
-                self.table[each.prefix, each.site] = each
+            self.take(rib.changes(self.most))
+            while rib.pending:
+                self.take(rib.changes(self.most))
         by_site = [sorted(prefix for prefix, of in self.table if of == site) for site in ISP.sites]
         assert by_site[0] == by_site[1]
         return by_site[0]
@@ -124,6 +130,25 @@ def test_a_flood_is_remembered_only_up_to_twice_the_maximum() -> None:
     assert rib.waiting == 3
     assert len(heard.refused) == 94
     assert rib.refused[Reason.MAXIMUM] == 97
+
+
+def test_of_many_changes_some_are_told_at_once_withdrawals_first() -> None:
+    sessions = Sessions((replace(ISP, prefixes_max=10),), OURS, 0.0)
+    rib = sessions.ribs["riverbank"]
+    old, new = ([f"20.{number}.0.0/16" for number in range(first, first + 5)] for first in (0, 5))
+    for each in (state("up"), announce(*old)):
+        sessions.receive(parse(each), 0.0)
+    assert len(rib.changes().announce) == 10
+    for each in (announce(*new), announce(*old[:2], med=7), withdraw(*old[2:])):
+        sessions.receive(parse(each), 0.0)
+    told = []
+    while rib.pending:
+        before, found = rib.pending, rib.changes(most=4)  # two prefixes, at two sites each
+        assert 0 < len(found.announce) + len(found.withdraw) <= 4
+        assert rib.pending < before
+        told.append((len(found.withdraw), len(found.announce)))
+    assert told == [(4, 0), (2, 2), (0, 4), (0, 4), (0, 4)]
+    assert sorted(each.prefix for each in rib.everything() if each.site == "rack") == sorted([*old[:2], *new])
 
 
 def test_a_session_ended_on_purpose_withdraws_at_once() -> None:
@@ -222,10 +247,10 @@ def test_an_isp_that_nobody_serves_says_so() -> None:
     assert source.problem == "no site serves what it announces: name them as its sites"
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_the_table_is_always_what_the_routers_tell(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from((None, 1, 4)))
+def test_the_table_is_always_what_the_routers_tell(seed: int, most: int | None) -> None:
     """Against a plain model: the union of what the routers that are up have announced, at most the maximum."""
-    chance, heard = random.Random(seed), Heard()
+    chance, heard = random.Random(seed), Heard(most=most)
     pool = [f"20.{number}.0.0/16" for number in range(1, 7)]
     told: dict[str, set[str]] = {FIRST: set(), SECOND: set()}
     up: dict[str, bool] = {FIRST: False, SECOND: False}
@@ -244,6 +269,8 @@ def test_the_table_is_always_what_the_routers_tell(seed: int) -> None:
             heard.hear(withdraw(prefix, router=router))
             told[router].discard(prefix)
         there = told[FIRST] | told[SECOND]
+        if chance.random() < 0.3:
+            continue  # and more comes before the table is told
         prefixes = heard.prefixes
         assert set(prefixes) <= there
         assert len(prefixes) == min(len(there), ISP.prefixes_max)
