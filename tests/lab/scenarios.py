@@ -11,7 +11,7 @@ from nearcast.operations.lab.topology import Scenario
 
 BUSY = 4
 """A figure may be so often its limit here, where other tests share two cores; `nearcast lab run` holds it to the limit itself."""
-REPEATS_MAX = 3
+REPEATS_MAX = 2
 
 
 def able() -> None:

@@ -37,22 +37,27 @@ async def build(system: System, process: str) -> Part:
     """Raises PortTaken, NginxMissing and what else nginx may object to."""
     from nearcast.delivery.door.members import following
     from nearcast.delivery.door.server import Door
+    from nearcast.delivery.edge.neighbours import Neighbours
+    from nearcast.delivery.fill.source import trusting
     from nearcast.steering.health.published import ViewReader
 
     configured = next(each for each in system.settings.doors if DOOR_PREFIX + each.id == process)
     settings = completed(system.home, system.settings, configured)
     reader = ViewReader(folders.view_folder(system.home), system.clock)
     last: Standing | None = None
+    authority = system.home.secrets / tls.AUTHORITY
+    own_ca = str(authority) if authority.exists() else ""
+    looks = Neighbours("", trusting(settings.ca or own_ca), lambda: None)
 
     def standing() -> Standing:
         nonlocal last
-        last = following(settings.site, reader.view().snapshot, last, settings.members)
+        last = following(settings.site, reader.view().snapshot, last, settings.members, looks.seen)
         return last
 
     os.umask(0o022)  # nginx's workers, another user where root starts them, must reach its cache
-    authority = system.home.secrets / tls.AUTHORITY
-    door = Door(settings, folder(system.home, settings), standing, system.clock, str(authority) if authority.exists() else "")
+    door = Door(settings, folder(system.home, settings), standing, system.clock, own_ca)
     await door.start()
+    looks.look_at({name: f"{address.rstrip('/')}/healthz" for name, address in settings.members.items()})
     watching = asyncio.create_task(door.watch(), name=process)
 
     async def close() -> None:
@@ -60,6 +65,7 @@ async def build(system: System, process: str) -> Part:
         broken = watching.done()
         watching.cancel()
         await asyncio.wait([watching])
+        await looks.stop()
         await (door.leave() if broken else door.stop())
 
     async def failed() -> None:

@@ -37,10 +37,15 @@ def standing(site: str, appliances: Iterable[ApplianceHealth]) -> Standing:
     return Standing(tuple(members), frozenset(each.id for each in known) - here)
 
 
-def following(site: str, snapshot: HealthSnapshot, before: Standing | None, given: Mapping[str, str]) -> Standing:
-    """How they stand now. Without a view that is kept up to date they stay as they were; where there never was one, as ``given``."""
+def following(
+    site: str, snapshot: HealthSnapshot, before: Standing | None, given: Mapping[str, str], seen: Mapping[str, bool] | None = None
+) -> Standing:
+    """How they stand now. Without a view that is kept up to date they stay as it had them. Where there never was one they are as ``given``,
+    and who is not reached by our own looks (``seen``, by id) is out.
+    """
     if snapshot.source == "live":
         return standing(site, snapshot.appliances)
-    if before is not None:
+    known = tuple(sorted(Member(name, address.rstrip("/")) for name, address in given.items()))
+    if before is not None and before.known != known:
         return before
-    return Standing(tuple(sorted(Member(name, address.rstrip("/")) for name, address in given.items())))
+    return Standing(known, frozenset(each.id for each in known if (seen or {}).get(each.id) is False))

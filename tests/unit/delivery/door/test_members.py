@@ -51,6 +51,18 @@ def test_only_who_takes_new_clients_stands_there(found: list[ApplianceHealth]) -
     assert stand == standing("frankfurt", reversed(found))
 
 
+def test_members_that_are_named_are_out_while_nobody_reaches_them() -> None:
+    never = HealthSnapshot(version=0, published_s=0.0, appliances=(), source="last-known")
+    given = {"fra-1": "http://127.0.0.1:1/", "fra-2": "http://127.0.0.1:2"}
+    both = following("frankfurt", never, None, given)
+    assert [each.id for each in both.here] == ["fra-1", "fra-2"], "nobody has looked yet"
+    one = following("frankfurt", never, both, given, {"fra-1": False, "fra-2": True})
+    assert [each.id for each in one.here] == ["fra-2"]
+    assert one.known == both.known
+    assert following("frankfurt", never, one, given, {"fra-1": False, "fra-2": False}).here == ()
+    assert following("frankfurt", never, one, given, {"fra-1": True, "fra-2": True}) == both
+
+
 def test_without_a_view_of_today_they_stay_as_they_were() -> None:
     one = ApplianceHealth(id="fra-1", site="frankfurt", address="http://127.0.0.1:8101/")
     live = HealthSnapshot(version=1, published_s=0.0, appliances=(one,))

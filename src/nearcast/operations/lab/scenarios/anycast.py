@@ -46,14 +46,13 @@ class Stage:
     def _serve(self, site: str, name: str) -> None:
         self._running[site, name] = self._hosts[site].start("serve", name, log=name)
 
-    def open(self, site: str) -> None:
-        """Start a site's door again."""
-        self._serve(site, f"door-{site}")
+    def begin(self, site: str, name: str) -> None:
+        """Start again what was killed."""
+        self._serve(site, name)
 
-    def kill(self, site: str) -> None:
-        """kill -9 of a site's door: its agent and its nginx."""
-        name = f"door-{site}"
-        for pid in self._hosts[site].pids(name):
+    def kill(self, site: str, name: str) -> None:
+        """kill -9 of an agent and its nginx, which has its folder below `edges`."""
+        for pid in self._hosts[site].pids(name) + self._hosts[site].pids(f"edges/{name.removeprefix('edge-')}/"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._running[site, name].wait()
@@ -121,7 +120,14 @@ def _failing(stage: Stage, scenario: Scenario, told: Told, fail: Callable[[str],
 
 def site_withdrawn(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
     """kill -9 of a site's door; the product's announcer withdraws by its own checks."""
-    return _failing(stage, scenario, told, stage.kill, stage.open)
+    return _failing(stage, scenario, told, lambda site: stage.kill(site, f"door-{site}"), lambda site: stage.begin(site, f"door-{site}"))
+
+
+def site_empty(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:
+    """kill -9 of the one appliance behind a site's door, which sees it and says so to the announcer's checks."""
+    return _failing(
+        stage, scenario, told, lambda site: stage.kill(site, f"edge-{site}-1"), lambda site: stage.begin(site, f"edge-{site}-1")
+    )
 
 
 def black_hole(stage: Stage, scenario: Scenario, told: Told) -> list[Row]:

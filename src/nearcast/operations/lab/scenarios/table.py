@@ -19,6 +19,7 @@ from nearcast.operations.lab.topology import Scenario, Topology, load
 
 RUNS: dict[str, Callable[[Any, Scenario, Told], list[Row]]] = {
     "site-withdrawn": anycast.site_withdrawn,
+    "site-empty": anycast.site_empty,
     "black-hole": anycast.black_hole,
     "prefix-withdrawn": plays.prefix_withdrawn,
     "steering-dead": plays.steering_dead,
