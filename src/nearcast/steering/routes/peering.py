@@ -144,7 +144,7 @@ def environment(pipe: str, user: str) -> dict[str, str]:
         "exabgp_api_cli": "false",
         "exabgp_api_respawn": "false",
         "exabgp_api_terminate": "true",
-        "exabgp_log_level": "WARNING",
+        "exabgp_log_level": "ERROR",
         "exabgp_log_destination": "stdout",
         "exabgp_tcp_bind": "",
     }

@@ -187,6 +187,7 @@ async def test_a_stranger_is_not_let_in(house: House, tmp_path: Path) -> None:
     mine.announce("20.2.0.0/16")
     try:
         await until(lambda: house.told.prefixes == {"20.2.0.0/16"})
+        assert "127.0.0.66" not in house.log.read_text()  # nobody fills the disk by knocking
     finally:
         stranger.close()
         mine.close()
