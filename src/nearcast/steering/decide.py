@@ -48,7 +48,7 @@ class Limits(NamedTuple):
 
     planned: int = 1_000_000
     matches: int = 100_000
-    titles: int = 200_000
+    titles: int = 400_000
     sessions: int = 20_000
 
 
@@ -283,7 +283,7 @@ class Decider:
         return chosen[: question.wanted], False
 
     def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
-        """What ``_able`` finds where all is as usual: the first sites are able, and the first of them holds the title."""
+        """What ``_able`` finds where all is as usual: the first sites are able, and the first of them holds the title, or nobody near."""
         if question.wanted > len(plan.usual) or question.current or self._view.snapshot.demoted:
             return None
         for each in plan.ahead:
@@ -292,7 +292,9 @@ class Decider:
             if not each.levels & 1 << ABLE:
                 return None
         first = self._pick(plan.usual[0], question)
-        return [first, *[self._spare(each, question) for each in plan.usual[1 : question.wanted]]] if first[2] else None
+        if not first[2] and next(self._holding(plan, question), None) is not None:
+            return None
+        return [first, *[self._spare(each, question) for each in plan.usual[1 : question.wanted]]]
 
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
         usual = self._usual(plan, question)
@@ -341,8 +343,7 @@ class Decider:
             server = site.server.get(name)
             if server is not None and server.able:
                 return site, server, site.holds(server, question.title_id, question.title)
-        server, holds = site.pick(question.title_id, question.title, question.name)
-        return site, server, holds
+        return site, *site.pick(question.title_id, question.title, question.name)
 
     def _spare(self, site: Standing, question: Question) -> Chosen:
         """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
@@ -350,8 +351,7 @@ class Decider:
             server = site.server.get(name)
             if server is not None and server.able:
                 return site, server, site.holds(server, question.title_id, question.title)
-        server, holds = site.spare(question.title_id, question.title)
-        return site, server, holds
+        return site, *site.spare(question.title_id, question.title)
 
     def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
         pair = lacking.name, holding.name
@@ -365,12 +365,18 @@ class Decider:
             return
         full = len(chosen) >= question.wanted
         domains = {site.domain for site, _, _ in (chosen[:-1] if full else chosen)}
-        for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
-            if site.has(question.title_id) and site.domain not in domains:
+        for site in self._holding(plan, question):
+            if site.domain not in domains:
                 if full:
                     chosen.pop()
                 chosen.append(self._spare(site, question))
                 return
+
+    def _holding(self, plan: Plan, question: Question) -> Iterator[Standing]:
+        """The first of the route's able sites that have any of the title."""
+        for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
+            if site.has(question.title_id):
+                yield site
 
     def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:
         """Appliances of a level that is not ABLE, one in each site: the session's own, else the least loaded that is up."""

@@ -55,7 +55,7 @@ class _Signer(capability.PathSigner):
 
     def __init__(self, root: bytes, appliance: ApplianceHealth, number: int) -> None:
         super().__init__(capability.edge_key(root, appliance.id, appliance.key_generation), appliance.key_generation)
-        self.of = appliance.key_generation, appliance.address
+        self.generation, self.address = appliance.key_generation, appliance.address
         self.origin = appliance.address.rstrip("/")
         self.number = number
 
@@ -73,15 +73,13 @@ class Paths:
     def choice(self, appliance: ApplianceHealth, title_id: str, expires_at: int) -> EdgeChoice:
         """The address at ``appliance`` that is good for the title until ``expires_at`` (Unix seconds)."""
         signer = self._signers.get(appliance.id)
-        if signer is None or signer.of != (appliance.key_generation, appliance.address):
+        if signer is None or signer.address != appliance.address or signer.generation != appliance.key_generation:
             signer = self._signer(appliance)
         name = signer.number, title_id, expires_at
         found = self._young.get(name) or self._old.get(name)
         if found is None:
-            name_id = appliance.id
-            found = EdgeChoice(
-                pathway=name_id, site=appliance.site, appliance=name_id, base_url=signer.origin + signer.path(title_id, expires_at)
-            )
+            base_url = signer.origin + signer.path(title_id, expires_at)
+            found = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
             if len(self._young) >= PATHS_MAX // 2:
                 self._old, self._young = self._young, {}
             self._young[name] = found

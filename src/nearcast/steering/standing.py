@@ -26,6 +26,10 @@ Order = tuple[int, tuple[int, ...]]
 """A site's servers for one title, by index: the holders come first, and are so many. (Of numbers alone, so that the garbage collector
 passes them by: there are hundreds of thousands.)"""
 
+SHARED_MAX = 4
+"""Of so few servers there are no more than some hundred orders, so that one of each is enough for all titles and sites."""
+_shared: dict[Order, Order] = {}
+
 
 class Standing:
     """``levels``: a bit for each of rank's levels that one of the appliances is of. ``stamp``: the view that it is as of."""
@@ -100,7 +104,10 @@ class Standing:
         if found is None:
             if len(self.orders) >= self.orders_max:
                 self.orders.clear()
-            found = self.orders[title] = self._ordered(title_id, title)
+            found = self._ordered(title_id, title)
+            if len(found[1]) <= SHARED_MAX:
+                found = _shared.setdefault(found, found)
+            self.orders[title] = found
         return found
 
     def _ordered(self, title_id: str, title: int) -> Order:

@@ -86,6 +86,10 @@ class Base:
     def prefix(self, index: int) -> Prefix:
         return Prefix(self._version[index], self._high[index] << 64 | self._low[index], self._length[index])
 
+    def parent(self, index: int) -> int:
+        """The longest prefix around it, or NONE."""
+        return self._parent[index]
+
     def chain(self, index: int) -> list[int]:
         """The prefix and all around it, the longest first. ``index`` may be NONE."""
         found = []

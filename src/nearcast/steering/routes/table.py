@@ -65,6 +65,7 @@ class Table:
         self._plain: dict[int, Match] = {}
         self._mixed: dict[tuple[int, Prefix, int], Match] = {}
         self._near: dict[int, tuple[tuple[int, str], ...]] = {}
+        self._around: dict[int, list[tuple[int, str, str]]] = {}
 
     @classmethod
     def of(
@@ -231,7 +232,18 @@ class Table:
             return str(chain[0][0]) if chain else "", told
         if owner == NONE:
             return "", []
-        return str(self.base.prefix(owner)), [way for index in self.base.chain(owner) for way in self.base.ways(index)]
+        return str(self.base.prefix(owner)), self._ways(owner)
+
+    def _ways(self, index: int) -> list[tuple[int, str, str]]:
+        """Of the prefix and all around it, the longest first. What is around many is looked up once."""
+        parent = self.base.parent(index)
+        if parent == NONE:
+            return self.base.ways(index)
+        around = self._around.get(parent)
+        if around is None:
+            around = self._ways(parent)
+            _keep(self._around, parent, around)
+        return self.base.ways(index) + around
 
     def _ranked(self, place: int) -> tuple[tuple[int, str], ...]:
         """Kilometres and names of the sites that serve anybody and say where they stand, the nearest first; ``NEAR_MAX`` of them."""
