@@ -206,6 +206,9 @@ def _candidate(each: Candidate) -> list[str]:
     ]
 
 
+NO_ROUTE = "(no route)"
+
+
 def _tell_rehearsal(found: Rehearsal) -> None:
     for each in found.refused:
         talk.answer(f"refused: {each.why}")
@@ -216,13 +219,15 @@ def _tell_rehearsal(found: Rehearsal) -> None:
     talk.table(
         head,
         [
-            [each.prefix, room(each.prefix, each.addresses), ", ".join(each.before) or "-", ", ".join(each.after) or "-"]
+            [each.prefix, room(each.prefix, each.addresses), ", ".join(each.before) or NO_ROUTE, ", ".join(each.after) or NO_ROUTE]
             for each in found.moved
         ],
     )
     more = found.moved_total - len(found.moved)
     count = "1 prefix" if found.moved_total == 1 else f"{found.moved_total:,} prefixes"
     talk.say(f"{count} would move" + (f"; {more:,} smaller ones are not listed (--limit)" if more else ""))
+    if not all(each.before and each.after for each in found.moved):
+        talk.say("whom no route holds is given any site that stands in no ISP's network, while there is one")
 
 
 def room(prefix: str, addresses: float) -> str:

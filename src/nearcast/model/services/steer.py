@@ -53,7 +53,10 @@ class RehearseQuestion(Struct, frozen=True, kw_only=True):
 
 
 class Moved(Struct, frozen=True, kw_only=True):
-    """Clients of ``prefix`` would go from one ranking of sites to another. ``addresses``: how many it covers (IPv6: of /64s)."""
+    """Clients of ``prefix`` would go from one ranking of sites to another. ``addresses``: how many it covers (IPv6: of /64s).
+
+    Empty rankings: no route holds them, and any site that stands in no ISP's network serves.
+    """
 
     prefix: str
     addresses: float

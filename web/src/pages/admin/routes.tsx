@@ -179,8 +179,8 @@ function Movement({ found }: { found: Rehearsal }) {
                 <tr key={each.prefix}>
                   <td class="mono">{each.prefix}</td>
                   <td>{room(each.prefix, each.addresses)}</td>
-                  <td>{each.before.join(", ") || "–"}</td>
-                  <td>{each.after.join(", ") || "–"}</td>
+                  <td>{each.before.join(", ") || "(no route)"}</td>
+                  <td>{each.after.join(", ") || "(no route)"}</td>
                 </tr>
               ))}
             </tbody>
