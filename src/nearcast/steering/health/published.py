@@ -127,9 +127,20 @@ class ViewWriter:
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error
 
+    def there(self) -> bool:
+        """Whether what is written is still where readers look for it: somebody may have removed the folder."""
+        try:
+            return os.path.samestat((self._folder / "pulse").stat(), os.fstat(self._pulse))
+        except OSError:
+            return False
+
     def publish(self, snapshot: HealthSnapshot, held: Mapping[str, Holdings]) -> HealthSnapshot:
         """Write ``snapshot`` under the next version, with the holdings of each appliance (their digests stand in it)."""
         with self._busy:
+            if self._pulse >= 0 and not self.there():
+                _log.warning("the folder of the health view was removed; it is made again", folder=str(self._folder))
+                self.close()
+                self.open()
             return self._publish(snapshot, held)
 
     def _publish(self, snapshot: HealthSnapshot, held: Mapping[str, Holdings]) -> HealthSnapshot:

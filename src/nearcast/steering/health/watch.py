@@ -357,7 +357,8 @@ class Watcher:
             self._changed.clear()
             now = self.merged()
             try:
-                if replace(now, version=self._published.version, published_s=self._published.published_s) != self._published:
+                same = replace(now, version=self._published.version, published_s=self._published.published_s) == self._published
+                if not same or not self._writer.there():
                     self._published = await asyncio.to_thread(self._writer.publish, now, self._holdings())
                 else:
                     self._writer.beat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,14 @@ async def test_an_appliance_that_holds_nothing_any_more(writer: ViewWriter, read
     await clock.advance(AGAIN_S)
     writer.beat()
     assert reader.view() is emptied, "nothing is missing, so nothing is read again"
+
+
+async def test_a_writer_that_was_closed_makes_nothing_again(writer: ViewWriter, tmp_path: Path) -> None:
+    writer.close()
+    shutil.rmtree(tmp_path / "steering")
+    with pytest.raises(NotPublished):
+        writer.publish(snapshot("a"), {})
+    assert not (tmp_path / "steering").exists()
 
 
 def test_no_interval_of_beats_makes_a_live_view_look_old() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -285,6 +286,17 @@ async def test_who_is_silent_for_long_is_forgotten(tmp_path: Path, monkeypatch: 
         await world.edges["a"].stop()
         await world.until(lambda: "a" not in world.reader.view().by_id)
         assert world.states == "b:up c:up"
+
+
+async def test_a_folder_that_is_removed_is_made_again(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        await world.until(lambda: world.states == "a:up b:up c:up")
+        shutil.rmtree(tmp_path)
+        fresh = ViewReader(tmp_path)
+        await world.until(lambda: fresh.view().snapshot.source == "live")
+        assert set(fresh.view().by_id) == set("abc")
+        assert fresh.view().holdings == {name: {f"t-{name}": 5} for name in "abc"}
+        fresh.close()
 
 
 async def test_who_cannot_report_but_answers_is_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
