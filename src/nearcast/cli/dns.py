@@ -47,5 +47,6 @@ def _records() -> list[str]:
     if not found.zone:
         raise NoZone("no zone is set")
     home.make()
-    dnssec.make(key_path(home))
+    if dnssec.make(key_path(home)) and found.dnssec:
+        talk.say(f"a new signing key was made: {key_path(home)}; if the parent zone has a DS already, put back the key that it is for")
     return records.records(found, dnssec.load(key_path(home)))

@@ -23,6 +23,7 @@ def key_path(home: Home) -> Path:
 
 async def build(system: System, process: str) -> Part:
     """Raises CannotListen, BadKey, NotHere."""
+    import structlog
     from prometheus_client import REGISTRY
 
     from nearcast.steering.decide import Decider
@@ -39,7 +40,9 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.routes.reader import TableReader
 
     settings = system.settings.steering
-    dnssec.make(key_path(system.home))
+    if dnssec.make(key_path(system.home)) and settings.dns.dnssec:
+        log = structlog.get_logger("dns")
+        log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
     key = dnssec.load(key_path(system.home))
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
@@ -53,7 +56,7 @@ async def build(system: System, process: str) -> Part:
     tables = TableReader(folders.routes_folder(system.home), system.clock)
     views = ViewReader(folders.view_folder(system.home), system.clock)
     worker = Worker(settings.dns, answerer, or_none(tables.table), views.view)
-    worker.start()
+    worker.start(system.home.run / "dns.lock")
     counting = Counting(worker)
     REGISTRY.register(counting)
 

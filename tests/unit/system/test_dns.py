@@ -93,6 +93,10 @@ async def test_it_answers_what_steer_publishes_and_goes_on_without(tmp_path: Pat
         told = CliRunner().invoke(main.cli, ["--home", str(tmp_path), "dns", "ds"])
         ds = dns.dnssec.make_ds(keys.answer[0].name, key, "SHA256").to_text()
         assert told.output.strip().lower().endswith(ds.lower())
+        built.key_path(home).unlink()
+        told = CliRunner().invoke(main.cli, ["--home", str(tmp_path), "dns", "ds"])
+        assert "a new signing key was made" in told.stderr
+        assert not told.stdout.strip().lower().endswith(ds.lower())
     finally:
         for close in reversed(made.closers):
             await close()

@@ -6,7 +6,6 @@ over, so that one set of records is signed once a day, however often it is asked
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import struct
@@ -93,10 +92,13 @@ def ds(origin: bytes, dnskey: bytes) -> bytes:
 # --- the signer -------------------------------------------------------------------------------------------------------
 
 
-def make(path: Path) -> None:
-    """Make the key where there is none, for its owner alone; of two starts at once, the quicker one's stands for both."""
+def make(path: Path) -> bool:
+    """Make the key where there is none, for its owner alone; of two starts at once, the quicker one's stands for both.
+
+    Whether it was made: then the parent zone has no DS for it yet, or another's.
+    """
     if path.exists():
-        return
+        return False
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -106,10 +108,12 @@ def make(path: Path) -> None:
         out.write(pem)
         os.fsync(out.fileno())
     try:
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
+        os.link(fresh, path)
+    except FileExistsError:
+        return False
     finally:
         fresh.unlink()
+    return True
 
 
 def load(path: Path) -> ec.EllipticCurvePrivateKey:

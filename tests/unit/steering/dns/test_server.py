@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dns.message
 import dns.query
@@ -327,6 +328,33 @@ def test_a_view_that_cannot_be_taken_over_leaves_the_last_one(monkeypatch: pytes
         until(lambda: data(dns.query.udp(PLAY, "127.0.0.1", timeout=TIMEOUT_S, port=port)) == ["198.18.1.1", "198.18.1.2"])
         assert not worker.wait(0.0)
     assert capsys.readouterr().out.count("the last known stays error='ZeroDivisionError") == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_workers_of_one_home_share_the_port_and_nobody_else(address: str, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, listen=(address,), port=free_port())
+    published = Published(view())
+
+    def worker() -> Worker:
+        return Worker(settings, answerer(), published.table, published.view)
+
+    ours = [worker(), worker()]
+    for each in ours:
+        each.start(tmp_path / "ours")
+    for _ in range(2):
+        with pytest.raises(CannotListen, match="in use"):
+            worker().start(tmp_path / "theirs")
+        assert data(dns.query.udp(PLAY, address, timeout=TIMEOUT_S, port=settings.port)) == ["198.18.2.1"]
+        assert data(dns.query.tcp(PLAY, address, timeout=TIMEOUT_S, port=settings.port)) == ["198.18.2.1"]
+        if len(ours) == 2:
+            ours[0].stop()
+            assert ours.pop(0).wait(TIMEOUT_S)
+    ours[0].stop()
+    assert ours[0].wait(TIMEOUT_S)
+    theirs = worker()
+    theirs.start(tmp_path / "theirs")
+    theirs.stop()
+    assert theirs.wait(TIMEOUT_S)
 
 
 def test_what_it_did_is_counted() -> None:

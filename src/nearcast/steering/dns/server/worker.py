@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 import structlog
 
@@ -21,7 +22,7 @@ from nearcast.base.errors import BadInput, Internal, Unavailable
 from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.choose import NO_TABLE, Table
 from nearcast.steering.dns.finished import Counts
-from nearcast.steering.dns.server import datagrams, streams
+from nearcast.steering.dns.server import datagrams, sharing, streams
 from nearcast.steering.dns.server.datagrams import BATCH, Datagrams
 from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.dns.wire import NOERROR, SERVFAIL, response_flags
@@ -68,6 +69,13 @@ class CannotListen(BadInput):
     cure = "set listen to addresses of this machine and a port that is free; ports below 1024 need root or CAP_NET_BIND_SERVICE"
 
 
+def _refused(error: OSError, address: str, port: int) -> CannotListen:
+    where = ports.authority(address, port)
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(f"{where} is in use", hint=f"find by whom with `ss -lntup sport = :{port}`")
+    return CannotListen(f"cannot listen at {where}: {os.strerror(error.errno or 0)}")
+
+
 class Worker:
     """``table`` and ``view`` give what is published now. ``start`` binds and begins; ``wait`` returns when it has ended."""
 
@@ -90,6 +98,7 @@ class Worker:
             connections_each=settings.connections_each,
             idle_s=settings.idle_s,
         )
+        self._lock: int | None = None
         self._now_s = 0.0
         self._turned_s = time.monotonic()
         self._looked_s = self._swept_s = float("-inf")
@@ -101,9 +110,11 @@ class Worker:
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Raises CannotListen."""
+    def start(self, lock: Path | None = None) -> None:
+        """Raises CannotListen. ``lock``: of the workers that may share the port (``sharing.join``); None: whoever likes may."""
         try:
+            if lock is not None:
+                self._lock = self._joined(lock)
             for address in self._settings.listen:
                 self._bind(address, self._settings.port)
         except CannotListen:
@@ -146,6 +157,12 @@ class Worker:
     def unsent(self) -> int:
         return sum(each.unsent for each in self._datagrams.values())
 
+    def _joined(self, lock: Path) -> int:
+        try:
+            return sharing.join(lock, self._settings.listen, self._settings.port)
+        except OSError as error:
+            raise _refused(error, str(error.filename), self._settings.port) from error
+
     def _bind(self, address: str, port: int) -> None:
         try:
             bound = datagrams.bind(address, port)
@@ -153,10 +170,7 @@ class Worker:
             listener = streams.listen(address, port)
             self._listeners[listener.fileno()] = listener
         except OSError as error:
-            where = ports.authority(address, port)
-            if error.errno == errno.EADDRINUSE:
-                raise CannotListen(f"{where} is in use", hint=f"find by whom with `ss -lntup sport = :{port}`") from error
-            raise CannotListen(f"cannot listen at {where}: {os.strerror(error.errno or 0)}") from error
+            raise _refused(error, address, port) from error
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -293,6 +307,8 @@ class Worker:
             found.socket.close()
         for listener in self._listeners.values():
             listener.close()
+        if self._lock is not None:
+            os.close(self._lock)
         self._poll.close()
         self._wake_in.close()
         self._wake_out.close()
