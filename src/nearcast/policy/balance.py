@@ -163,7 +163,7 @@ def choose(group: Group, order: Sequence[int], demand: float, seed: int, home: i
     mean = group.mean
     if one.load / one.growth > two.load / two.growth + CLEARLY * mean + SLACK * two.unit:
         one = two
-    if one.load <= _bound(one, mean):
+    if one.load <= (1 + EPSILON) * mean * one.growth + SLACK * one.unit:  # _bound, without a call
         return one
     able = [servers[each] for each in order if servers[each].able]
     return next((each for each in able if each.load <= _bound(each, mean)), None) or min(able, key=lambda each: each.load / each.growth)

@@ -294,7 +294,11 @@ class Decider:
         first = self._pick(plan.usual[0], question)
         if not first[2] and next(self._holding(plan, question), None) is not None:
             return None
-        return [first, *[self._spare(each, question) for each in plan.usual[1 : question.wanted]]]
+        rest = plan.usual[1 : question.wanted]
+        if question.known:
+            return [first, *[self._spare(each, question) for each in rest]]
+        title_id, title = question.title_id, question.title
+        return [first, *[(each, *each.spare(title_id, title)) for each in rest]]
 
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
         usual = self._usual(plan, question)

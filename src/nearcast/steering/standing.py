@@ -150,10 +150,11 @@ class Standing:
         """The first by the title's order that is able, holders before others."""
         servers = self.group.servers
         count, order = self.orders.get(title) or self.order(title_id, title)
+        if servers[order[0]].able:
+            return servers[order[0]], count > 0
         for place, index in enumerate(order):
-            server = servers[index]
-            if server.able:
-                return server, place < count
+            if servers[index].able:
+                return servers[index], place < count
         raise AssertionError(f"{self.name} has nobody who is able")
 
     def has(self, title_id: str) -> bool:

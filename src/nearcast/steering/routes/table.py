@@ -109,8 +109,7 @@ class Table:
 
     def match(self, address: str) -> Match:
         """``address`` as clients have it (``parse_address``)."""
-        version, number = parse_address(address)
-        return self.match_number(version, number)
+        return self.match_number(*parse_address(address))
 
     def match_number(self, version: int, number: int) -> Match:
         """``version`` 4 or 6, ``number`` the address as an integer; an IPv4-mapped address as version 4."""
