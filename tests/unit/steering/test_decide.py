@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
 from nearcast.policy import balance
-from nearcast.steering.decide import Decider, Limits
+from nearcast.steering.decide import Decider, Limits, Plan, Question
 from nearcast.steering.rank import ABLE, domain, level, may_serve
 from nearcast.steering.view import View
 
@@ -341,6 +341,29 @@ def test_properties(
     again = decider(places, table, view(shuffled, held, demoted={"a": share, "b": share}))
     assert again.decide("192.0.2.1", "t", count=count, session=str(session), current=current) == found
     assert {each.appliance for each in made.consider("192.0.2.1", "t")} == {each.id for each in fleet}
+
+
+class LongWay(Decider):
+    """Never takes the short way."""
+
+    def _usual(self, plan: Plan, question: Question) -> None:
+        return None
+
+
+@given(FLEETS, PLACES, TABLES, HELD, st.lists(st.integers(1, 4), max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_the_short_way_leads_where_the_long_way_does(
+    fleet: list[ApplianceHealth], places: list[Site], table: OneMatch, held: dict[str, dict[str, int]], counts: list[int]
+) -> None:
+    up = [replace(each, state="up", load="normal", share=each.share / 2) for each in fleet]
+    for seen in (view(fleet, held), view(up, held)):
+        short, long = Decider(places), LongWay(places)
+        for number, count in enumerate(counts):
+            for each in (short, long):
+                each.use(table, seen)
+            assert short.decide("192.0.2.1", "t", count=count, session=str(number)) == long.decide(
+                "192.0.2.1", "t", count=count, session=str(number)
+            )
 
 
 @given(st.lists(st.integers(1, 20), min_size=3, max_size=30), st.integers(0, 10**6))
