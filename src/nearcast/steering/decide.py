@@ -19,6 +19,7 @@ from nearcast.model.site import Site
 from nearcast.policy import balance, hashing
 from nearcast.policy.balance import Server
 from nearcast.steering import explain, pathway, rank
+from nearcast.steering.plans import Plan, Plans
 from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL
 from nearcast.steering.routes import NO_MATCH, Match
 from nearcast.steering.standing import Standing
@@ -28,9 +29,6 @@ AGAIN_S = 1.0
 """So often loads are taken over anew while the view stays the same."""
 HOLDERS_SOUGHT = 8
 """So many sites of the route are looked at for one that holds the title, where none of the answers does."""
-USUAL, AHEAD_MAX = 3, 16
-"""Answers that plans are ready for, and sites that they look at for them at most."""
-
 
 Chosen = tuple[Standing, Server, bool]
 """A site, an appliance of it, and whether that is known to hold the title."""
@@ -65,20 +63,6 @@ class Decision(Struct, frozen=True):
     unsettled: bool
 
 
-class Plan(NamedTuple):
-    """Those that may serve who has one match: ``ranked`` by the route, and as a last resort ``everybody`` who serves anybody (some of
-    them ranked already); in so many failure ``domains``.
-
-    ``usual``: the sites that are chosen, best first, if all that are looked at for it (``ahead``) are able.
-    """
-
-    ranked: tuple[Standing, ...]
-    everybody: tuple[Standing, ...]
-    domains: int
-    ahead: tuple[Standing, ...]
-    usual: tuple[Standing, ...]
-
-
 class Question(Struct):
     """``title`` is the key of ``title_id``, ``name`` what tells the session from all others. ``known``: appliances that it was given
     already, and keeps while they are able."""
@@ -107,16 +91,11 @@ class Decider:
         self._limits = limits or Limits()
         self._configured = {each.name: Standing(each) for each in sites}
         self._standings: dict[str, Standing] = {}
-        self._open: tuple[Standing, ...] = ()
-        self._domains: frozenset[str] = frozenset()
         self._table: Matching = _NoTable()
         self._view = NO_VIEW
         self._stamp = 0
         self._keys: dict[str, int] = {}
-        self._plans: dict[tuple[tuple[str, ...], frozenset[str]], Plan] = {}
-        self._plan_of: dict[int, tuple[Plan, Match]] = {}
-        """By the identity of a match, which is kept with it so that it stays the only one of that identity."""
-        self._sites_planned = 0
+        self._plans = Plans(self._limits.planned, self._limits.matches)
         self._near: dict[tuple[str, str], bool] = {}
         self._recent: dict[str, tuple[str, ...]] = {}
         self._older: dict[str, tuple[str, ...]] = {}
@@ -154,7 +133,7 @@ class Decider:
         ``counts`` False: it is no session, and adds nothing to anybody's load.
         """
         match = self._table.match(address)
-        plan = self._plan(match)
+        plan = self._plans.of(match)
         name = f"{session or address} {title_id}"
         if not known and not current:
             known = self._recent.get(name) or self._older.get(name) or ()
@@ -172,7 +151,7 @@ class Decider:
     def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
         """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""
         match = self._table.match(address)
-        plan = self._plan(match)
+        plan = self._plans.of(match)
         name = f"{address} {title_id}"
         known = self._recent.get(name) or self._older.get(name) or ()
         question = Question(title_id, self._key(title_id), max(1, count), name, known)
@@ -194,48 +173,6 @@ class Decider:
 
     # --- which sites --------------------------------------------------------------------------------------------------
 
-    def _plan(self, match: Match) -> Plan:
-        known = self._plan_of.get(id(match))
-        if known is not None:
-            return known[0]
-        found = self._plans.get((match.sites, match.announced))
-        if found is None:
-            found = self._planned(match)
-            self._sites_planned += 1 + len(found.ranked)
-            if self._sites_planned > self._limits.planned:
-                self._forget_plans()
-                self._sites_planned = 1 + len(found.ranked)
-            self._plans[match.sites, match.announced] = found
-        if len(self._plan_of) >= self._limits.matches:
-            self._plan_of.clear()
-        self._plan_of[id(match)] = found, match
-        return found
-
-    def _planned(self, match: Match) -> Plan:
-        named = [self._standings[each] for each in match.sites if each in self._standings]
-        ranked = tuple([each for each in named if rank.may_serve(each.site, match.announced)])
-        further = {each.domain for each in ranked} - self._domains
-        domains = len(self._domains) + len(further)
-        ahead: list[Standing] = []
-
-        def looked_at() -> Iterator[Standing]:
-            for each in chain(ranked, (site for site in self._open if site not in ranked)):
-                ahead.append(each)
-                yield each
-
-        sites = islice(looked_at(), AHEAD_MAX)
-        usual = [*islice(sites, 1)]
-        if usual:
-            usual += rank.distinct(sites, USUAL - 1, domains, usual[0])
-        if len(ahead) == AHEAD_MAX:  # there may be better ones behind them
-            usual.clear()
-        return Plan(ranked, self._open, domains, tuple(ahead) if usual else (), tuple(usual))
-
-    def _forget_plans(self) -> None:
-        self._plans.clear()
-        self._plan_of.clear()
-        self._sites_planned = 0
-
     def _gather(self, view: View) -> None:
         """Appliances at a site that the configuration does not know come last, by name."""
         known = [name for name in self._configured if name in view.by_site]
@@ -243,9 +180,7 @@ class Decider:
         self._standings = {name: self._configured[name] for name in known} | {
             name: self._standings.get(name) or Standing(Site(name=name)) for name in unknown
         }
-        self._open = tuple(each for each in self._standings.values() if not each.site.isp)
-        self._domains = frozenset(each.domain for each in self._open)
-        self._forget_plans()
+        self._plans.gather(self._standings)
         orders_max = max(1, self._limits.titles // max(1, len(self._standings)))
         for each in self._standings.values():
             each.orders_max = orders_max

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
 from nearcast.policy import balance
-from nearcast.steering.decide import Decider, Limits, Plan, Question
+from nearcast.steering.decide import Decider, Limits, Question
+from nearcast.steering.plans import Plan
 from nearcast.steering.rank import ABLE, domain, level, may_serve
 from nearcast.steering.view import View
 
