@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pwd
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from msgspec.structs import replace
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import Unavailable
 from nearcast.base.keep import Keeper
-from nearcast.base.processes import write_atomically
+from nearcast.base.processes import user_name, write_atomically
 from nearcast.model.route import Announcement
 from nearcast.model.services import SourceStatus
 from nearcast.steering.routes import peering
@@ -128,7 +127,7 @@ class Collector:
             [sys.executable, "-m", "exabgp", "server", str(self._conf)],
             log,
             self._clock,
-            environment=peering.environment(str(self._pipe_path), _user()),
+            environment=peering.environment(str(self._pipe_path), user_name()),
             folder=folder,
             begin=self._open,
         )
@@ -330,11 +329,3 @@ def _say(turn: Turn) -> None:
         _log.info("a BGP session is up", isp=turn.isp, router=turn.router)
     else:
         _log.warning("a BGP session has ended", isp=turn.isp, router=turn.router, why=turn.why)
-
-
-def _user() -> str:
-    """Who we are, as ExaBGP wants to be told; a container's user may have no name, and then nothing is dropped either."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return "nobody"
