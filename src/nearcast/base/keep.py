@@ -21,6 +21,7 @@ from nearcast.base.supervise import backoff_s, exit_text, failures_after
 
 LOG_BYTES_MAX = 4_000_000
 LOGS_KEPT = 2
+ROTATE_S = 5.0
 _log = structlog.get_logger("keep")
 
 
@@ -81,13 +82,25 @@ class Keeper:
         self._identity = identify(child.pid)
         _log.info("a program was started", name=self.name, pid=child.pid)
         if self._identity is not None:
-            await gone(self._identity)
+            turning = asyncio.create_task(self._turn_log())
+            try:
+                await gone(self._identity)
+            finally:
+                turning.cancel()
         self.last_exit = exit_text(await asyncio.to_thread(child.wait))
+
+    async def _turn_log(self) -> None:
+        """While it lives, for months perhaps."""
+        while True:
+            try:
+                await asyncio.to_thread(rotate, self._log_path, LOG_BYTES_MAX, LOGS_KEPT)
+            except OSError as error:  # a full disk is no reason to end what runs
+                _log.error("a log cannot be turned", path=self._log_path.name, error=error.strerror)
+            await self._clock.sleep(ROTATE_S)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """From the main thread, since it dies with the one that started it."""
         self._begin()
-        rotate(self._log_path, LOG_BYTES_MAX, LOGS_KEPT)
         with self._log_path.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command,

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from nearcast.base import keep
 from nearcast.base.clock import SystemClock
 from nearcast.base.keep import Keeper
 from nearcast.base.web import Receive, Scope, Send, serve_asgi
@@ -195,6 +196,19 @@ async def test_a_look_while_this_process_was_held_up_counts_for_nothing(tmp_path
     checker = Checker((AnycastCheck(target=f"http://127.0.0.1:{free_port()}/"),), 0.2, Held())
     assert await checker.look() is None
     await checker.close()
+
+
+async def test_the_log_of_a_program_that_lives_long_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep, "LOG_BYTES_MAX", 20_000)
+    monkeypatch.setattr(keep, "ROTATE_S", 0.02)
+    log = tmp_path / "log"
+    keeper = Keeper("talker", ["/bin/sh", "-c", "while :; do echo some words about nothing; done"], log, SystemClock())
+    running = asyncio.create_task(keeper.run())
+    await until(lambda: (tmp_path / "log.2").exists())
+    assert keeper.restarts == 0
+    await keeper.stop(2.0)
+    await running
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
 
 
 async def test_a_program_is_kept_and_ended(tmp_path: Path) -> None:
