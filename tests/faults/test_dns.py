@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import dns.dnssec
 import dns.edns
@@ -82,6 +83,7 @@ def test_every_name_is_answered_and_goes_on_being_answered(running: tuple[System
     for tcp in (False, True):
         every_name(ask, tcp=tcp)
     a_worker_dies(system, ask)
+    a_worker_freezes(system, ask)
     steering_freezes_and_dies(system, ask)
     an_appliance_freezes_and_dies(system, ask)
     system.run("down")
@@ -114,6 +116,20 @@ def a_worker_dies(system: System, ask: Asking) -> None:
     assert ask.all_say(FRA)
     wait_for("the worker to come back", lambda: (found := system.process("dns-1").identity) is not None and found.pid != before)
     wait_for("all to be ready", lambda: system.status.ready)
+    wait_for("all to answer as before", lambda: ask.all_say(FRA))
+
+
+def a_worker_freezes(system: System, ask: Asking) -> None:
+    """It would keep its share of the queries; its supervisor ends it, and the other has them all."""
+    before = system.identity("dns-2").pid
+    with faults.frozen([before]):
+        began_s = time.monotonic()
+        wait_for("the frozen one to be gone", lambda: not Path(f"/proc/{before}").exists(), pause_s=0.02)
+        print(f"a frozen worker is gone: {time.monotonic() - began_s:.2f} s")
+        assert ask.all_say(FRA)
+    wait_for("it to come back", lambda: (found := system.process("dns-2").identity) is not None and found.pid != before)
+    wait_for("all to be ready", lambda: system.status.ready)
+    assert "gives no sign of life" in system.home.log("supervisor").read_text()
     wait_for("all to answer as before", lambda: ask.all_say(FRA))
 
 

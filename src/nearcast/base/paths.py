@@ -78,6 +78,10 @@ class Home(Struct, frozen=True):
     def socket(self, process: str) -> Path:
         return self.run / f"{process}.sock"
 
+    def sign(self, process: str) -> Path:
+        """Where a process gives signs of life (``base.vital``)."""
+        return self.run / f"{process}.alive"
+
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"
 

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from nearcast.base import vital
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import Internal, Unavailable
 from nearcast.base.processes import Identity, Lock, gone, identify, rotate, send, write_atomically
@@ -37,7 +38,10 @@ State = Literal["waiting", "starting", "ready", "backoff", "stopping", "stopped"
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A process to keep running. ``environment`` is added to the supervisor's own."""
+    """A process to keep running. ``environment`` is added to the supervisor's own.
+
+    ``sign``: the file in which it gives signs of life (``base.vital``) once it is ready; empty: it gives none.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -45,6 +49,7 @@ class Command(Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 8.0
+    sign: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -307,6 +312,7 @@ class Supervisor:
             if not ended.done():
                 if kept.ready.is_set():
                     self._change(kept, "ready")
+                    await self._while_it_lives(kept.command, identity, ended)
                 else:
                     _log.error("not ready in time", name=kept.command.name, timeout_s=kept.command.ready_timeout_s)
                     await end(identity, kept.command.stop_timeout_s)
@@ -314,6 +320,16 @@ class Supervisor:
         finally:
             ended.cancel()
             ready.cancel()
+
+    async def _while_it_lives(self, command: Command, identity: Identity, ended: asyncio.Task[None]) -> None:
+        """Return when the process has ended, or was killed because it gives no sign of life."""
+        watch = vital.Watch(Path(command.sign))
+        while command.sign and not ended.done():
+            await asyncio.wait([ended], timeout=vital.LOOK_S)
+            if not ended.done() and watch.dead(identity.pid):
+                _log.error("gives no sign of life; it is killed and started again", name=command.name, pid=identity.pid)
+                send(identity, signal.SIGKILL, group=True)
+                return
 
     async def _spawn(self, kept: _Kept) -> str:
         """Start the process. Answers with why it could not be started, empty when it was."""

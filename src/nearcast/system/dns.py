@@ -26,6 +26,7 @@ async def build(system: System, process: str) -> Part:
     import structlog
     from prometheus_client import REGISTRY
 
+    from nearcast.base.vital import Sign
     from nearcast.steering.decide import Decider
     from nearcast.steering.dns import dnssec
     from nearcast.steering.dns.answer import Answerer
@@ -55,7 +56,7 @@ async def build(system: System, process: str) -> Part:
     )
     tables = TableReader(folders.routes_folder(system.home), system.clock)
     views = ViewReader(folders.view_folder(system.home), system.clock)
-    worker = Worker(settings.dns, answerer, or_none(tables.table), views.view)
+    worker = Worker(settings.dns, answerer, or_none(tables.table), views.view, Sign(system.home.sign(process)).give)
     worker.start(system.home.run / "dns.lock")
     counting = Counting(worker)
     REGISTRY.register(counting)

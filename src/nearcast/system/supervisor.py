@@ -17,6 +17,7 @@ from nearcast.base.spawn import Nursery, Started
 from nearcast.base.supervise import Command, Supervisor
 from nearcast.system import places, settings
 from nearcast.system.settings import Settings
+from nearcast.system.table import DNS_PREFIX
 
 _log = structlog.get_logger("supervisor")
 
@@ -33,6 +34,7 @@ def commands(home: Home, whole: Settings) -> list[Command]:
             arguments=(name,),
             needs=bulkhead.after,
             environment={**environment, "NEARCAST_CONFIG_DIGEST": settings.digest(whole)},
+            sign=str(home.sign(name)) if name.startswith(DNS_PREFIX) else "",
         )
         for name, bulkhead in places.processes(whole).items()
     ]

@@ -156,6 +156,33 @@ async def test_a_killed_process_comes_back(tmp_path: Path) -> None:
         assert one(tmp_path, "a").last_exit == "killed by SIGKILL"
 
 
+LIVELY = """
+import pathlib, threading
+from nearcast.base.vital import Sign
+sign = Sign(pathlib.Path({path!r}))
+while True:
+    sign.give()
+    time.sleep(0.02)
+"""
+
+
+async def test_a_frozen_process_that_gave_signs_of_life_is_killed_and_comes_back(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.alive")
+    one_command = command("a", LIVELY.format(path=path), sign=path)
+    async with running(tmp_path, one_command, command("mute")):
+        await until(ready(tmp_path))
+        before, mute = one(tmp_path, "a").identity, one(tmp_path, "mute").identity
+        assert before is not None
+        assert mute is not None
+        os.kill(mute.pid, signal.SIGSTOP)  # nobody watches it
+        os.kill(before.pid, signal.SIGSTOP)
+        await until(lambda: (found := one(tmp_path, "a").identity) is not None and found.pid != before.pid)
+        await until(ready(tmp_path))
+        assert one(tmp_path, "a").restarts == 1
+        assert "SIGKILL" in one(tmp_path, "a").last_exit
+        assert one(tmp_path, "mute").identity == mute
+
+
 async def test_what_falls_at_once_is_tried_again_with_pauses_and_its_words_are_logged(tmp_path: Path) -> None:
     falls = Command(name="falls", arguments=(sys.executable, "-S", "-c", "import sys; sys.exit('it fell')"))
     async with running(tmp_path, falls, command("stands")):

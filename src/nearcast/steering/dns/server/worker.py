@@ -77,12 +77,22 @@ def _refused(error: OSError, address: str, port: int) -> CannotListen:
 
 
 class Worker:
-    """``table`` and ``view`` give what is published now. ``start`` binds and begins; ``wait`` returns when it has ended."""
+    """``table`` and ``view`` give what is published now; ``alive`` is called while the loop goes on.
 
-    def __init__(self, settings: DnsSettings, answerer: Answerer, table: Callable[[], Table], view: Callable[[], View]) -> None:
+    ``start`` binds and begins; ``wait`` returns when it has ended.
+    """
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        answerer: Answerer,
+        table: Callable[[], Table],
+        view: Callable[[], View],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._answerer = answerer
-        self._table, self._view = table, view
+        self._table, self._view, self._alive = table, view, alive
         self._thread = threading.Thread(target=self._run, name="dns", daemon=True)
         self._stopping = False
         self._failure: BaseException | None = None
@@ -202,6 +212,7 @@ class Worker:
         self.streams.go_on(now_s)
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
+            self._alive()
             self._look(time.time(), now_s)
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s

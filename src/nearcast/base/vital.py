@@ -1,0 +1,73 @@
+"""Signs of life: a process counts up in a file for as long as its work goes on, and its supervisor looks whether the count still moves.
+
+A process that ended is seen at once; one that is frozen or hangs keeps its sockets, and with SO_REUSEPORT its share of what is sent to
+them. Silence is counted in looks of the supervisor's own, so that a machine that was asleep is not taken for a dead process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+from pathlib import Path
+
+LOOK_S = 0.2
+SILENT_LOOKS = 5
+"""So many without a sign, while no thread has anything to do: it is frozen, or waits for what does not come."""
+STARVED_LOOKS = 75
+"""So many in any case. One that waits for a processor, or for a disk, is no better off when it is started again."""
+_COUNT = struct.Struct("=Q")
+_AT_WORK = frozenset("RD")
+"""Running or ready to run, and in the kernel for a disk (proc_pid_stat(5))."""
+
+
+def dead(silent_looks: int, states: frozenset[str]) -> bool:
+    """Whether to give a process up that has given no sign for so many looks; ``states``: of its threads."""
+    return silent_looks >= (STARVED_LOOKS if states & _AT_WORK else SILENT_LOOKS)
+
+
+def states(pid: int) -> frozenset[str]:
+    """Of the threads of a process; none where it has ended."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for each in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found.add((each / "stat").read_text().rpartition(")")[2].split()[0])
+    return frozenset(found)
+
+
+class Sign:
+    """The process's side. The file stays open, so that no right to the folder is needed later. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, _COUNT.size)
+            self._map = mmap.mmap(descriptor, _COUNT.size)
+        finally:
+            os.close(descriptor)
+        self._count = _COUNT.unpack_from(self._map)[0]
+
+    def give(self) -> None:
+        """The work goes on. Costs a write to memory."""
+        self._count += 1
+        _COUNT.pack_into(self._map, 0, self._count)
+
+
+class Watch:
+    """The supervisor's side, for one process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = b""
+        self._silent = 0
+
+    def dead(self, pid: int) -> bool:
+        """To be asked each LOOK_S. A file that is not there has no news."""
+        found = self._last
+        with contextlib.suppress(OSError):
+            found = self._path.read_bytes()
+        self._silent = self._silent + 1 if found == self._last else 0
+        self._last = found
+        return self._silent >= SILENT_LOOKS and dead(self._silent, states(pid))
