@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.base import supervise
+from nearcast.base import supervise, vital
 from nearcast.base.errors import Internal
 from nearcast.base.processes import AlreadyRunning, Identity, Lock, family, held, identify, memory_bytes, rotate, wait_gone
 from nearcast.base.supervise import (
@@ -157,7 +157,7 @@ async def test_a_killed_process_comes_back(tmp_path: Path) -> None:
 
 
 LIVELY = """
-import pathlib, threading
+import pathlib
 from nearcast.base.vital import Sign
 sign = Sign(pathlib.Path({path!r}))
 while True:
@@ -168,9 +168,13 @@ while True:
 
 async def test_a_frozen_process_that_gave_signs_of_life_is_killed_and_comes_back(tmp_path: Path) -> None:
     path = str(tmp_path / "a.alive")
-    one_command = command("a", LIVELY.format(path=path), sign=path)
-    async with running(tmp_path, one_command, command("mute")):
+    source = str(Path(supervise.__file__).parents[2])
+    lively = command("a", "\n" + LIVELY.format(path=path), sign=path, environment={"PYTHONPATH": source})
+    async with running(tmp_path, lively, command("mute")):
         await until(ready(tmp_path))
+        await until(lambda: Path(path).exists() and any(Path(path).read_bytes()))
+        await asyncio.sleep(2 * vital.LOOK_S * vital.SILENT_LOOKS)
+        assert one(tmp_path, "a").restarts == 0
         before, mute = one(tmp_path, "a").identity, one(tmp_path, "mute").identity
         assert before is not None
         assert mute is not None
