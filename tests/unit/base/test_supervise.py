@@ -168,8 +168,7 @@ while True:
 
 async def test_a_frozen_process_that_gave_signs_of_life_is_killed_and_comes_back(tmp_path: Path) -> None:
     path = str(tmp_path / "a.alive")
-    source = str(Path(supervise.__file__).parents[2])
-    lively = command("a", "\n" + LIVELY.format(path=path), sign=path, environment={"PYTHONPATH": source})
+    lively = Command(name="a", arguments=(sys.executable, "-c", READY + LIVELY.format(path=path)), sign=path)
     async with running(tmp_path, lively, command("mute")):
         await until(ready(tmp_path))
         await until(lambda: Path(path).exists() and any(Path(path).read_bytes()))
