@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Gauge
 
 from nearcast.base.clock import Clock
@@ -112,11 +113,10 @@ class Announcer:
         """Look, decide, tell: every ``check_s``."""
         due_s = self._clock.monotonic_s()
         while True:
-            found = await self._checker.look()
-            if found is not None:
-                found += [f"{each} is not an address of this machine" for each in addresses.missing(self._hosts)]
-                found += ["no appliance of the site is up"] if self.load.down else []
-                self.row = after(self.row, found)
+            look = await self._checker.look()
+            known = [f"{each} is not an address of this machine" for each in addresses.missing(self._hosts)]
+            known += ["no appliance of the site is up"] if self.load.down else []
+            self.row = after(self.row, replace(look, failures=(*look.failures, *known), slow=look.slow and not known))
             now_s = self._clock.monotonic_s()
             seen = Seen(
                 passed=self.row.passed,

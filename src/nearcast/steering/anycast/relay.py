@@ -3,7 +3,7 @@
 ExaBGP runs this file as its helper, with the socket's path in NEARCAST_ANYCAST_SOCKET; standard library only, so that it starts at once.
 Lines come in from the socket; an empty one is a sign of life. When none comes for NEARCAST_ANYCAST_PATIENCE_S, the announcer is frozen,
 and what it has announced is withdrawn here. When the socket closes, the announcer is dead: withdrawn, and this ends. What ExaBGP says
-goes back over the socket.
+goes back over the socket. Time in which this process was due and not run counts for nothing: the announcer may have fared no better.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 
+HELD_UP_S = 0.1
 ANNOUNCE, WITHDRAW = " announce ", " withdraw "
 
 
@@ -53,9 +54,12 @@ class Relay:
         """Until the announcer or ExaBGP is gone."""
         buffer, heard_s = b"", time.monotonic()
         while True:
-            left_s = max(0.0, heard_s + patience_s - time.monotonic()) if self.announced else None
+            due_s = max(time.monotonic(), heard_s + patience_s)
+            left_s = max(0.0, due_s - time.monotonic()) if self.announced else None
             readable, _, _ = select.select([self.channel, sys.stdin.fileno()], [], [], left_s)
-            if not readable:
+            if not readable and (late_s := time.monotonic() - due_s) > HELD_UP_S:
+                heard_s += late_s
+            elif not readable:
                 self.withdraw()
             if sys.stdin.fileno() in readable:
                 said = os.read(sys.stdin.fileno(), 65536)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,8 @@ PATIENCE_S = 1.5
 """So long without a sign of life from us, and the relay withdraws."""
 ACKNOWLEDGED_S, WITHDRAWN_S = 2.0, 0.3
 """So long may ExaBGP take for a command; one that withdraws may take less, since to end it withdraws, too."""
+HELD_UP_S = 0.1
+"""A beat of ours that comes so late was not run in time."""
 GOODBYE_S = 1.0
 _log = structlog.get_logger("anycast")
 
@@ -36,6 +39,11 @@ class RouteRefused(NearcastError):
 
     code = "NC3081"
     cure = "see logs/exabgp-anycast.log; a service address and a next hop must be of one family"
+
+
+def forgiven(pending: Sequence[tuple[float, str]], late_s: float) -> list[tuple[float, str]]:
+    """Commands that wait for their acknowledgement, after we were woken ``late_s`` late: nobody can have been heard meanwhile."""
+    return [(at_s + late_s, line) for at_s, line in pending] if late_s > HELD_UP_S else list(pending)
 
 
 class Speaker:
@@ -113,10 +121,12 @@ class Speaker:
 
     async def _beat(self) -> None:
         """Signs of life to the relay, the routes again every so often, and an end to an ExaBGP that does not answer."""
-        said_s = self._clock.monotonic_s()
+        said_s = now_s = self._clock.monotonic_s()
         while True:
+            due_s = now_s + BEAT_S
             await self._clock.sleep(BEAT_S)
             now_s = self._clock.monotonic_s()
+            self._pending = forgiven(self._pending, now_s - due_s)
             if self._writer is None:
                 continue
             if self._late(now_s):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +13,15 @@ from msgspec.structs import replace
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.steering.anycast import load
-from nearcast.steering.anycast.check import Row, after
+from nearcast.steering.anycast.check import EXCUSED_S, HELD_UP_SHARE, Look, Row, after
 from nearcast.steering.anycast.decide import START, Seen, Stand, decide, offer, penance_s
 from nearcast.steering.anycast.settings import AnycastSettings
+from nearcast.steering.anycast.speaker import forgiven
 
 RULES = AnycastSettings()
 TOP = len(RULES.steps)
 TICK_S = 0.1
+START_ROW = Row()
 shares = st.one_of(st.none(), st.floats(0, 2))
 looks = st.builds(
     Seen,
@@ -54,11 +58,53 @@ def test_what_is_not_well_is_never_announced(stand: Stand, course: list[Seen]) -
             assert offer(RULES, now) is None
     row, count = Row(), 0
     for failed in [bool(each.failed) for each in course]:
-        row = after(row, ["it fails"] if failed else [])
+        row = after(row, Look(("it fails",) if failed else ()))
         count = 0 if failed else count + 1
         stand = decide(RULES, stand, Seen(passed=row.passed, failed=row.failed), 1000.0)
         if row.failed >= RULES.failures:
             assert stand.phase == "down"
+
+
+def rows(course: Sequence[Look], row: Row = START_ROW) -> list[Row]:
+    return list(itertools.accumulate(course, after, initial=row))
+
+
+def held_up(took_s: float = 0.16) -> Look:
+    return Look(("late",), slow=True, took_s=took_s, late_s=took_s / 2)
+
+
+@given(st.integers(1, 5), st.floats(0.01, 0.19), st.data())
+def test_a_host_that_is_short_of_time_withdraws_nothing_that_is_well(count: int, took_s: float, data: st.DataObject) -> None:
+    """However its looks fall, while one passes now and then, and none fails when this process was run in time."""
+    course = []
+    for _ in range(data.draw(st.integers(1, 10))):
+        course += [held_up(took_s)] * data.draw(st.integers(0, count)) + [Look()]
+    assert all(row.failed == 0 for row in rows(course))
+
+
+@given(st.floats(0.01, 2.0), st.floats(HELD_UP_SHARE + 0.01, 1.0))
+def test_what_stays_silent_is_dead_on_a_busy_host_too(took_s: float, share: float) -> None:
+    look = Look(("late",), slow=True, took_s=took_s, late_s=share * took_s)
+    found = rows([look] * (math.ceil(EXCUSED_S / took_s) + 2 + RULES.failures))
+    assert found[-1].failed >= RULES.failures
+    excused = sum(row.failed == 0 for row in found[1:])
+    assert excused * took_s < EXCUSED_S + took_s + 1e-6
+
+
+@given(st.floats(0, 1), st.booleans(), st.floats(0, 5))
+def test_what_is_refused_counts_at_once_and_so_does_silence_while_we_are_run_in_time(took_s: float, slow: bool, excused_s: float) -> None:
+    late_s = HELD_UP_SHARE * took_s if slow else took_s
+    row = after(Row(passed=3, excused_s=excused_s), Look(("no",), slow=slow, took_s=took_s, late_s=late_s))
+    assert (row.passed, row.failed, row.why) == (0, 1, "no")
+
+
+def test_a_look_that_passes_excuses_anew() -> None:
+    assert rows([held_up()] * 3 + [Look()])[-1] == Row(passed=1)
+
+
+def test_waiting_for_an_acknowledgement_while_we_were_not_run() -> None:
+    assert forgiven([(1.0, "a"), (1.1, "b")], 0.5) == [(1.5, "a"), (1.6, "b")]
+    assert forgiven([(1.0, "a")], 0.01) == [(1.0, "a")]
 
 
 @given(stands, looks)
