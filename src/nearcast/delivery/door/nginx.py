@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Struct
 
 from nearcast.base import ports
-from nearcast.base.errors import NearcastError, NotFound, Unavailable
+from nearcast.base.errors import Denied, NearcastError, NotFound, Unavailable
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.door.template import ASSETS, FRAME, HOP, OUT, STREAM
 from nearcast.delivery.edge.nginx import Build, Parent, listen_lines, tls_lines
+from nearcast.delivery.edge.template.preflight import FILMS
 
 FILES_PER_CONNECTION = 6
 """A client's socket, both ends of the hop, the member's socket, and a file of the cache."""
@@ -40,7 +41,14 @@ class PathElsewhere(NotFound):
 
     code = "NC2072"
     status = 421
-    cure = "ask at the address that the manifest names, or ask for a new manifest: the path may have expired"
+    cure = "ask at the address that the manifest names, or ask for a new manifest"
+
+
+class PathExpired(Denied):
+    """A film's path was asked for at a site's door after its time."""
+
+    code = "NC2074"
+    cure = "press Play again: the new manifest has new paths"
 
 
 class StreamMissing(Unavailable):
@@ -82,6 +90,7 @@ def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ..
         "stream": _stream(settings) if settings.dns else "",
         "keepalive": "keepalive_min_timeout 5s;" if machine.build.version >= (1, 27, 4) else "",
         "folder": str(folder),
+        "preflight": FILMS,
         "door": settings.id,
         "listen": listen_lines(settings, machine.build),
         "tls": tls_lines(settings, machine.build),
@@ -90,6 +99,7 @@ def configuration(settings: DoorSettings, folder: Path, behind: tuple[Behind, ..
         "each": "\n    ".join(f"server unix:run/{name}.sock max_fails=0;" for name in _names(behind)) or NOWHERE,
         "hops": "".join(_hop(each.parent, name, _out(folder, each.id)) for name, each in zip(_names(behind), behind, strict=True)).strip(),
         "elsewhere": _body(PathElsewhere("no appliance behind this door takes this path")),
+        "expired": _body(PathExpired("this path has expired")),
         "nobody": _body(NobodyBehind("nobody behind this door answers now")),
         "assets": _assets(assets),
         "assets_hop": _hop(assets, "assets").strip() if assets and assets.addresses else "",

@@ -23,7 +23,7 @@ from nearcast.delivery.door.members import Member, Standing
 from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.edge.conffile import BadFolder, check_paths, put, stamps
 from nearcast.delivery.edge.parent import AUTHORITIES, BadParent, bundle, read_parent, resolve
-from nearcast.delivery.edge.process import Nginx, NginxRefused, build_of, end_orphans, find_program, open_files_max, said
+from nearcast.delivery.edge.process import Nginx, build_of, end_orphans, find_program, open_files_max, said, until_answering
 from nearcast.delivery.edge.server import next_backoff
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
 
@@ -31,7 +31,7 @@ LOOK_S = 0.2
 """So often are the members asked for, and nginx for a sign of life."""
 RENEW_S = 30.0
 """So often are names resolved and certificates looked at again."""
-READY_S, ANSWER_S = 8.0, 1.0
+ANSWER_S = 1.0
 FROZEN_S = 10.0
 STOP_S = 2.0
 _log = structlog.get_logger("door")
@@ -66,14 +66,7 @@ class Door:
             await self._renew()
         else:
             await self._start()
-        deadline_s = self._clock.monotonic_s() + READY_S
-        while not await self._answers():
-            if not self.nginx.running():
-                raise NginxRefused(f"nginx ended at once: {self.nginx.said()}")
-            if self._clock.monotonic_s() > deadline_s:
-                _log.warning("nginx does not answer yet", door=self.settings.id, pid=self.nginx.pid)
-                break
-            await self._clock.sleep(0.02)
+        await until_answering(self.nginx, self._answers, self._clock)
         _log.info("door serves", door=self.settings.id, members=[each.id for each in self.standing.here])
 
     async def watch(self) -> None:

@@ -122,14 +122,7 @@ http {
 
     # A film's path is for one appliance: the one that takes its MAC, which each is asked without a byte of the film (a matching tag: 304).
     location ~ "^/v1(?:k[1-9][0-9]*)?/[A-Za-z0-9_-]{22}/[0-9]{1,12}/[A-Za-z0-9_-]{1,64}/(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg)$" {
-      if ($request_method = OPTIONS) {
-        add_header Access-Control-Allow-Origin "*";
-        add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";
-        add_header Access-Control-Allow-Headers
-          "Range, If-Range, If-None-Match, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status";
-        add_header Access-Control-Max-Age "86400";
-        return 204;
-      }
+      <<preflight>>
       if ($request_method !~ "^(GET|HEAD)$") {
         return 405;
       }
@@ -150,6 +143,7 @@ http {
       proxy_intercept_errors on;
       error_page 304 = @unicast;
       error_page 403 404 = @nobodys;
+      error_page 410 = @expired;
       error_page 429 500 502 503 504 = @later;
     }
 
@@ -169,6 +163,14 @@ http {
       add_header Cache-Control "no-store" always;
       add_header X-Nearcast-Door "<<door>>" always;
       return 421 '<<elsewhere>>';
+    }
+
+    location @expired {
+      default_type application/json;
+      add_header Access-Control-Allow-Origin "*" always;
+      add_header Cache-Control "no-store" always;
+      add_header X-Nearcast-Door "<<door>>" always;
+      return 403 '<<expired>>';
     }
 
     location @later {
@@ -246,8 +248,7 @@ OUT = r"""set $out "$http_nearcast_whose";
       }
       if ($out = "out") {
         return 404;
-      }
-      proxy_set_header Nearcast-Whose "";"""
+      }"""
 """Who takes no new clients is passed over, but is asked all the same whose a film's path is. 404, since nginx counts it as no failure."""
 
 STREAM = r"""

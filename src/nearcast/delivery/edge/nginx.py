@@ -18,6 +18,7 @@ from nearcast.delivery.edge.load import RETRY_AFTER_S, SHARES
 from nearcast.delivery.edge.template.frame import FRAME
 from nearcast.delivery.edge.template.maps import MAPS
 from nearcast.delivery.edge.template.parents import DOOR, HOP
+from nearcast.delivery.edge.template.preflight import FILMS, TOKENS
 from nearcast.delivery.edge.template.viewers import CAT, CAT_RATE, VIEWERS
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.rendition import BLOCK_BYTES
@@ -125,6 +126,8 @@ def configuration(settings: EdgeSettings, folder: Path, content: Content, machin
         "doors": _door("titles", "@miss") + _door("held", "=404"),
         "cat": CAT if settings.cat_keys else "",
         "cat_rate": CAT_RATE if settings.cat_keys else "",
+        "preflight": FILMS,
+        "preflight_tokens": TOKENS,
         "user": f"user {machine.worker_user};" if machine.worker_user else "",
         "workers": str(settings.worker_processes) if settings.worker_processes else "auto",
         "open_files": str(connections * FILES_PER_CONNECTION + FILES_RESERVED),

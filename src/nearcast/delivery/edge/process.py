@@ -13,8 +13,10 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+
+import structlog
 
 from nearcast.base import ports
 from nearcast.base.clock import Clock
@@ -24,7 +26,9 @@ from nearcast.delivery.edge.nginx import Build, command
 _PROC = Path("/proc")
 PATHS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/homebrew/bin")
 WORKER = "nginx: worker process"
+READY_S = 8.0
 NEEDED = {"http_secure_link_module": "secure_link", "http_slice_module": "slice", "http_stub_status_module": "stub_status"}
+_log = structlog.get_logger("edge")
 
 
 class NginxMissing(Unavailable):
@@ -189,6 +193,18 @@ class Nginx:
     def _signal(self, number: signal.Signals) -> None:
         if self._pid and self.running():
             _send(self._pid, number)
+
+
+async def until_answering(nginx: Nginx, answers: Callable[[], Awaitable[bool]], clock: Clock) -> None:
+    """Wait until ``answers``, READY_S at most: who looks after it goes on from there. Raises NginxRefused for one that has ended."""
+    deadline_s = clock.monotonic_s() + READY_S
+    while not await answers():
+        if not nginx.running():
+            raise NginxRefused(f"nginx ended at once: {nginx.said()}")
+        if clock.monotonic_s() > deadline_s:
+            _log.warning("nginx does not answer yet", folder=str(nginx.folder), pid=nginx.pid)
+            return
+        await clock.sleep(0.02)
 
 
 def end_processes(pids: list[int], number: signal.Signals) -> None:

@@ -24,7 +24,7 @@ from nearcast.delivery.edge.keys import EdgeKeys, KeyFile
 from nearcast.delivery.edge.load import NORMAL, LoadState
 from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window
 from nearcast.delivery.edge.parent import BadParent, read_parent, resolve
-from nearcast.delivery.edge.process import Nginx, NginxRefused, build_of, end_orphans, find_program
+from nearcast.delivery.edge.process import Nginx, build_of, end_orphans, find_program, until_answering
 from nearcast.delivery.edge.signals import Signals, connections_of
 from nearcast.delivery.edge.worker import Worker, choose, hand_over
 from nearcast.delivery.settings import REACTIVE_BYTES_MIN, EdgeSettings
@@ -34,7 +34,6 @@ from nearcast.policy import capability
 BACKOFF_S = (0.1, 5.0)
 STEADY_S = 10.0
 """An nginx that ran for so long is started anew without delay."""
-READY_S = 8.0
 MISSES = 2
 REFRESH_S = 30.0
 CLOSING_S = 2.5
@@ -109,14 +108,7 @@ class Server:
             await self.refresh()
         else:
             await self._start()
-        deadline_s = self._clock.monotonic_s() + READY_S
-        while not await self._answers():
-            if not self.nginx.running():
-                raise NginxRefused(f"nginx ended at once: {self.nginx.said()}")
-            if self._clock.monotonic_s() > deadline_s:
-                _log.warning("nginx does not answer yet", pid=self.nginx.pid)
-                break
-            await self._clock.sleep(0.02)
+        await until_answering(self.nginx, self._answers, self._clock)
         self._turn(self._misses == 0)
 
     async def watch(self) -> None:

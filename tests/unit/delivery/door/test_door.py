@@ -222,10 +222,11 @@ async def _films(site: Site, origin: Origin, one: DataPath, two: DataPath, name:
     assert (await site.client.get(one.path(name))).headers["location"].startswith(one.settings.public_address)
     assert origin.requests == [], "to find whose it is fetches nothing"
     assert (await site.client.options(path)).status_code == 204
-    for bad in (two.path(name, ttl_s=-5), path.replace("/v1/", "/v1/AA", 1)[:4] + "A" * 22 + path[26:]):
+    strange, over = path.replace("/v1/", "/v1/AA", 1)[:4] + "A" * 22 + path[26:], two.path(name, ttl_s=-5)
+    for bad, status, code in ((strange, 421, "NC2072"), (over, 403, "NC2074"), (one.path(name, ttl_s=-5), 403, "NC2074")):
         answer = await site.client.get(bad)
-        assert answer.status_code == 421, bad
-        assert answer.json()["code"] == "NC2072"
+        assert (answer.status_code, answer.json()["code"]) == (status, code), bad
+    assert (await one.get(one.path(name, ttl_s=-5))).status_code == 403, "as the appliance itself says"
 
 
 async def test_assets_come_from_the_gateway_once_and_stay_when_it_is_gone(tmp_path: Path) -> None:

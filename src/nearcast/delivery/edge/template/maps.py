@@ -10,6 +10,12 @@ MAPS = r"""map $generation $mac_key {
     default "";
   }
 
+  # secure_link says "0" of a MAC that is ours and has expired.
+  map "$secure_link|$http_nearcast_whose" $over_and_asked {
+    "0|1" "1";
+    default "";
+  }
+
   # A player may name its next request by an absolute address (CMCD `nor`), which carries the MAC: such data is not logged.
   map $arg_CMCD $query_with_next {
     "~nor" "$mac|$arg_CMCD";

@@ -30,18 +30,11 @@ VIEWERS = r"""server {
 
     # 128 bits in base64 leave four bits of the last letter unused, so only four letters may stand there: one MAC, one spelling.
     location ~ "^/v1<<generations>>/(?<mac>[A-Za-z0-9_-]{21}[AQgw])/(?<expires>[1-9][0-9]{0,11})/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
-      if ($request_method = OPTIONS) {
-        add_header Access-Control-Allow-Origin "*";
-        add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";
-        add_header Access-Control-Allow-Headers
-          "Range, If-Range, If-None-Match, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status";
-        add_header Access-Control-Max-Age "86400";
-        return 204;
-      }
+      <<preflight>>
       secure_link $mac,$expires;
       secure_link_md5 "$mac_key $expires $title $mac_key";
       if ($secure_link != "1") {
-        return 403;
+        rewrite ^ /.refused last;
       }
       if ($http_if_none_match = "\"$tag\"") {
         return 304;
@@ -54,6 +47,15 @@ VIEWERS = r"""server {
       # Not try_files, which would look for the file before it is opened.
       rewrite ^ /$title/$file break;
       error_page 404 = @miss;
+    }
+
+    # A door of the site, which knows no keys, learns whether the path was ours once; to all others what is over is refused like the rest.
+    location = /.refused {
+      internal;
+      if ($over_and_asked) {
+        return 410;
+      }
+      return 403;
     }
 
     location = /.notice {
@@ -163,13 +165,7 @@ VIEWERS = r"""server {
 CAT = r"""
     # A Common Access Token is verified once, by the agent, which answers with a path of the kind above.
     location ~ "^/cat/(?<title>[A-Za-z0-9_-]{1,64})/(?<file>(?<tag>[0-9a-f]{64})\.(?:mp4|m3u8|vtt|jpg))$" {
-      if ($request_method = OPTIONS) {
-        add_header Access-Control-Allow-Origin "*";
-        add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";
-        add_header Access-Control-Allow-Headers "Range, If-Range, If-None-Match, Cache-Control, CTA-Common-Access-Token";
-        add_header Access-Control-Max-Age "86400";
-        return 204;
-      }
+      <<preflight_tokens>>
       if ($request_method !~ "^(GET|HEAD)$") {
         return 405;
       }
