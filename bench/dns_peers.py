@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench import servers
 from bench.dns_world import ZONE, World
 
 NAMES = 1
@@ -132,14 +133,5 @@ def installed(name: str) -> bool:
 def running(name: str, world: World, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir(parents=True)
     command = PEERS[name][1](world, folder, port)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with (folder / "log").open("wb") as log, servers.running(command, stdout=log, stderr=log) as process:
+        yield process

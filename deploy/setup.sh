@@ -56,10 +56,10 @@ need() {
   fail "$code" "${names[0]} is not installed" "run: sudo apt-get install $*"
 }
 
-# want COMMAND:PACKAGE…: what some tests need; where apt cannot bring it they are skipped, and say why
+# want COMMAND-OR-FILE:PACKAGE…: what some tests need; where apt cannot bring it they are skipped, and say why
 want() {
   local lacking=() each
-  for each in "$@"; do command -v "${each%%:*}" >/dev/null || lacking+=("${each##*:}"); done
+  for each in "$@"; do command -v "${each%%:*}" >/dev/null || [ -f "${each%%:*}" ] || lacking+=("${each##*:}"); done
   [ "${#lacking[@]}" = 0 ] && return 0
   can_apt && apt_install "${lacking[@]}" || say "without ${lacking[*]}: the tests that need it are skipped"
 }
@@ -180,4 +180,5 @@ python_environment
 web_app
 need NC0909 nginx -- nginx
 if [ "$mode" = test ]; then need NC0910 chromium chromium-browser google-chrome -- chromium; fi
+if [ "$mode" = test ]; then want /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream; fi
 if [ "$mode" = test ] && [ "$(id -u)" = 0 ]; then want ip:iproute2 bird:bird2 iptables:iptables ethtool:ethtool; fi
