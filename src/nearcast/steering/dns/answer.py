@@ -11,7 +11,8 @@ import struct
 from nearcast.steering.dns import cookies, ecs, edns, limit, wire
 from nearcast.steering.dns.choose import SPREAD_BITS, Chooser, Client, Table, gist, spread_mask
 from nearcast.steering.dns.compose import Body, Composer, whoami
-from nearcast.steering.dns.finished import BY_RESOLVER, NOT_EDNS, Counts, Heard, Kept, Steered, finished
+from nearcast.steering.dns.finished import BY_RESOLVER, Counts, Heard, Kept, Steered, finished
+from nearcast.steering.dns.known import Known, cell
 from nearcast.steering.dns.query import Query, address, bits, parsed
 from nearcast.steering.dns.wire import (
     BADVERS,
@@ -30,8 +31,6 @@ from nearcast.steering.dns.wire import (
 from nearcast.steering.dns.zone import ANY_TITLE, Zone
 from nearcast.steering.view import View
 
-HEARD_MAX = 131_072
-"""EDNS records, and resolvers without, of which the client's group is kept."""
 KEPT_MAX = 200_000
 FRESH_S = 30.0
 """Loads move slowly below the point where an appliance is full, which counts at once."""
@@ -68,8 +67,8 @@ class Answerer:
         self._limiter = limiter
         self._jar = jar
         self._identity = edns.option(edns.NSID, identity.encode()) if identity else b""
-        self._heard: dict[bytes, Heard] = {b"": NOT_EDNS}
-        self._sources: dict[bytes, int] = {}
+        self._known = Known()
+        self._heard, self._sources = self._known.heard, self._known.sources
         self._fixed: dict[bytes, dict[int, Kept]] = {}
         self._steered: dict[bytes, Steered] = {}
         self._tails: dict[tuple[bytes, ...], Kept] = {}
@@ -94,9 +93,7 @@ class Answerer:
             self._zone.with_appliances(view.snapshot.appliances)
         self._chooser.use(table, view, now_s)
         if table is not self._table or table.version != self._version:
-            self._table, self._version = table, table.version
-            self._heard = {b"": NOT_EDNS}
-            self._sources.clear()
+            self._reroute(table)
         if view is not self._view:
             self._zone.with_holdings(view.holdings.values())
             self._view, self._outdated = view, True
@@ -115,10 +112,18 @@ class Answerer:
         """Addresses in the view that are none, by appliance."""
         return self._zone.unusable
 
+    def _reroute(self, table: Table) -> None:
+        """Forget of whom the routes have changed."""
+        changed = table.changes_since(self._table) if self._table is not None and type(table) is type(self._table) else None
+        if changed is None:
+            self._known.clear()
+        else:
+            self._known.changed(changed)
+        self._table, self._version = table, table.version
+
     def _regroup(self, now_s: float) -> None:
         self._chooser.regroup()
-        self._heard = {b"": NOT_EDNS}
-        self._sources.clear()
+        self._known.clear()
         self._forget(now_s)
 
     def _forget(self, now_s: float) -> None:
@@ -174,7 +179,7 @@ class Answerer:
         """What an EDNS record that has nothing but a subnet, or nothing at all, means; it means the same from everybody."""
         if rest[:3] != _OPT or len(rest) < 11 or rest[6] or rest[9] << 8 | rest[10] != len(rest) - 11:
             return None
-        group, scope = BY_RESOLVER, b""
+        group, scope, at = BY_RESOLVER, b"", None
         if len(rest) > 11:
             if rest[11:13] != _SUBNET or rest[13] << 8 | rest[14] != len(rest) - 15:
                 return None
@@ -185,14 +190,13 @@ class Answerer:
             if not subnet.length or ecs.unroutable(subnet.version, subnet.number):
                 return None
             group, bits = self._chooser.client(subnet.version, subnet.number, subnet.length)
-            scope = bytes((bits + subnet.shift,))
-        if len(self._heard) >= HEARD_MAX:
-            self._heard = {b"": NOT_EDNS}
+            scope, at = bytes((bits + subnet.shift,)), cell(subnet.version, subnet.number, subnet.length)
         # All but the payload size, the flags and the scope comes back as it was.
         head = _REPLY + bytes((rest[7] & 0xC0, 0)) + rest[9:18]
         plain = head + rest[18:]
         payload = min(max(rest[3] << 8 | rest[4], UDP_BYTES), EDNS_BYTES_MAX)
-        heard = self._heard[rest] = Heard(group, payload, rest[7] >> 7, plain, head + scope + rest[19:] if scope else plain)
+        heard = Heard(group, payload, rest[7] >> 7, plain, head + scope + rest[19:] if scope else plain)
+        self._known.hear(rest, heard, at)
         return heard
 
     def _tailor(self, steered: Steered, group: int, signed: int, now_s: float) -> Kept | None:
@@ -283,10 +287,10 @@ class Answerer:
                 return client, True
             by_resolver = self._chooser.client(*address(source))
             return by_resolver._replace(scope=max(client.scope, block)), False
-        client = self._chooser.client(*address(source))
-        if len(self._sources) >= HEARD_MAX:
-            self._sources.clear()
-        self._sources[source] = client.group
+        resolver = address(source)
+        client = self._chooser.client(*resolver)
+        if source not in self._sources:
+            self._known.meet(source, client.group, cell(*resolver))
         if subnet is not None:  # told not to tell: never 0, with which a resolver would answer everybody
             client = client._replace(scope=ecs.SCOPE_MIN[subnet.version])
         return client, False

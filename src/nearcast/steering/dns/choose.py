@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.route import Candidate
 from nearcast.model.site import Site
 from nearcast.steering.dns import ecs, wire
-from nearcast.steering.routes import NO_MATCH, Match
+from nearcast.steering.routes import NO_MATCH, Match, Prefix
 from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.view import NO_VIEW, Holdings, View
 
@@ -42,6 +42,7 @@ class Table(Protocol):
     def match_number(self, version: int, number: int, /) -> Match: ...
     def block(self, version: int, number: int, /) -> int: ...
     def candidates(self, address: str, /) -> Iterable[Candidate]: ...
+    def changes_since(self, before: Self, /) -> set[Prefix] | None: ...
 
 
 class NoTable:
@@ -57,6 +58,9 @@ class NoTable:
 
     def candidates(self, address: str, /) -> Iterable[Candidate]:
         return ()
+
+    def changes_since(self, before: Self, /) -> set[Prefix] | None:
+        return set()
 
 
 NO_TABLE: Table = NoTable()

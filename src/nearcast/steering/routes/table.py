@@ -7,6 +7,7 @@ an address of which nothing else is known goes to what is near, or where nothing
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from copy import copy
 from heapq import nsmallest
@@ -17,13 +18,15 @@ from nearcast.model.site import Site
 from nearcast.steering.routes.base import CONFIG, NONE, Base, Entry
 from nearcast.steering.routes.geographic import GEOGRAPHY, Geography, direction, distance_km
 from nearcast.steering.routes.overlay import Overlay, check
-from nearcast.steering.routes.prefix import WIDTH, Prefix, parse_address
+from nearcast.steering.routes.prefix import WIDTH, Prefix, parse_address, parse_prefix
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 CACHED_MAX = 100_000
 NEAR_MAX = 32
 """Sites that geography alone adds to a match."""
+CHANGES_KEPT = 256
+"""Versions of which it is known what they changed, and the most that one of them may have changed for that."""
 WALK_MAX = 64
 """Neighbouring intervals of one match that make one block: where there are more, each makes its own. It is safe, and found in 0.2 ms."""
 
@@ -66,6 +69,8 @@ class Table:
         self._mixed: dict[tuple[int, Prefix, int], Match] = {}
         self._near: dict[int, tuple[tuple[int, str], ...]] = {}
         self._around: dict[int, list[tuple[int, str, str]]] = {}
+        self._changes: deque[tuple[int, tuple[Announcement, ...]]] = deque(maxlen=CHANGES_KEPT)
+        """What the last versions changed; one log of all tables that follow from this one."""
 
     @classmethod
     def of(
@@ -95,7 +100,20 @@ class Table:
         other = copy(self)
         other.version = version
         other._mixed = {}
+        if len(announced) + len(withdrawn) <= CHANGES_KEPT:
+            self._changes.append((version, (*announced, *withdrawn)))
         return other
+
+    def changes_since(self, before: Table) -> set[Prefix] | None:
+        """Outside of these prefixes all addresses have the match that they have in ``before``. None: this table does not follow from it,
+        or too much has changed.
+        """
+        if before._changes is not self._changes:
+            return None
+        found = [told for version, told in self._changes if before.version < version <= self.version]
+        if len(found) < self.version - before.version:
+            return None
+        return {parse_prefix(each.prefix) for told in found for each in told}
 
     @property
     def size(self) -> int:
