@@ -95,10 +95,13 @@ from nearcast.model.services.quality import (
     QualityList,
 )
 from nearcast.model.services.steer import (
+    Accepted,
     Considered,
     ExplainQuestion,
     Explanation,
     Moved,
+    PlannedGeography,
+    PlannedIsp,
     Refused,
     Rehearsal,
     RehearseQuestion,
@@ -108,6 +111,7 @@ from nearcast.model.services.steer import (
 )
 
 __all__ = [
+    "Accepted",
     "AccountChange",
     "AccountList",
     "AccountQuestion",
@@ -165,6 +169,8 @@ __all__ = [
     "PinList",
     "PinQuestion",
     "PlanQuestion",
+    "PlannedGeography",
+    "PlannedIsp",
     "Planner",
     "PlayAnswer",
     "PlayQuestion",
