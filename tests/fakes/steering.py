@@ -31,6 +31,6 @@ class FakeSteering(Fake):
             key = capability.edge_key(self._root, name)
             path = capability.edge_path(key, question.title_id, question.expires_at)
             edges.append(EdgeChoice(pathway=name, site=name[:3], appliance=name, base_url=self.addresses[name] + path))
-        missing = len(edges) < question.count or (question.current and question.current not in self.up)
+        missing = len(edges) < min(question.count, len(self.addresses)) or (question.current and question.current not in self.up)
         source: ViewSource = "last-known" if self.stale else "live"
         return SteerAnswer(edges=tuple(edges), prefix="0.0.0.0/0", source=source, unsettled=bool(missing))

@@ -97,25 +97,49 @@ class Bookmark(Struct, frozen=True, kw_only=True):
     finished: bool = False
 
 
+class UriReplacement(Struct, frozen=True, kw_only=True, rename={"variants": "PER-VARIANT-URIS", "renditions": "PER-RENDITION-URIS"}):
+    """Where a clone's playlists are, by STABLE-VARIANT-ID and STABLE-RENDITION-ID."""
+
+    variants: dict[str, str]
+    renditions: dict[str, str]
+
+
+class PathwayClone(Struct, frozen=True, kw_only=True, rename={"base_id": "BASE-ID", "id": "ID", "uri_replacement": "URI-REPLACEMENT"}):
+    """A pathway that a playlist may lack, as a copy of ``base_id`` at other addresses (RFC 8216bis 7.2)."""
+
+    base_id: str
+    id: str
+    uri_replacement: UriReplacement
+
+
 class SteeringDocument(
     Struct,
     frozen=True,
     kw_only=True,
+    omit_defaults=True,
     rename={
         "version": "VERSION",
         "ttl": "TTL",
         "reload_uri": "RELOAD-URI",
         "pathway_priority": "PATHWAY-PRIORITY",
         "service_location_priority": "SERVICE-LOCATION-PRIORITY",
+        "pathway_clones": "PATHWAY-CLONES",
+        "edges": "X-NEARCAST-EDGES",
     },
 ):
-    """Content steering for HLS and DASH (ETSI TS 103 998): both keys carry the same order."""
+    """Content steering for HLS and DASH (ETSI TS 103 998): both keys carry the same order.
+
+    ``pathway_clones``: for HLS, those that its playlist may lack. ``edges``: where every pathway is, for players that know how our
+    addresses are made (a base and a file's name); others pass an unknown key by.
+    """
 
     version: int
     ttl: int
     reload_uri: str
     pathway_priority: tuple[str, ...]
     service_location_priority: tuple[str, ...]
+    pathway_clones: tuple[PathwayClone, ...] = ()
+    edges: tuple[EdgeChoice, ...] = ()
 
 
 class ClearKey(Struct, frozen=True, kw_only=True):

@@ -136,6 +136,8 @@ export interface SteeringDocument {
   "RELOAD-URI": string;
   "PATHWAY-PRIORITY": string[];
   "SERVICE-LOCATION-PRIORITY": string[];
+  /** Where each of them is, those included that the session did not begin with. */
+  "X-NEARCAST-EDGES"?: EdgeChoice[];
 }
 
 export interface Progress {

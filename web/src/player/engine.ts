@@ -4,8 +4,10 @@ import { ask, ApiError, problemOf } from "../api/client";
 import type { Heartbeat, Session } from "../api/types";
 import { bookmark } from "../state/titles";
 import { me } from "../state/session";
+import { Bound } from "./bound";
 import { dressCaptions } from "./captions";
 import { Choices } from "./choices";
+import { deviceLines, rehearseDecoding } from "./device";
 import { firstFrame } from "./firstframe";
 import { givesUp, type Wait, waited } from "./giveup";
 import { heartbeat } from "./heartbeat";
@@ -33,6 +35,7 @@ class Engine {
   player: Player | null = null;
   network: Network | null = null;
   readonly choices = new Choices(() => this.player);
+  private readonly bound = new Bound();
   private watcher: Watcher | null = null;
   private reporter: Reporter | null = null;
   private session: Session | null = null;
@@ -61,6 +64,7 @@ class Engine {
     this.watcher ??= this.mount(stage);
     await this.furnish(stage);
     void rehearse();
+    void rehearseDecoding();
   }
 
   /** Puts the video element on the stage. */
@@ -161,7 +165,7 @@ class Engine {
   }
 
   private async ask(title_id: string): Promise<Session> {
-    const device = { id: deviceId(), max_height: 2160, throughput_bps: recentSpeed(Date.now()), user_agent: navigator.userAgent };
+    const device = { id: deviceId(), max_height: deviceLines(), throughput_bps: recentSpeed(Date.now()), user_agent: navigator.userAgent };
     const asked_at_ms = performance.now();
     const { value, request_id } = await ask<Session>("POST", "/api/v1/play", { body: { title_id, device }, timeout_ms: 10_000 });
     this.request_id = request_id;
@@ -247,7 +251,9 @@ class Engine {
     performance.mark("nearcast:first-frame");
     state.startup_ms.value = took_ms;
     measure({ clickToFrame_ms: took_ms, startup_ms: took_ms });
-    this.player?.configure({ abr: { enabled: true }, streaming: STEADY });
+    const { player } = this;
+    player?.configure({ abr: { enabled: true }, streaming: STEADY });
+    if (player) void this.bound.measure(player);
     this.choices.refresh();
   }
 
@@ -320,9 +326,10 @@ class Engine {
 
   /** Tells a viewer who waits that other edges are tried, and ends a play for which they wait in vain. */
   private look(): void {
-    const { network, session, video } = this;
+    const { network, player, session, video } = this;
     if (!network || !session) return;
     this.measureEdges();
+    if (player && state.startup_ms.value !== null) this.bound.look(player);
     const { untried } = network;
     this.wait = waited(this.wait, {
       now_ms: performance.now(),
@@ -331,7 +338,7 @@ class Engine {
       ahead_s: state.buffered_s.value - video.currentTime,
       untried,
     });
-    state.reconnecting.value = this.wait !== null && untried < session.edges.length;
+    state.reconnecting.value = this.wait !== null && untried < network.count;
     if (givesUp(this.wait, untried)) this.fail(network.last_error ?? TIMEOUT);
   }
 

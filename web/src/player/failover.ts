@@ -32,6 +32,16 @@ export function rank(
   return [...edges].sort((a, b) => pause(a) - pause(b) || place(a) - place(b));
 }
 
+/** The edges of a session as a steering document knows them now (an appliance may have moved), and after them those that it names
+ *  beside: they serve the same files at addresses of their own. */
+export function told(edges: readonly EdgeChoice[], named: readonly EdgeChoice[]): EdgeChoice[] {
+  const newer = (edge: EdgeChoice): EdgeChoice => {
+    const found = named.find((each) => each.pathway === edge.pathway);
+    return found && found.base_url !== edge.base_url ? found : edge;
+  };
+  return [...edges.map(newer), ...named.filter((each) => !edges.some((edge) => edge.pathway === each.pathway))];
+}
+
 export function afterFailure(health: Health | undefined, now_ms: number): Health {
   // Requests run in parallel: the same outage fails several of them, which counts once.
   if (health && now_ms - health.failed_at_ms < 3_000) return health;

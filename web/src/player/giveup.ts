@@ -3,7 +3,8 @@
 // A viewer who waits is told the truth in a bounded time: GIVE_UP_MS without a byte from any edge, once every edge has been tried.
 // Edges that a new session named at the last moment get their turn first, until UTMOST_MS. Who still has film ahead does not wait:
 // in mid-film the verdict comes after the buffer has run empty, and in a paused film with something to show it never comes.
-// The figures fit `patience` of failover.ts: two rounds over three silent edges take 3 × 1 s at most and 3 × 3 s.
+// The figures fit `patience` of failover.ts: two rounds over three silent edges take 3 × 1 s at most and 3 × 3 s; where steering
+// named more, one round over all of them and a new session's edges have had their turn.
 
 export const GIVE_UP_MS = 12_000;
 export const UTMOST_MS = 20_000;

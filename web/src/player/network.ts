@@ -3,7 +3,7 @@
 // Steering documents are fetched in the background and never waited for: without a control plane the film goes on.
 import type { EdgeChoice, Session, SteeringDocument } from "../api/types";
 import { EdgeMeasures } from "./edges";
-import { afterFailure, type Health, locate, patience, rank } from "./failover";
+import { afterFailure, type Health, locate, patience, rank, told } from "./failover";
 import { isShakaError, TIMEOUT } from "./problems";
 import { type Player, shaka } from "./shaka";
 import { deviceId } from "./memory";
@@ -30,6 +30,8 @@ export class Network {
   private readonly silent = new Set<string>();
   private readonly heard = new WeakSet<object>();
   private order: string[] = [];
+  /** The session's, and what a steering document named beside: those serve the same files by their own signed addresses. */
+  private edges: EdgeChoice[];
   private steering_url: string;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asked_at_ms = 0;
@@ -44,14 +46,19 @@ export class Network {
     private readonly throughput: () => number,
     private readonly exhausted: () => void,
   ) {
+    this.edges = [...session.edges];
     this.known = [...session.edges];
     this.steering_url = session.steering_url;
     this.schedule(STEERING_FIRST_MS);
   }
 
-  /** Edges of the session of which nothing was asked in vain since the last byte. */
+  /** Edges of which nothing was asked in vain since the last byte. */
   get untried(): number {
-    return this.session.edges.filter((each) => !this.silent.has(each.pathway)).length;
+    return this.edges.filter((each) => !this.silent.has(each.pathway)).length;
+  }
+
+  get count(): number {
+    return this.edges.length;
   }
 
   /** Takes part in every request of the player until `end`. */
@@ -72,6 +79,7 @@ export class Network {
    *  edges stays, so that those which the newer session brings are tried before those that have just failed. */
   adopt(session: Session): void {
     this.session = session;
+    this.edges = [...session.edges];
     this.known = [...session.edges, ...this.known];
     this.steering_url = session.steering_url;
     this.order = [];
@@ -83,7 +91,7 @@ export class Network {
   }
 
   ranked(): EdgeChoice[] {
-    return rank(this.session.edges, this.health, this.order, Date.now());
+    return rank(this.edges, this.health, this.order, Date.now());
   }
 
   /** Called for each failed attempt, before Shaka Player tries again. */
@@ -121,7 +129,7 @@ export class Network {
     this.asked = best;
     request.uris = request.uris.map(() => uri);
     const attempt = (request as { attempt?: number }).attempt ?? 0;
-    const { connection_ms, stall_ms } = patience(attempt, this.session.edges.length, this.received_bytes > 0, this.answered_ms);
+    const { connection_ms, stall_ms } = patience(attempt, this.edges.length, this.received_bytes > 0, this.answered_ms);
     request.retryParameters.connectionTimeout = connection_ms;
     request.retryParameters.stallTimeout = stall_ms;
   }
@@ -142,7 +150,7 @@ export class Network {
     if (type !== shaka.net.NetworkingEngine.RequestType.SEGMENT) return;
     const found = locate(response.originalUri, this.known);
     if (!found) return;
-    if (this.current && this.current !== found.edge) this.switches += 1;
+    if (this.current && this.current.pathway !== found.edge.pathway) this.switches += 1;
     this.current = found.edge;
     if (!response.fromCache) this.measures.received(found.edge.appliance, response.data.byteLength, response.timeMs ?? 0);
     const health = this.health.get(found.edge.pathway);
@@ -165,6 +173,8 @@ export class Network {
       if (response.ok) {
         const document = (await response.json()) as SteeringDocument;
         this.order = document["SERVICE-LOCATION-PRIORITY"] ?? document["PATHWAY-PRIORITY"] ?? [];
+        this.edges = told(this.session.edges, document["X-NEARCAST-EDGES"] ?? []);
+        this.known = [...new Set([...this.known, ...this.edges])];
         if (document["RELOAD-URI"]) this.steering_url = new URL(document["RELOAD-URI"], url).href;
         again_s = Math.max(5, document.TTL || 60);
       }

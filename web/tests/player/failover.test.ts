@@ -1,11 +1,28 @@
 import { describe, expect, it } from "vitest";
 import type { EdgeChoice } from "../../src/api/types";
-import { afterFailure, type Health, locate, patience, rank, sickUntil } from "../../src/player/failover";
+import { afterFailure, type Health, locate, patience, rank, sickUntil, told } from "../../src/player/failover";
 
 const edge = (pathway: string): EdgeChoice => ({ pathway, site: pathway, appliance: pathway, base_url: `http://${pathway}/v1/mac/9/t_x/` });
 const edges = [edge("fra"), edge("bom"), edge("sin")];
 const names = (found: EdgeChoice[]): string[] => found.map((each) => each.pathway);
 const sick = (failures: number, failed_at_ms: number): Health => ({ failures, failed_at_ms });
+
+describe("what a steering document told", () => {
+  it("comes after the session's edges, which stay whether it names them or not", () => {
+    expect(names(told(edges, [edge("bom"), edge("dal")]))).toEqual(["fra", "bom", "sin", "dal"]);
+    expect(told(edges, [])).toEqual(edges);
+  });
+
+  it("is where an edge of the session is now", () => {
+    const moved = { ...edge("bom"), base_url: "http://elsewhere/v1/mac/9/t_x/" };
+    expect(told(edges, [moved])).toEqual([edge("fra"), moved, edge("sin")]);
+  });
+
+  it("is gone to when every edge of the session is sick", () => {
+    const health = new Map(edges.map((each) => [each.pathway, sick(1, 1_000)] as const));
+    expect(rank(told(edges, [edge("dal")]), health, ["fra", "dal"], 2_000)[0]?.pathway).toBe("dal");
+  });
+});
 
 describe("rank", () => {
   it("keeps the session's order when nothing else is known", () => {

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from nearcast.model.manifest import Manifest
 from nearcast.model.rendition import Rendition, TextTrack
 from nearcast.model.route import EdgeChoice
+from nearcast.model.session import PathwayClone, UriReplacement
 
 Value = str | int | float
 
@@ -37,6 +38,20 @@ def multivariant(
     for edge in edges:
         lines += _variants(manifest, ordered, audio, edge)
     return "\n".join(lines) + "\n"
+
+
+def clone(manifest: Manifest, video: Sequence[Rendition], audio: Sequence[Rendition], base_id: str, edge: EdgeChoice) -> PathwayClone:
+    """The pathway of ``edge`` for a player whose playlist has that of ``base_id`` and may lack this one (RFC 8216bis, 7.2).
+
+    Every address is named, as the MAC in them differs by appliance; another HOST alone would not do.
+    """
+    groups = [group for group, _ in _codec_groups(audio)] or [""]
+    mains = (
+        [(each, group) for each in video for group in groups] if video else [(tracks[0], group) for group, tracks in _codec_groups(audio)]
+    )
+    renditions = {each.file.root: edge.base_url + each.playlist.name for each in (*audio, *manifest.text)}
+    variants = {_stable_id(main, group): edge.base_url + main.playlist.name for main, group in mains}
+    return PathwayClone(base_id=base_id, id=edge.pathway, uri_replacement=UriReplacement(variants=variants, renditions=renditions))
 
 
 def _media(manifest: Manifest, audio: Sequence[Rendition], edge: EdgeChoice, *, alone: bool) -> Iterable[str]:
@@ -100,9 +115,13 @@ def _variant(manifest: Manifest, main: Rendition, group: str, tracks: Sequence[R
     if manifest.text:
         attributes["SUBTITLES"] = _quoted(f"text-{edge.pathway}")
     attributes["PATHWAY-ID"] = _quoted(edge.pathway)
-    attributes["STABLE-VARIANT-ID"] = _quoted(main.file.root + (f".{group}" if group else ""))
+    attributes["STABLE-VARIANT-ID"] = _quoted(_stable_id(main, group))
     yield _tag("EXT-X-STREAM-INF", attributes)
     yield edge.base_url + main.playlist.name
+
+
+def _stable_id(main: Rendition, group: str) -> str:
+    return main.file.root + (f".{group}" if group else "")
 
 
 def _peak(rendition: Rendition) -> int:

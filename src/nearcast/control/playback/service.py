@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from nearcast.control.playback.settings import PlaybackSettings
 from nearcast.model.account import Entitlement
 from nearcast.model.manifest import Manifest
 from nearcast.model.rendition import Rendition
+from nearcast.model.route import EdgeChoice
 from nearcast.model.services import (
     AccountQuestion,
     Accounts,
@@ -42,7 +44,7 @@ from nearcast.model.services import (
     SteerQuestion,
     TitleQuestion,
 )
-from nearcast.model.session import Bookmark, Session, SessionCapability, SteeringDocument
+from nearcast.model.session import Bookmark, PathwayClone, Session, SessionCapability, SteeringDocument
 from nearcast.model.title import Publication
 from nearcast.policy import capability
 
@@ -129,9 +131,11 @@ class PlaybackService:
         return PlayAnswer(session=session)
 
     async def manifest(self, question: SessionQuestion) -> ManifestAnswer:
-        """Both manifests of a session. Raises Unsealable, Expired, NoEdge."""
+        """Both manifests of a session, its spare edges included. Raises Unsealable, Expired, NoEdge."""
         sealed = self._open(question.session_id)
-        publication, steered = await asyncio.gather(self._publication(sealed.title_id), self._choose(sealed, question.client_address))
+        spare = self._settings.spare_edges
+        choosing = self._choose(sealed, question.client_address, spare=spare)
+        publication, steered = await asyncio.gather(self._publication(sealed.title_id), choosing)
         if publication.manifest is None:
             raise UnknownTitle(f"the title {sealed.title_id} was withdrawn")
         video, audio = _renditions(publication.manifest, sealed)
@@ -146,7 +150,7 @@ class PlaybackService:
         """The content-steering document of a session: its edges as steering sees them now, the one in use first while there is no reason
         to leave it. Raises as ``manifest``."""
         sealed = self._open(question.session_id)
-        steered = await self._choose(sealed, question.client_address, question.last_pathway)
+        steered = await self._choose(sealed, question.client_address, question.last_pathway, self._settings.spare_edges)
         pathways = tuple(each.pathway for each in steered.edges)
         return SteeringDocument(
             version=1,
@@ -156,7 +160,25 @@ class PlaybackService:
             reload_uri=f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering",
             pathway_priority=pathways,
             service_location_priority=pathways,
+            pathway_clones=await self._clones(sealed, steered.edges) if question.protocol == "hls" else (),
+            edges=steered.edges,
         )
+
+    async def _clones(self, sealed: SessionCapability, edges: Sequence[EdgeChoice]) -> tuple[PathwayClone, ...]:
+        """Of the edges that an HLS player's playlist may lack: those that the session was not given at first. Whoever has them passes them
+        by. A catalog that is away costs the clones, not the document."""
+        foreign = [each for each in edges if each.pathway not in sealed.pathways]
+        if not foreign or not sealed.pathways:
+            return ()
+        try:
+            manifest = (await self._publication(sealed.title_id)).manifest
+        except NearcastError as error:
+            _log.warning("no pathway clones", title_id=sealed.title_id, error=str(error))
+            return ()
+        if manifest is None:
+            return ()
+        video, audio = _renditions(manifest, sealed)
+        return tuple([hls.clone(manifest, video, audio, sealed.pathways[0], each) for each in foreign])
 
     # --- asking the others --------------------------------------------------------------------------------------------
 
@@ -203,14 +225,14 @@ class PlaybackService:
             return None
         return next((each for each in answer.bookmarks if each.title_id == title_id), None)
 
-    async def _choose(self, sealed: SessionCapability, client_address: str, current: str = "") -> SteerAnswer:
-        """The session's edges now. The paths end with the session, so that asking again gives the same addresses. ``current``: the
-        pathway in use, which is left for a reason alone."""
+    async def _choose(self, sealed: SessionCapability, client_address: str, current: str = "", spare: int = 0) -> SteerAnswer:
+        """The session's edges now, and so many ``spare`` ones after them. The paths end with the session, so that asking again gives the
+        same addresses. ``current``: the pathway in use, which is left for a reason alone."""
         question = SteerQuestion(
             client_address=client_address or sealed.client_address,
             title_id=sealed.title_id,
             expires_at=int(sealed.expires_at),
-            count=self._settings.edges,
+            count=self._settings.edges + spare,
             session=sealed.nonce,
             current=current,
             known=sealed.pathways,

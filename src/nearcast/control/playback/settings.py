@@ -26,6 +26,9 @@ class PlaybackSettings(Struct, frozen=True, kw_only=True):
     ] = 0.25
     heartbeat_s: Annotated[float, Meta(gt=0, description="how often a player reports")] = 10.0
     edges: Annotated[int, Meta(ge=1, le=8, description="how many edges a session is given, in as many failure domains as there are")] = 3
+    spare_edges: Annotated[
+        int, Meta(ge=0, le=8, description="how many more of them steering documents and fetched manifests name, for when all those fail")
+    ] = 2
     resume_min_s: Annotated[Seconds, Meta(description="a film left before this position starts at its beginning")] = 5.0
     steering_ttl_s: Annotated[int, Meta(ge=1, description="how often players ask for their edges again")] = 60
     steering_ttl_degraded_s: Annotated[

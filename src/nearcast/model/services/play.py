@@ -72,11 +72,14 @@ class PlayAnswer(Struct, frozen=True, kw_only=True):
 
 
 class SessionQuestion(Struct, frozen=True, kw_only=True):
+    """``protocol``: of the player that asks for a steering document, where it tells."""
+
     session_id: str
     gateway_url: str = ""
     client_address: str = ""
     last_pathway: str = ""
     throughput_bps: int = 0
+    protocol: Literal["", "dash", "hls"] = ""
 
 
 class ManifestAnswer(Struct, frozen=True, kw_only=True):

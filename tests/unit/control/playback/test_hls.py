@@ -121,3 +121,26 @@ def test_any_label_keeps_every_line_an_attribute_list(labels: list[str]) -> None
     media = [each for each in tags(playlist, "EXT-X-MEDIA") if each["TYPE"] == "AUDIO"]
     assert len(media) == len(labels)
     assert all(line.startswith(("#EXT", "http://")) for line in playlist.splitlines())
+
+
+def test_a_clone_names_every_address_of_the_pathway_that_a_playlist_lacks() -> None:
+    """It tells a player what a playlist with that pathway in it would have told."""
+    manifest = manifest_of(film())
+    video, audio = all_of(manifest)
+    (lacking,) = edges("bom-1")
+    made = msgspec.json.decode(msgspec.json.encode(hls.clone(manifest, video, audio, "fra-1", lacking)))
+    whole = text(manifest, "bom-1")
+    assert (made["BASE-ID"], made["ID"], set(made)) == ("fra-1", "bom-1", {"BASE-ID", "ID", "URI-REPLACEMENT"})
+    assert made["URI-REPLACEMENT"]["PER-VARIANT-URIS"] == {given_["STABLE-VARIANT-ID"]: uri for given_, uri in variants(whole)}
+    media = {each["STABLE-RENDITION-ID"]: each["URI"] for each in tags(whole, "EXT-X-MEDIA")}
+    assert made["URI-REPLACEMENT"]["PER-RENDITION-URIS"] == media
+    assert {each["STABLE-VARIANT-ID"] for each, _ in variants(text(manifest))} == set(made["URI-REPLACEMENT"]["PER-VARIANT-URIS"])
+
+
+def test_a_clone_of_sound_alone() -> None:
+    manifest = manifest_of(film())
+    _, audio = all_of(manifest)
+    (lacking,) = edges("bom-1")
+    whole = hls.multivariant(manifest, (), audio, (lacking,), STEERING)
+    made = hls.clone(manifest, (), audio, "fra-1", lacking)
+    assert made.uri_replacement.variants == {given_["STABLE-VARIANT-ID"]: uri for given_, uri in variants(whole)}

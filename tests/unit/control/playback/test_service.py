@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from nearcast.base.clock import VirtualClock
@@ -205,7 +207,9 @@ async def test_manifests_made_anew_name_the_same_edges_and_files(world: World) -
     session = session_of(await world.playback.play(question()))
     asked = SessionQuestion(session_id=session.session_id, gateway_url=URL)
     again = await world.playback.manifest(asked)
-    assert again.dash == session.manifest
+    spare = re.compile(r'<BaseURL serviceLocation="bom-1">.*\n')
+    assert spare.sub("", again.dash) == session.manifest
+    assert len(spare.findall(again.dash)) == 1, "who fetches it cannot be told of a further edge later"
     for edge in session.edges:
         assert edge.base_url in again.hls
     assert "RESOLUTION=1920x1080" in again.hls
@@ -229,13 +233,40 @@ async def test_the_steering_document_follows_the_edges(world: World) -> None:
     session = session_of(await world.playback.play(question()))
     asked = SessionQuestion(session_id=session.session_id, gateway_url=URL, last_pathway="fra-1", client_address="203.0.113.10")
     document = await world.playback.steering(asked)
-    assert document.pathway_priority == document.service_location_priority == ("fra-1", "dal-1", "sin-1")
+    assert document.pathway_priority == document.service_location_priority == ("fra-1", "dal-1", "sin-1", "bom-1")
+    assert [each.pathway for each in document.edges] == list(document.pathway_priority)
+    assert document.edges[:3] == session.edges
     assert (document.version, document.ttl, document.reload_uri) == (1, 60, session.steering_url)
     assert world.steering.calls[-1].client_address == "203.0.113.10", "a viewer who moved is served from where they are"
     world.steering.up.remove("fra-1")
     moved = await world.playback.steering(asked)
     assert moved.pathway_priority == ("dal-1", "sin-1", "bom-1")
     assert moved.ttl == 10, "the player was on an edge that is gone"
+
+
+async def test_only_hls_players_are_told_of_clones(world: World) -> None:
+    """Of the edges that their playlist may lack; DASH replaces the host alone, and our paths differ by appliance."""
+    session = session_of(await world.playback.play(question()))
+    asked = SessionQuestion(session_id=session.session_id, gateway_url=URL, last_pathway="dal-1")
+    for protocol in ("", "dash"):
+        document = await world.playback.steering(msgspec.structs.replace(asked, protocol=protocol))
+        assert document.pathway_clones == ()
+        assert b"PATHWAY-CLONES" not in msgspec.json.encode(document)
+    (clone,) = (await world.playback.steering(msgspec.structs.replace(asked, protocol="hls"))).pathway_clones
+    assert (clone.base_id, clone.id) == ("fra-1", "bom-1")
+    fetched = (await world.playback.manifest(asked)).hls
+    assert all(each in fetched for each in clone.uri_replacement.variants.values())
+    assert all(each in fetched for each in clone.uri_replacement.renditions.values())
+
+
+async def test_without_a_catalog_a_document_lacks_clones_alone(world: World, clock: VirtualClock) -> None:
+    session = session_of(await world.playback.play(question()))
+    asked = SessionQuestion(session_id=session.session_id, gateway_url=URL, protocol="hls")
+    world.catalog.down = True
+    await clock.advance(3600)
+    document = await world.playback.steering(asked)
+    assert len(document.pathway_priority) == 4
+    assert document.pathway_clones == ()
 
 
 async def test_a_session_keeps_to_its_pathways_and_its_past_speed(world: World, clock: VirtualClock) -> None:
@@ -245,7 +276,7 @@ async def test_a_session_keeps_to_its_pathways_and_its_past_speed(world: World, 
     sealed = opened(session, clock)
     assert sealed.pathways == ("fra-1", "dal-1", "sin-1")
     again = await world.playback.manifest(SessionQuestion(session_id=session.session_id, gateway_url=URL))
-    assert again.dash == session.manifest
+    assert 'height="1080"' not in again.dash
     assert world.steering.calls[-1].known == sealed.pathways
     assert world.steering.calls[-1].session == sealed.nonce
     assert again.hls.split("#EXT-X-STREAM-INF")[1].count("RESOLUTION=426x240") == 1, "it begins with what the line carried"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -36,6 +37,13 @@ def throughput_bps(text: str) -> int:
     """The last of the figures in it; 0 where there is none."""
     found = _DIGITS.findall(text)
     return int(found[-1]) if found else 0
+
+
+def protocol(query: SteeringQuery) -> Literal["", "dash", "hls"]:
+    """What the player speaks, by the names of what it tells."""
+    if query.hls_pathway or query.hls_throughput:
+        return "hls"
+    return "dash" if query.dash_pathway or query.dash_throughput else ""
 
 
 async def play(call: Call, body: PlayBody) -> Session:
@@ -77,6 +85,7 @@ async def steering(call: Call, session_id: str, query: SteeringQuery) -> Steerin
         _question(call, session_id),
         last_pathway=last_pathway(query.dash_pathway or query.hls_pathway),
         throughput_bps=throughput_bps(query.dash_throughput or query.hls_throughput),
+        protocol=protocol(query),
     )
     return await call.clients.playback.steering(question)
 
