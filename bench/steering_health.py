@@ -12,10 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from tests.e2e import faults
-from tests.faults.fleet import Fleet
+from tests.faults.fleet import BLIND, Fleet
 
 from bench.report import Figure
 from nearcast.base.probing import Look, Prober, Target
@@ -52,6 +53,9 @@ def _faults(fleet: Fleet, rng: random.Random) -> list[Figure]:
     found = {"killed": killed, "frozen": frozen, "nginx frozen": nginx}
     try:
         found["cut off"] = [_cut_off(fleet, rng) for _ in range(ROUNDS)]
+        for name, who in ((VICTIM, "its agent and others see"), (BLIND, "others see")):
+            shut = [_known(fleet, partial(_shut, fleet, name), rng, name) for _ in range(ROUNDS)]
+            found[f"that takes no new connections, as {who}"] = shut
     except faults.CannotCutOff as error:
         print(f"packets cannot be dropped here: {error}")
     return [
@@ -62,8 +66,12 @@ def _faults(fleet: Fleet, rng: random.Random) -> list[Figure]:
     ]
 
 
-def _wait_down(fleet: Fleet, since_s: float) -> float:
-    while fleet[VICTIM].state != "down":
+def _shut(fleet: Fleet, name: str) -> AbstractContextManager[None]:
+    return faults.cut_off(fleet.edges[name].nginx_pids(), new_alone=True)
+
+
+def _wait_down(fleet: Fleet, since_s: float, name: str = VICTIM) -> float:
+    while fleet[name].state != "down":
         if time.monotonic() - since_s > 30:
             raise RuntimeError("the view does not say so")
         time.sleep(0.002)
@@ -85,11 +93,11 @@ def _killed(fleet: Fleet, rng: random.Random) -> float:
     return took_s
 
 
-def _known(fleet: Fleet, fault: Callable[[], AbstractContextManager[None]], rng: random.Random) -> float:
+def _known(fleet: Fleet, fault: Callable[[], AbstractContextManager[None]], rng: random.Random, name: str = VICTIM) -> float:
     _settled(fleet, rng)
     since_s = time.monotonic()
     with fault():
-        return _wait_down(fleet, since_s)
+        return _wait_down(fleet, since_s, name)
 
 
 def _cut_off(fleet: Fleet, rng: random.Random) -> float:

@@ -48,12 +48,16 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
-def cut_off(pids: Sequence[int]) -> Iterator[None]:
-    """Drop every packet for the sockets of ``pids``. Raises CannotCutOff."""
+def cut_off(pids: Sequence[int], *, new_alone: bool = False) -> Iterator[None]:
+    """Drop every packet for the sockets of ``pids``; ``new_alone``: only for those that listen, as when nobody takes what is connected
+    out of their queue. Raises CannotCutOff.
+    """
     program = ctypes.create_string_buffer(RETURN_0)
     filter_ = struct.pack("HxxxxxxQ", 1, ctypes.addressof(program))
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(each) for pid in pids for each in _sockets_of(pid)]
+        if new_alone:
+            sockets = [each for each in sockets if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
         if not sockets:
             raise CannotCutOff(f"no TCP socket in {list(pids)}")
         for each in sockets:

@@ -121,3 +121,16 @@ def test_it_reports_but_nobody_reaches_it(fleet: Fleet) -> None:
         measure("out of reach, though it reports", lambda: fleet[BLIND].state == "down", began_s)
         until(lambda: (fleet[BLIND].heard, fleet[BLIND].why[:7]) == (True, "cut off"))
     until(lambda: fleet[BLIND].state == "up")
+
+
+@pytest.mark.parametrize("name", ["bom-1", BLIND])
+def test_it_takes_no_new_connections(fleet: Fleet, name: str) -> None:
+    """Its own agent sees that, and where it does not, the others do."""
+    began_s = time.monotonic()
+    try:
+        with faults.cut_off(fleet.edges[name].nginx_pids(), new_alone=True):
+            measure(f"{name} takes no new connections", lambda: fleet[name].state == "down", began_s)
+            assert all(state == "up" for other, state in fleet.states.items() if other != name)
+    except faults.CannotCutOff as error:
+        pytest.skip(f"its sockets cannot be reached here: {error}")
+    until(lambda: fleet[name].state == "up")

@@ -1,9 +1,9 @@
 """Looks at health URLs from outside, again and again: HTTP/1.1 GET, few resources for many targets.
 
-Connections are kept, so that an answer takes one round trip and a late one means something at any distance. What that would hide (a
-server that takes no new connections) shows when each is renewed, after RENEWED looks. For each target there are as many lines as it
-takes to begin a look every interval, even while one before waits for its timeout: a target that freezes is found after
-``failures`` intervals and one timeout, not after as many timeouts. The first look comes at a random moment, and intervals vary.
+Connections are kept, so that an answer takes one round trip and a late one means something at any distance. What that would hide is a
+server that takes no new connections: so each FRESH_S a look opens one anew, and until that has succeeded, every look does. For each target
+there are as many lines as it takes to begin a look every interval, even while one before waits for its timeout: a target that freezes is
+found after ``failures`` intervals and one timeout, not after as many timeouts. The first look comes at a random moment, and intervals vary.
 
 A certificate that cannot be verified is told of in the log, and is no failure: who is dead shows all the same, and viewers may know an
 authority that we do not.
@@ -18,6 +18,7 @@ import random
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -29,7 +30,9 @@ from nearcast.base import ports
 Look = Literal["reached", "refused", "lost"]
 """``refused``: something answered, and not what was expected; ``lost``: nothing did."""
 
-RENEWED = 8
+FRESH_S = 0.5
+FRESH_PER_S_MAX = 400.0
+"""Of all targets together: to open a connection costs several times what a look costs, with TLS more."""
 LINES_MAX = 4
 SLOW_AFTER = 4
 SLOW_S = 1.0
@@ -48,6 +51,12 @@ _UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 _log = structlog.get_logger("probes")
 
 
+@lru_cache(maxsize=1)
+def _public() -> ssl.SSLContext:
+    """By the public authorities; to read them takes long."""
+    return ssl.create_default_context()
+
+
 class Target(Struct, frozen=True):
     """``url`` is asked; 200 and ``text`` (whitespace aside) is the answer that counts."""
 
@@ -63,12 +72,10 @@ class _Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self.looks = 0
         self.open = True
 
     async def ask(self, request: bytes, text: bytes) -> None:
         """Raises _Wrong, OSError, or IncompleteReadError where it was closed."""
-        self.looks += 1
         self._writer.write(request)
         try:
             head = await self._reader.readuntil(b"\r\n\r\n")
@@ -79,7 +86,7 @@ class _Connection:
         except asyncio.LimitOverrunError as error:
             raise _Wrong("no short answer") from error
         status = head.split(b" ", 2)
-        self.open = head.startswith(b"HTTP/1.1 ") and not _CLOSE.search(head) and self.looks < RENEWED
+        self.open = head.startswith(b"HTTP/1.1 ") and not _CLOSE.search(head)
         if len(status) < 2 or status[1] != b"200" or body.strip() != text:
             raise _Wrong("another answer")
 
@@ -103,6 +110,10 @@ class _Watched:
         self.failures = 0
         self.good_since = -math.inf
         """When the latest look that succeeded began: one that began before and fails later tells of the past."""
+        self.fresh_s = -math.inf
+        """When a look last began to open a connection."""
+        self.shut = False
+        """Whether that failed, or did not end yet."""
         self.typical_s: float | None = None
         self.verified = True
 
@@ -137,6 +148,11 @@ class Prober:
     def interval_s(self) -> float:
         """Between two looks at one target."""
         return max(self._interval_s, len(self._watched) / self._looks_per_s_max)
+
+    @property
+    def fresh_s(self) -> float:
+        """Between two looks at one target that open a connection."""
+        return max(FRESH_S, len(self._watched) / FRESH_PER_S_MAX)
 
     def watch(self, targets: Mapping[str, Target]) -> None:
         """Look at these from now on, and at no others."""
@@ -197,16 +213,21 @@ class Prober:
 
     async def _look(self, watched: _Watched, kept: _Connection | None) -> tuple[_Connection | None, Look | None]:
         """One look, over ``kept`` where it can be; the connection to keep, and the result (None: none, through our own fault)."""
-        if kept is not None:
+        if kept is not None and (watched.shut or asyncio.get_running_loop().time() - watched.fresh_s >= self.fresh_s):
+            kept.close()
+        elif kept is not None:
             try:
                 return await self._ask(watched, kept, self._timeout_s)
             except (asyncio.IncompleteReadError, ConnectionError):  # closed while it was idle, as servers may (RFC 9112, 9.3.1)
                 kept.close()
-        async with self._connecting:
-            try:
-                return await self._afresh(watched)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return None, "refused"
+        watched.fresh_s, watched.shut = asyncio.get_running_loop().time(), True
+        try:
+            async with self._connecting:
+                connection, look = await self._afresh(watched)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            connection, look = None, "refused"
+        watched.shut = look != "reached"
+        return connection, look
 
     async def _afresh(self, watched: _Watched) -> tuple[_Connection | None, Look | None]:
         """Over a new connection, which takes up to three round trips more (TCP, TLS)."""
@@ -227,7 +248,7 @@ class Prober:
 
     async def _open(self, watched: _Watched) -> _Connection:
         """Raises OSError, ssl.SSLError among them."""
-        secure = (self._tls or ssl.create_default_context()) if watched.secure else None
+        secure = (self._tls or _public()) if watched.secure else None
         try:
             found = _Connection(*await asyncio.open_connection(watched.host, watched.port, ssl=secure, limit=HEAD_BYTES_MAX))
             watched.verified = True

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from nearcast.base.probing import RENEWED, Look, Prober, Target
+from nearcast.base.probing import FRESH_S, Look, Prober, Target
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfra-1"
 
@@ -44,6 +44,14 @@ class Server:
     @property
     def url(self) -> str:
         return f"{self._scheme}://127.0.0.1:{self._wanted}/healthz"
+
+    @property
+    def port(self) -> int:
+        return self._wanted
+
+    def shut(self) -> None:
+        """Take no more connections, and go on to answer over those that are there."""
+        self._server.close()
 
     async def stop(self) -> None:
         self._server.close()
@@ -115,9 +123,42 @@ async def test_it_looks_again_and_again_over_kept_connections() -> None:
     found = Found()
     async with running() as server, prober(found) as looks:
         looks.watch(looking_at(server))
-        assert set(await found.next(4 * RENEWED)) == {"reached"}
-        assert server.requests >= 4 * RENEWED
-        assert 2 <= server.connections <= server.requests / RENEWED + 4
+        began_s = time.monotonic()
+        await found.until(lambda: server.connections >= 4, 20.0)
+        assert {look for _, look in found.looks} == {"reached"}
+        took_s = time.monotonic() - began_s
+        assert took_s > FRESH_S, "one on each of two lines, and then a fresh one now and then"
+        assert server.requests >= 3 * server.connections
+
+
+async def test_who_takes_no_new_connections_is_refused_though_the_kept_ones_answer() -> None:
+    found = Found()
+    async with running() as server, prober(found) as looks:
+        looks.watch(looking_at(server))
+        await found.next(4)
+        server.shut()
+        await found.until(lambda: found.looks[-3:] == [("a", "refused")] * 3)
+        await server.start()
+        await found.until(lambda: found.looks[-3:] == [("a", "reached")] * 3)
+
+
+async def test_who_lets_new_connections_wait_is_lost_though_the_kept_ones_answer() -> None:
+    found = Found()
+    async with running() as server, prober(found) as looks:
+        looks.watch(looking_at(server))
+        await found.next(4)
+        server.shut()
+        with socket.socket() as full:  # whose queue nobody empties (listen(2))
+            full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            full.bind(("127.0.0.1", server.port))
+            full.listen(0)
+            waiting = [socket.socket() for _ in range(3)]
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(("127.0.0.1", server.port))
+            await found.until(lambda: found.looks[-3:] == [("a", "lost")] * 3)
+            for each in waiting:
+                each.close()
 
 
 async def test_who_is_killed_is_refused_and_reached_again() -> None:
@@ -242,7 +283,7 @@ async def test_over_tls(tmp_path: Path, capsys: pytest.CaptureFixture[str], name
     trust = ssl.create_default_context(cafile=str(tmp_path / "own.pem") if known else None)
     looks = Prober(found, interval_s=0.05, timeout_s=0.2, tls=trust)
     looks.watch(looking_at(server))
-    assert set(await found.next(3 * RENEWED)) == {"reached"}
+    assert set(await found.next(24)) == {"reached"}
     await server.stop()
     await found.until(lambda: found.looks[-3:] == [("a", "refused")] * 3)
     await looks.stop()

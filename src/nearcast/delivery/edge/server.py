@@ -94,8 +94,10 @@ class Server:
         self._conf = ConfFile(settings, self.folder, self.nginx, build)
         scheme, host = ("https" if settings.tls_certificate else "http"), ports.authority(settings.health_host, settings.port)
         self._health_url = f"{scheme}://{host}/healthz"
-        # The certificate names the public address, and this is our own process on this machine: nothing to verify.
-        self._client = httpx.AsyncClient(timeout=settings.health_timeout_s, trust_env=False, verify=False)  # noqa: S501
+        # The certificate names the public address, and this is our own process on this machine: nothing to verify. Each sign of life is
+        # asked for over a connection of its own: who takes no new ones is of no use to viewers.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=settings.health_timeout_s, trust_env=False, verify=False, limits=limits)  # noqa: S501
 
     async def start(self) -> None:
         """Have nginx answer at its port, an earlier agent's or a new one.
