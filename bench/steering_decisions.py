@@ -33,7 +33,7 @@ HELD_SHARE = 0.4
 """Of the titles, those asked for most: six of seven requests are for what a site holds."""
 TITLES = 10_000
 EXPONENT = 0.9
-ROUNDS, ROUND = 10, 20_000
+ROUNDS, ROUND, BATCH = 10, 20_000, 1_000
 WARM = 300_000
 """Decisions made before any is timed: some seconds of a process that is as busy as REACH_PER_S."""
 REACH_PER_S, REACH_P99_US = 50_000, 100
@@ -93,21 +93,30 @@ def announcements(sites: int, random: Any) -> list[Announcement]:
     ]
 
 
-def questions(count: int, titles: int, random: Any) -> list[SteerQuestion]:
-    """Sessions to come: a few prefixes have most of the viewers."""
-    demand = 1.0 / np.arange(1, titles + 1) ** EXPONENT
-    drawn = random.choice(titles, size=count, p=demand / demand.sum()).tolist()
-    prefixes = (PREFIXES * random.random(count) ** 3).astype(int).tolist()
-    hosts = random.integers(1, 255, size=count).tolist()
-    return [
-        SteerQuestion(
-            client_address=f"{10 + (prefix >> 16)}.{prefix >> 8 & 255}.{prefix & 255}.{host}",
-            title_id=f"t{title}",
-            expires_at=1_800_000_000 + 120 * (title % 90) + number // REACH_PER_S,  # by the title's runtime
-            session=f"session-{number}",
-        )
-        for number, (title, prefix, host) in enumerate(zip(drawn, prefixes, hosts, strict=True))
-    ]
+class Viewers:
+    """Sessions to come: a few prefixes have most of the viewers, a few titles most of the sessions."""
+
+    def __init__(self, titles: int, random: Any) -> None:
+        demand = 1.0 / np.arange(1, titles + 1) ** EXPONENT
+        self._shares = demand / demand.sum()
+        self._random = random
+        self._came = 0
+
+    def questions(self, count: int) -> list[SteerQuestion]:
+        """The next sessions. Few at a time, as a process has just decoded what it answers."""
+        drawn = self._random.choice(len(self._shares), size=count, p=self._shares).tolist()
+        prefixes = (PREFIXES * self._random.random(count) ** 3).astype(int).tolist()
+        hosts = self._random.integers(1, 255, size=count).tolist()
+        first, self._came = self._came, self._came + count
+        return [
+            SteerQuestion(
+                client_address=f"{10 + (prefix >> 16)}.{prefix >> 8 & 255}.{prefix & 255}.{host}",
+                title_id=f"t{title}",
+                expires_at=1_800_000_000 + 120 * (title % 90) + number // REACH_PER_S,  # by the title's runtime
+                session=f"session-{number}",
+            )
+            for number, (title, prefix, host) in enumerate(zip(drawn, prefixes, hosts, strict=True), first)
+        ]
 
 
 def measured(sites: int, titles: int, seed: int) -> tuple[list[float], list[float]]:
@@ -122,32 +131,41 @@ def measured(sites: int, titles: int, seed: int) -> tuple[list[float], list[floa
         try:
             writer.replace("isp", [*announcements(sites, random)])
             service = SteeringService(settings, TableReader(Path(folder)), Shown(view), bytes(range(32)))
-            return rounds(service, questions(WARM + ROUNDS * ROUND, titles, random))
+            return rounds(service, Viewers(titles, random))
         finally:
             writer.close()
 
 
-def rounds(service: SteeringService, asked: list[SteerQuestion]) -> tuple[list[float], list[float]]:
-    for question in asked[:WARM]:
-        service.answer(question)
+def rounds(service: SteeringService, viewers: Viewers) -> tuple[list[float], list[float]]:
+    for _ in range(WARM // BATCH):
+        for question in viewers.questions(BATCH):
+            service.answer(question)
     gc.collect()
     rates: list[float] = []
     slow: list[float] = []
     for number in range(ROUNDS):
-        batch = asked[WARM + number * ROUND : WARM + (number + 1) * ROUND]
         if number % 2:  # the rate without a clock between any two
-            begun = time.process_time()
-            for question in batch:
-                service.answer(question)
-            rates.append(ROUND / (time.process_time() - begun))
+            rates.append(ROUND / sum(together_s(service, viewers.questions(BATCH)) for _ in range(ROUND // BATCH)))
         else:
-            took = []
-            for question in batch:
-                begun_ns = time.thread_time_ns()
-                service.answer(question)
-                took.append((time.thread_time_ns() - begun_ns) / 1000)
-            slow.append(quantile(took, 0.99))
+            took_us = [each for _ in range(ROUND // BATCH) for each in each_us(service, viewers.questions(BATCH))]
+            slow.append(quantile(took_us, 0.99))
     return rates, slow
+
+
+def together_s(service: SteeringService, batch: list[SteerQuestion]) -> float:
+    begun_s = time.process_time()
+    for question in batch:
+        service.answer(question)
+    return time.process_time() - begun_s
+
+
+def each_us(service: SteeringService, batch: list[SteerQuestion]) -> list[float]:
+    took = []
+    for question in batch:
+        begun_ns = time.thread_time_ns()
+        service.answer(question)
+        took.append((time.thread_time_ns() - begun_ns) / 1000)
+    return took
 
 
 def deciding(seed: int) -> list[Figure]:

@@ -14,7 +14,7 @@ class Route(Struct, frozen=True, kw_only=True):
     sites: Annotated[tuple[str, ...], Meta(description="Sites by name, best first.")]
 
 
-class EdgeChoice(Struct, frozen=True, kw_only=True):
+class EdgeChoice(Struct, frozen=True, kw_only=True, gc=False):
     """One answer of steering. ``base_url`` ends in ``/`` and carries the MAC; file names are appended to it.
 
     ``pathway`` is the name under which content steering and manifests know it.

@@ -17,6 +17,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+from nearcast.policy import hashing
 from nearcast.policy.load import FULL
 
 SESSION_BPS = 6e6
@@ -137,18 +138,18 @@ def weights(limits_bps: Iterable[float]) -> list[float]:
     return [each if each > 0 else usual for each in limits]
 
 
-def choose(group: Group, order: Sequence[int], demand: float, seed: int, home: int = 0) -> Server | None:
+def choose(group: Group, order: Sequence[int], demand: float, name: str, home: int = 0) -> Server | None:
     """The server for one more session of a title. None: nobody in ``order`` is able.
 
     ``order``: servers of the group by index, as the title prefers them. ``demand``: how many of ``group.asked`` were for this title.
-    ``seed``: 64 bits that name the session. ``home`` (0 or 1): which of the first two has had the title, while one is enough for it.
+    ``name`` tells the session from all others. ``home`` (0 or 1): which of the first two has had the title, while one is enough for it.
     """
     servers = group.servers
     if len(order) == 1:
         one = servers[order[0]]
         return one if one.able else None
     if group.wide(order, demand):
-        first, second = _drawn(group, order, demand, seed)
+        first, second = _drawn(group, order, demand, hashing.key(name))
         one, two = servers[order[first]], servers[order[second]]
         index = first
     else:
@@ -170,7 +171,7 @@ def choose(group: Group, order: Sequence[int], demand: float, seed: int, home: i
 
 
 def _drawn(group: Group, order: Sequence[int], demand: float, seed: int) -> tuple[int, int]:
-    """Two of a title's places for a session, each by its weight. They are as many as it is asked for."""
+    """Two of a title's places for a session of this ``seed`` (64 bits), each by its weight. They are as many as it is asked for."""
     wanted = SPREAD * group.total * demand / (group.asked + PRIOR)
     reach: list[float] = []
     total = 0.0

@@ -22,7 +22,7 @@ from nearcast.steering import explain, pathway, rank
 from nearcast.steering.plans import Plan, Plans
 from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL
 from nearcast.steering.routes import NO_MATCH, Match
-from nearcast.steering.standing import Standing
+from nearcast.steering.standing import Standing, Title
 from nearcast.steering.view import NO_VIEW, View
 
 AGAIN_S = 1.0
@@ -42,11 +42,11 @@ class Matching(Protocol):
 
 class Limits(NamedTuple):
     """How much is kept at most: sites named in plans (all plans together), matches whose plan is known, orders of titles (all sites
-    together), and sessions that may ask again."""
+    together; two to four bytes for each), and sessions that may ask again."""
 
     planned: int = 1_000_000
     matches: int = 100_000
-    titles: int = 400_000
+    titles: int = 16_000_000
     sessions: int = 20_000
 
 
@@ -64,11 +64,9 @@ class Decision(Struct, frozen=True):
 
 
 class Question(Struct):
-    """``title`` is the key of ``title_id``, ``name`` what tells the session from all others. ``known``: appliances that it was given
-    already, and keeps while they are able."""
+    """``name`` tells the session from all others. ``known``: appliances that it was given already, and keeps while they are able."""
 
-    title_id: str
-    title: int
+    title: Title
     wanted: int
     name: str
     known: Sequence[str]
@@ -94,7 +92,8 @@ class Decider:
         self._table: Matching = _NoTable()
         self._view = NO_VIEW
         self._stamp = 0
-        self._keys: dict[str, int] = {}
+        self._titles: dict[str, Title] = {}
+        self._titles_max = self._limits.titles
         self._plans = Plans(self._limits.planned, self._limits.matches)
         self._near: dict[tuple[str, str], bool] = {}
         self._recent: dict[str, tuple[str, ...]] = {}
@@ -137,16 +136,20 @@ class Decider:
         name = f"{session or address} {title_id}"
         if not known and not current:
             known = self._recent.get(name) or self._older.get(name) or ()
-        question = Question(title_id, self._keys.get(title_id) or self._key(title_id), max(1, count), name, known, current)
-        chosen, healthy = self._choose(plan, question)
+        question = Question(self._titles.get(title_id) or self._title(title_id), max(1, count), name, known, current)
+        chosen = self._usual(plan, question)
+        healthy, unsettled = True, False
+        if chosen is None:
+            chosen, healthy = self._choose(plan, question)
+            unsettled = not healthy or self._unsettled(plan, question, chosen)
         given = tuple([site.health[server.id] for site, server, _ in chosen])
         if counts and chosen and chosen[0][1].up and not known and not current:
             site, server, _ = chosen[0]
-            site.give(server, title_id, question.title)
+            site.give(server, question.title)
             self._recent[name] = tuple([each.id for each in given])
             if len(self._recent) > self._limits.sessions:
                 self._forget(self._now_s)
-        return Decision(given, match, healthy, not healthy or self._unsettled(plan, question, given))
+        return Decision(given, match, healthy, unsettled)
 
     def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
         """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""
@@ -154,21 +157,22 @@ class Decider:
         plan = self._plans.of(match)
         name = f"{address} {title_id}"
         known = self._recent.get(name) or self._older.get(name) or ()
-        question = Question(title_id, self._key(title_id), max(1, count), name, known)
-        chosen, healthy = self._choose(plan, question)
+        question = Question(self._titles.get(title_id) or self._title(title_id), max(1, count), name, known)
+        usual = self._usual(plan, question)
+        chosen, healthy = (usual, True) if usual else self._choose(plan, question)
         serving = [self._seen(each) for each in dict.fromkeys((*plan.ranked, *plan.everybody))]
         barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
         demoted = pathway.Demoted(self._view.snapshot.demoted, question.seed)
         return explain.considered(
-            question, [(site, server) for site, server, _ in chosen], serving, barred, healthy=healthy, demoted=demoted
+            question.title, [(site, server) for site, server, _ in chosen], serving, barred, healthy=healthy, demoted=demoted
         )
 
-    def _key(self, title_id: str) -> int:
-        found = self._keys.get(title_id)
-        if found is None:
-            if len(self._keys) >= self._limits.titles:
-                self._keys.clear()
-            found = self._keys[title_id] = hashing.key(title_id)
+    def _title(self, title_id: str) -> Title:
+        if len(self._titles) >= self._titles_max:
+            self._titles.clear()
+            for each in (*self._configured.values(), *self._standings.values()):
+                each.forget()
+        found = self._titles[title_id] = Title(title_id, hashing.key(title_id), len(self._titles))
         return found
 
     # --- which sites --------------------------------------------------------------------------------------------------
@@ -181,9 +185,7 @@ class Decider:
             name: self._standings.get(name) or Standing(Site(name=name)) for name in unknown
         }
         self._plans.gather(self._standings)
-        orders_max = max(1, self._limits.titles // max(1, len(self._standings)))
-        for each in self._standings.values():
-            each.orders_max = orders_max
+        self._titles_max = max(1, self._limits.titles // max(1, len(self._standings)))
 
     def _seen(self, state: Standing) -> Standing:
         if state.stamp != self._stamp:
@@ -218,7 +220,10 @@ class Decider:
         return chosen[: question.wanted], False
 
     def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
-        """What ``_able`` finds where all is as usual: the first sites are able, and the first of them holds the title, or nobody near."""
+        """What ``_able`` would find where all is as usual: the first sites are able, and the first of them holds the title, or nobody near.
+
+        Nothing is unsettled then.
+        """
         if question.wanted > len(plan.usual) or question.current or self._view.snapshot.demoted:
             return None
         for each in plan.ahead:
@@ -232,13 +237,9 @@ class Decider:
         rest = plan.usual[1 : question.wanted]
         if question.known:
             return [first, *[self._spare(each, question) for each in rest]]
-        title_id, title = question.title_id, question.title
-        return [first, *[(each, *each.spare(title_id, title)) for each in rest]]
+        return [first, *[(each, *each.spare(question.title)) for each in rest]]
 
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
-        usual = self._usual(plan, question)
-        if usual:
-            return usual
         sites = self._of_level(plan, ABLE)
         if self._view.snapshot.demoted:
             sites = rank.behind(sites, pathway.Demoted(self._view.snapshot.demoted, question.seed))
@@ -271,7 +272,7 @@ class Decider:
             return first, sites
         following = list(islice(sites, rank.DETOUR_SITES))
         for each in following:
-            if each.has(question.title_id) and each in plan.ranked and self._no_detour(site, each):
+            if each.has(question.title) and each in plan.ranked and self._no_detour(site, each):
                 following.remove(each)
                 return self._pick(each, question), chain((site, *following), sites)
         return first, chain(following, sites)
@@ -281,16 +282,16 @@ class Decider:
         for name in question.known:
             server = site.server.get(name)
             if server is not None and server.able:
-                return site, server, site.holds(server, question.title_id, question.title)
-        return site, *site.pick(question.title_id, question.title, question.name)
+                return site, server, site.holds(server, question.title)
+        return site, *site.pick(question.title, question.name)
 
     def _spare(self, site: Standing, question: Question) -> Chosen:
         """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
         for name in question.known:
             server = site.server.get(name)
             if server is not None and server.able:
-                return site, server, site.holds(server, question.title_id, question.title)
-        return site, *site.spare(question.title_id, question.title)
+                return site, server, site.holds(server, question.title)
+        return site, *site.spare(question.title)
 
     def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
         pair = lacking.name, holding.name
@@ -314,7 +315,7 @@ class Decider:
     def _holding(self, plan: Plan, question: Question) -> Iterator[Standing]:
         """The first of the route's able sites that have any of the title."""
         for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
-            if site.has(question.title_id):
+            if site.has(question.title):
                 yield site
 
     def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:
@@ -331,7 +332,7 @@ class Decider:
         return [best(each) for each in (first, *rank.distinct(sites, question.wanted - 1, plan.domains, first))]
 
     def _in_order(self, site: Standing, question: Question, level: int) -> list[Server]:
-        return site.of_level(level, question.title_id, question.title)
+        return site.of_level(level, question.title)
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
@@ -346,14 +347,14 @@ class Decider:
             return None
         if pathway.Demoted(self._view.snapshot.demoted, question.seed)(site):
             return None
-        return site, server, site.holds(server, question.title_id, question.title)
+        return site, server, site.holds(server, question.title)
 
-    def _unsettled(self, plan: Plan, question: Question, given: tuple[ApplianceHealth, ...]) -> bool:
-        if len(given) < question.wanted:
+    def _unsettled(self, plan: Plan, question: Question, chosen: Sequence[Chosen]) -> bool:
+        if len(chosen) < question.wanted:
             there = 0
             for each in dict.fromkeys((*plan.ranked, *plan.everybody)):
                 there += len(self._seen(each).health)
-                if there > len(given):
+                if there > len(chosen):
                     return True
         stamp = self._stamp
         for each in plan.ranked[: question.wanted]:
@@ -361,8 +362,8 @@ class Decider:
                 return True
         if not question.current:
             return False
-        first = given[0]
-        return first.id != question.current or self._standings[first.site].level(first.id) != ABLE
+        site, first, _ = chosen[0]
+        return first.id != question.current or site.level(first.id) != ABLE
 
     def _forget(self, now_s: float) -> None:
         """Sessions are remembered for one to two turns."""

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.services.steer import Considered
 from nearcast.policy import load
 from nearcast.policy.balance import Server
 from nearcast.steering.rank import ABLE, DOWN, DRAINING
-from nearcast.steering.standing import Standing
+from nearcast.steering.standing import Standing, Title
 
 Verdict = Literal["chosen", "spare", "rejected"]
 
 
-class Asked(Protocol):
-    """What of the question counts here: the title and its key."""
-
-    @property
-    def title_id(self) -> str: ...
-    @property
-    def title(self) -> int: ...
-
-
 def considered(
-    asked: Asked,
+    title: Title,
     chosen: Sequence[tuple[Standing, Server]],
     serving: Iterable[Standing],
     barred: Iterable[Standing],
@@ -37,7 +28,7 @@ def considered(
     named = {server.id for _, server in chosen}
     found = []
     for place, (site, server) in enumerate(chosen):
-        why = _favour(site, server.id, place, asked, demoted=demoted(site))
+        why = _favour(site, server.id, place, title, demoted=demoted(site))
         if not healthy:
             why = f"{unfit(site.health[server.id], site)}; but nobody who may serve this address is better"
         found.append(_said(site.health[server.id], "chosen", why))
@@ -48,7 +39,7 @@ def considered(
             if health.id in named:
                 continue
             if site.level(health.id) == ABLE:
-                spare.append(_said(health, "spare", _reserve(site, health.id, asked, demoted=demoted(site))))
+                spare.append(_said(health, "spare", _reserve(site, health.id, title, demoted=demoted(site))))
             else:
                 rejected.append(_said(health, "rejected", unfit(health, site)))
     for site in barred:
@@ -76,22 +67,21 @@ def _said(health: ApplianceHealth, verdict: Verdict, why: str) -> Considered:
     return Considered(appliance=health.id, site=health.site, verdict=verdict, why=why)
 
 
-def _favour(site: Standing, appliance: str, place: int, asked: Asked, *, demoted: bool) -> str:
+def _favour(site: Standing, appliance: str, place: int, title: Title, *, demoted: bool) -> str:
     where = "the best that the route has" if place == 0 else "the next best, in a failure domain of its own as far as there is one"
-    why = f"{where}; {_holding(site, appliance, asked)}"
+    why = f"{where}; {_holding(site, appliance, title)}"
     return f"{why}; its site comes later for this session, because of what players measured there" if demoted else why
 
 
-def _reserve(site: Standing, appliance: str, asked: Asked, *, demoted: bool) -> str:
-    why = f"could serve, after those that were chosen; {_holding(site, appliance, asked)}"
+def _reserve(site: Standing, appliance: str, title: Title, *, demoted: bool) -> str:
+    why = f"could serve, after those that were chosen; {_holding(site, appliance, title)}"
     return f"{why}; its site comes later for this session, because of what players measured there" if demoted else why
 
 
-def _holding(site: Standing, appliance: str, asked: Asked) -> str:
-    if not asked.title_id:
+def _holding(site: Standing, appliance: str, title: Title) -> str:
+    if not title.id:
         return "is fit"
-    count, order = site.order(asked.title_id, asked.title)
-    return "holds the title" if any(site.group.servers[index].id == appliance for index in order[:count]) else "fetches the title"
+    return "holds the title" if site.holds(site.server[appliance], title) else "fetches the title"
 
 
 def _percent(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Protocol
 
 import structlog
@@ -67,23 +68,35 @@ class Paths:
         self._root = root
         self._made = 0
         self._signers: dict[str, _Signer] = {}
-        self._young: dict[tuple[int, str, int], EdgeChoice] = {}
-        self._old: dict[tuple[int, str, int], EdgeChoice] = {}
+        self._young: dict[tuple[str, int], dict[int, EdgeChoice]] = {}
+        self._old: dict[tuple[str, int], dict[int, EdgeChoice]] = {}
+        self._room = PATHS_MAX // 2
 
-    def choice(self, appliance: ApplianceHealth, title_id: str, expires_at: int) -> EdgeChoice:
-        """The address at ``appliance`` that is good for the title until ``expires_at`` (Unix seconds)."""
-        signer = self._signers.get(appliance.id)
-        if signer is None or signer.address != appliance.address or signer.generation != appliance.key_generation:
-            signer = self._signer(appliance)
-        name = signer.number, title_id, expires_at
-        found = self._young.get(name) or self._old.get(name)
-        if found is None:
-            base_url = signer.origin + signer.path(title_id, expires_at)
-            found = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
-            if len(self._young) >= PATHS_MAX // 2:
-                self._old, self._young = self._young, {}
-            self._young[name] = found
-        return found
+    def choices(self, appliances: Iterable[ApplianceHealth], title_id: str, expires_at: int) -> tuple[EdgeChoice, ...]:
+        """The addresses at ``appliances`` that are good for the title until ``expires_at`` (Unix seconds)."""
+        known = self._young.get((title_id, expires_at))
+        if known is None:
+            known = self._again(title_id, expires_at)
+        found = []
+        for appliance in appliances:
+            signer = self._signers.get(appliance.id)
+            if signer is None or signer.address != appliance.address or signer.generation != appliance.key_generation:
+                signer = self._signer(appliance)
+            choice = known.get(signer.number)
+            if choice is None:
+                base_url = signer.origin + signer.path(title_id, expires_at)
+                choice = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
+                known[signer.number] = choice
+                self._room -= 1
+            found.append(choice)
+        return tuple(found)
+
+    def _again(self, title_id: str, expires_at: int) -> dict[int, EdgeChoice]:
+        if self._room <= 0:
+            self._old, self._young, self._room = self._young, {}, PATHS_MAX // 2
+        known = self._young[title_id, expires_at] = self._old.get((title_id, expires_at), {})
+        self._room -= len(known)
+        return known
 
     def _signer(self, appliance: ApplianceHealth) -> _Signer:
         if len(self._signers) >= SIGNERS_MAX:
@@ -139,7 +152,7 @@ class SteeringService:
             source = "last-known"  # nobody is up: where they were last is all there is to say
         expires_at = -(-question.expires_at // EXPIRY_STEP_S) * EXPIRY_STEP_S
         return SteerAnswer(
-            edges=tuple([self._paths.choice(each, question.title_id, expires_at) for each in decision.appliances]),
+            edges=self._paths.choices(decision.appliances, question.title_id, expires_at),
             prefix=decision.match.prefix,
             source=source,
             unsettled=decision.unsettled,

@@ -7,7 +7,10 @@ holdings change, and loads are taken over when the site is next asked for after 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
+
+from msgspec import Struct
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
@@ -18,29 +21,70 @@ from nearcast.policy.load import FULL as FULL_SHARE
 from nearcast.steering.rank import ABLE, DOWN, FULL, HELD_SHARE, domain, level
 from nearcast.steering.view import NOTHING, Holdings, View
 
-ORDERS_MAX = 10_000
 ASKED_MIN, ASKED_PER_SERVER = 1000.0, 250.0
 """After so many sessions half of what was asked is forgotten."""
+ASKED_LEAST = 0.5
+
+ORDERS_MAX = 0xFFFF
+SHARED_MAX = 4
+"""Of so few servers there are no more than some dozens of orders, which all sites share."""
 
 Order = tuple[int, tuple[int, ...]]
-"""A site's servers for one title, by index: the holders come first, and are so many. (Of numbers alone, so that the garbage collector
-passes them by: there are hundreds of thousands.)"""
+"""A site's servers for one title, by index, as it prefers them: the holders come first, and are so many."""
 
-SHARED_MAX = 4
-"""Of so few servers there are no more than some hundred orders, so that one of each is enough for all titles and sites."""
-_shared: dict[Order, Order] = {}
+
+class Title(Struct, frozen=True, gc=False):
+    """``number`` is its place among the titles that decisions know, ``key`` the hash of its ``id``.
+
+    An empty ``id`` is none in particular, which everybody holds.
+    """
+
+    id: str
+    key: int
+    number: int
+
+
+class Orders:
+    """Each order once, by a number above 0."""
+
+    __slots__ = ("_numbers", "by_number")
+
+    def __init__(self) -> None:
+        self.by_number: list[Order] = [(0, ())]
+        self._numbers: dict[Order, int] = {}
+
+    def number(self, order: Order) -> int:
+        found = self._numbers.get(order)
+        if found is None:
+            found = self._numbers[order] = len(self.by_number)
+            self.by_number.append(order)
+        return found
+
+
+_shared = Orders()
+
+
+class Demand(Struct, gc=False):
+    """How many of a site's sessions were ``asked`` for a title, fading, and the title's ``home``, as ``balance.choose`` has it."""
+
+    asked: float = 0.0
+    home: int = 0
+
+
+_NO_DEMAND = Demand()
 
 
 class Standing:
     """``levels``: a bit for each of rank's levels that one of the appliances is of. ``stamp``: the view that it is as of."""
 
     __slots__ = (
-        "_asked",
         "_asked_max",
+        "_demands",
         "_here",
         "_holdings",
-        "_homes",
         "_identity",
+        "_numbers",
+        "_orders",
         "_rendezvous",
         "_seen_s",
         "domain",
@@ -49,8 +93,6 @@ class Standing:
         "key",
         "levels",
         "name",
-        "orders",
-        "orders_max",
         "server",
         "site",
         "stamp",
@@ -66,11 +108,10 @@ class Standing:
         self.group = Group(())
         self.server: dict[str, Server] = {}
         self.health: dict[str, ApplianceHealth] = {}
-        self.orders: dict[int, Order] = {}
-        self.orders_max = ORDERS_MAX
-        self._asked: dict[int, float] = {}
+        self._orders = _shared
+        self._numbers = array("H")
+        self._demands: dict[int, Demand] = {}
         self._asked_max = ASKED_MIN
-        self._homes: dict[int, int] = {}
         self._rendezvous = Rendezvous((), ())
         self._holdings: list[Holdings] = []
         self._here: Sequence[ApplianceHealth] | None = None
@@ -95,91 +136,91 @@ class Standing:
             self.levels |= 1 << _take_over(server, each, now_s, kept)
         self.group.settle()
 
-    def order(self, title_id: str, title: int) -> Order:
-        """Who holds the title here, and in which order they are asked for it. ``title``: the key of ``title_id``.
+    def order(self, title: Title) -> Order:
+        """Who holds the title here, and in which order they are asked for it."""
+        try:
+            number = self._numbers[title.number]
+        except IndexError:
+            self._numbers.extend([0] * (2 * title.number + 1 - len(self._numbers)))
+            number = 0
+        return self._orders.by_number[number] if number else self._ordered(title)
 
-        An empty title is none in particular, which everybody holds.
-        """
-        found = self.orders.get(title)
-        if found is None:
-            if len(self.orders) >= self.orders_max:
-                self.orders.clear()
-            found = self._ordered(title_id, title)
-            if len(found[1]) <= SHARED_MAX:
-                found = _shared.setdefault(found, found)
-            self.orders[title] = found
-        return found
+    def forget(self) -> None:
+        """Titles are numbered anew."""
+        self._numbers = array("H")
 
-    def _ordered(self, title_id: str, title: int) -> Order:
-        order = self._rendezvous.preferred(title)
-        if not title_id:
-            return len(order), tuple(order)
-        held = [each.get(title_id, 0) for each in self._holdings]
-        most = max(held)
-        if not most:
-            return 0, tuple(order)
-        enough = most * HELD_SHARE
-        if min(held) >= enough:
-            return len(order), tuple(order)
-        holding = [index for index in order if held[index] >= enough]
-        return len(holding), (*holding, *[index for index in order if held[index] < enough])
+    def _ordered(self, title: Title) -> Order:
+        order = self._rendezvous.preferred(title.key)
+        count = len(order)
+        if title.id:
+            held = [each.get(title.id, 0) for each in self._holdings]
+            most = max(held)
+            if not most:
+                count = 0
+            elif min(held) < (enough := most * HELD_SHARE):
+                holding = [index for index in order if held[index] >= enough]
+                count = len(holding)
+                order = [*holding, *[index for index in order if held[index] < enough]]
+        found = count, tuple(order)
+        number = self._orders.number(found)
+        if number > ORDERS_MAX:
+            self._orders = Orders()
+            self.forget()
+            return found
+        self._numbers[title.number] = number
+        return self._orders.by_number[number]
 
-    def pick(self, title_id: str, title: int, name: str) -> tuple[Server, bool]:
+    def pick(self, title: Title, name: str) -> tuple[Server, bool]:
         """The appliance for one more session of the title, called ``name``, and whether it holds it.
 
         Only for a site where somebody is able.
         """
-        count, order = self.orders.get(title) or self.order(title_id, title)
-        group = self.group
-        demand = self._asked.get(title, 0.0)
-        home = self._homes.get(title, 0)
+        count, order = self.order(title)
+        demand = self._demands.get(title.key) or _NO_DEMAND
+        home = demand.home
         if count:
-            held = order if count == len(order) else order[:count]
-            seed = hashing.key(name) if group.wide(held, demand) else 0
-            found = balance.choose(group, held, demand, seed, home)
+            found = balance.choose(self.group, order if count == len(order) else order[:count], demand.asked, name, home)
             if found is not None:
                 return found, True
-            home = 0
-        others = order[count:]
-        seed = hashing.key(name) if group.wide(others, demand) else 0
-        found = balance.choose(group, others, demand, seed, home)
+            order, home = order[count:], 0
+        found = balance.choose(self.group, order, demand.asked, name, home)
         assert found is not None, f"{self.name} has nobody who is able"  # noqa: S101
         return found, False
 
-    def spare(self, title_id: str, title: int) -> tuple[Server, bool]:
+    def spare(self, title: Title) -> tuple[Server, bool]:
         """The first by the title's order that is able, holders before others."""
+        count, order = self.order(title)
         servers = self.group.servers
-        count, order = self.orders.get(title) or self.order(title_id, title)
-        if servers[order[0]].able:
-            return servers[order[0]], count > 0
         for place, index in enumerate(order):
-            if servers[index].able:
-                return servers[index], place < count
+            server = servers[index]
+            if server.able:
+                return server, place < count
         raise AssertionError(f"{self.name} has nobody who is able")
 
-    def has(self, title_id: str) -> bool:
+    def has(self, title: Title) -> bool:
         """Whether somebody here who is able has any of the title."""
-        for held, server in zip(self._holdings, self.group.servers, strict=True):  # noqa: SIM110 - a generator takes twice as long
-            if title_id in held and server.able:
-                return True
-        return False
+        if not self.order(title)[0]:
+            return False
+        return any(title.id in held and server.able for held, server in zip(self._holdings, self.group.servers, strict=True))
 
-    def holds(self, server: Server, title_id: str, title: int) -> bool:
+    def holds(self, server: Server, title: Title) -> bool:
         """Whether it is one of the title's holders."""
-        count, order = self.order(title_id, title)
+        count, order = self.order(title)
         return any(self.group.servers[index] is server for index in order[:count])
 
-    def give(self, server: Server, title_id: str, title: int) -> None:
+    def give(self, server: Server, title: Title) -> None:
         """A new session of the title goes to ``server``."""
         group, was_able = self.group, server.able
         group.give(server)
-        self._asked[title] = self._asked.get(title, 0.0) + 1.0
-        count, order = self.orders.get(title) or self.order(title_id, title)
+        demand = self._demands.get(title.key)
+        if demand is None:
+            demand = self._demands[title.key] = Demand()
+        demand.asked += 1.0
+        count, order = self.order(title)
         if server is group.servers[order[0]]:
-            if title in self._homes:
-                del self._homes[title]
+            demand.home = 0
         elif count != 1 and server is group.servers[order[1]]:  # a single holder is at home wherever else it is asked for
-            self._homes[title] = 1
+            demand.home = 1
         if was_able and not server.able:
             self.levels |= 1 << FULL
             if not any(each.able for each in group.servers):
@@ -193,9 +234,9 @@ class Standing:
         found = level(self.health[appliance])
         return FULL if found == ABLE and not server.able else found
 
-    def of_level(self, wanted: int, title_id: str, title: int) -> list[Server]:
+    def of_level(self, wanted: int, title: Title) -> list[Server]:
         """The appliances of the level: holders first, each as the title prefers them."""
-        servers = (self.group.servers[index] for index in self.order(title_id, title)[1])
+        servers = (self.group.servers[index] for index in self.order(title)[1])
         return [each for each in servers if self.level(each.id) == wanted]
 
     def _gather(self, here: tuple[ApplianceHealth, ...], view: View) -> None:
@@ -213,14 +254,17 @@ class Standing:
         self.group.asked = asked
         self._rendezvous = Rendezvous([hashing.key(each.id) for each in here], weights)
         self._holdings = [view.holdings.get(each.id, NOTHING) for each in here]
-        self.orders = {}
-        self._homes = {}
+        self._orders = _shared if len(here) <= SHARED_MAX else Orders()
+        self.forget()
+        for demand in self._demands.values():
+            demand.home = 0
         self._asked_max = max(ASKED_MIN, ASKED_PER_SERVER * len(here))
 
     def _fade(self) -> None:
         self.group.asked /= 2
-        self._asked = {title: asked / 2 for title, asked in self._asked.items() if asked >= 1.0}
-        self._homes = {title: home for title, home in self._homes.items() if title in self._asked}
+        self._demands = {title: demand for title, demand in self._demands.items() if demand.asked >= 2 * ASKED_LEAST}
+        for each in self._demands.values():
+            each.asked /= 2
 
 
 def _take_over(server: Server, health: ApplianceHealth, now_s: float, kept: float) -> int:

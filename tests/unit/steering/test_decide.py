@@ -249,8 +249,8 @@ def test_what_is_kept_is_bounded() -> None:
         made.decide("192.0.2.1", f"t{number}", session=str(number))
     assert len(made._plans) <= 2
     assert len(made._recent) <= 11
-    assert len(made._keys) <= 20
-    assert sum(len(each.orders) for each in made._standings.values()) <= 24
+    assert len(made._titles) <= 7
+    assert sum(len(each._numbers) for each in made._standings.values()) <= 42
 
 
 def test_the_explanation_goes_by_the_decision() -> None:

@@ -147,6 +147,8 @@ def test_what_is_kept_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("nearcast.steering.service.PATHS_MAX", 20)
     paths = Paths(ROOT)
     for number in range(100):
-        paths.choice(FLEET[0], f"t{number}", 300)
-    assert len(paths._young) + len(paths._old) <= 20
-    assert paths.choice(FLEET[0], "t99", 300) is paths.choice(FLEET[0], "t99", 300)
+        paths.choices(FLEET[:1], f"t{number % 70}", 300)
+    assert sum(map(len, (*paths._young.values(), *paths._old.values()))) <= 21
+    assert len(paths._young) + len(paths._old) <= 21
+    (again,) = paths.choices(FLEET[:1], "t29", 300)
+    assert paths.choices(FLEET[:1], "t29", 300)[0] is again
