@@ -117,7 +117,9 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
             "Empty: it takes none."
         ),
     ] = ""
-    report_s: Annotated[Positive, Meta(le=60, description="Interval of reports to discovery; three that fail to come mean dead.")] = 0.5
+    report_s: Annotated[
+        Positive, Meta(description="Interval of reports to discovery, 0.7 s at most; three that fail to come end its lease.")
+    ] = 0.5
     health_s: Annotated[Positive, Meta(le=60, description="Interval at which the agent asks its nginx for a sign of life.")] = 0.5
     health_timeout_s: Annotated[Positive, Meta(le=60, description="A sign of life later than this is none; two in a row mean frozen.")] = (
         0.8

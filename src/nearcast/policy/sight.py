@@ -1,4 +1,4 @@
-"""What one observer believes of one appliance, look after look. Pure: the same for the watcher of steering and for appliances."""
+"""What one observer believes of one appliance, look after look, and how long a report counts. Pure: the same for all who judge health."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from nearcast.base.probing import Look
 
+KNOWN_S = 2.0
+"""A dead appliance is known everywhere by then."""
+WITNESS_S = 1.25
 TOLD_MAX = 12
 """So many others at most does one appliance look at, and tell of."""
 
@@ -34,6 +37,11 @@ def after(sight: Sight, look: Look, needed: int) -> Sight:
     if against >= needed:
         return Sight(reached, 0, lost)
     return Sight(sight.reached, against, lost if not reached else sight.lost)
+
+
+def witness_s(report_s: float) -> float:
+    """For how long a report counts of one who reports each ``report_s``: that interval, that of those who ask for it, and some slack."""
+    return max(WITNESS_S, 2.5 * report_s)
 
 
 @lru_cache(maxsize=65536)

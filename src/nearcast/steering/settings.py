@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 from nearcast.base.config import Unfitting
 from nearcast.model.route import Route
 from nearcast.model.site import Site
+from nearcast.policy import sight
 from nearcast.policy.windows import UnknownTimezone, zone
 from nearcast.steering.dns import wire
 from nearcast.steering.dns.settings import DnsSettings
@@ -158,6 +159,14 @@ def routes_for(sites: Sequence[Site]) -> tuple[Route, ...]:
     return DEMO_ROUTES if names else ()
 
 
+def check_poll(poll_s: float) -> None:
+    """Raises Unfitting for an interval in which reports of the usual one (0.5 s) would grow too old to count."""
+    longest_s = sight.WITNESS_S - 0.5
+    if poll_s > longest_s:
+        text = f"asked each {poll_s:g} s, discovery tells of reports that are too old to count, and of a dead edge after more than 2 s"
+        raise Unfitting(("poll_s",), text, f"{longest_s:g} at most; 0.5 is usual")
+
+
 class SteeringSettings(Struct, frozen=True, kw_only=True):
     """Sites, routes, and how fast steering learns that an edge is gone."""
 
@@ -172,7 +181,9 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
     geographic: GeographicSettings = field(default_factory=GeographicSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
-    poll_s: Annotated[float, Meta(gt=0, le=60, description="Interval at which discovery is asked for the appliances' health.")] = 0.5
+    poll_s: Annotated[float, Meta(gt=0, description="Interval at which discovery is asked for the appliances' health, 0.75 s at most.")] = (
+        0.5
+    )
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.sites]
@@ -182,6 +193,7 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
             check_site(index, each, self.sites)
         if self.routes is DEMO_ROUTES:
             force_setattr(self, "routes", routes_for(self.sites))
+        check_poll(self.poll_s)
         check_places(self.sites)
         check_isps(self.isps, self.bgp, names)
         check_networks(self.sites, self.isps)

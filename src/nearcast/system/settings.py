@@ -30,6 +30,7 @@ from nearcast.delivery.door.settings import DoorSettings
 from nearcast.delivery.settings import EdgeSettings, FillSettings, OriginSettings
 from nearcast.media.settings import MediaSettings
 from nearcast.model.site import Site
+from nearcast.policy.sight import KNOWN_S, witness_s
 from nearcast.steering.anycast.settings import AnycastSettings
 from nearcast.steering.settings import SteeringSettings
 from nearcast.system import folders
@@ -148,6 +149,18 @@ def check_doors(network: NetworkSettings, appliances: Sequence[EdgeSettings], do
         taken.append((door.port, door.listen, f"the door {door.id}"))
 
 
+def check_reports(appliances: Sequence[EdgeSettings], publish_s: float) -> None:
+    """Raises Unfitting where the silence of an appliance could not be known everywhere in the time that is promised."""
+    for index, each in enumerate(appliances):
+        known_s = witness_s(each.report_s) + publish_s
+        if known_s > KNOWN_S:
+            text = (
+                f"{each.id} reports each {each.report_s:g} s, so that its silence is known after {known_s:.3g} s; {KNOWN_S:g} are promised"
+            )
+            hint = f"{(KNOWN_S - publish_s) / 2.5:.3g} at most where publish_s of [steering.health] is {publish_s:g}; 0.5 is usual"
+            raise Unfitting(("appliances", index, "report_s"), text, hint)
+
+
 def homeless(standing: Sequence[EdgeSettings | DoorSettings], sites: Sequence[Site], table: str = "appliances") -> Iterator[Unfitting]:
     """Appliances, or doors, in sites that there are none of: no route leads to them, and nobody knows their quiet hours."""
     known = [each.name for each in sites]
@@ -189,6 +202,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 raise Unfitting(("appliances", index, "id"), f"there are two appliances named {name}", "each has an id of its own")
         check_ports(self.network, self.appliances)
         check_doors(self.network, self.appliances, self.doors)
+        check_reports(self.appliances, self.steering.health.publish_s)
 
 
 TITLE = """The configuration of a Nearcast. Every option stands here with its default, commented out.

@@ -8,6 +8,7 @@ import pytest
 
 from nearcast.base.config import BadConfiguration, UnreadableConfiguration
 from nearcast.base.paths import Home
+from nearcast.policy.sight import KNOWN_S, witness_s
 from nearcast.system import places, settings
 
 
@@ -92,6 +93,10 @@ APPLIANCE = '[[appliances]]\nid="{}"\nsite="{}"\nport={}\n'
         (APPLIANCE.format("a", "dallas", 8101) + "scrub_bps=1e300\n", 5, "1e+300"),
         (APPLIANCE.format("a", "dallas", 8101) + "report_s=61\n", 5, "61"),
         (APPLIANCE.format("a", "dallas", 8101) + "report_s=nan\n", 5, "found nan"),
+        (APPLIANCE.format("a", "dallas", 8101) + "report_s=0.71\n", 5, "0.7 at most where publish_s of [steering.health] is 0.25"),
+        ("[steering.health]\npublish_s=0.5\n" + APPLIANCE.format("a", "dallas", 8101) + "report_s=0.7\n", 7, "0.6 at most"),
+        ("[steering]\npoll_s=0.8\n", 2, "0.75 at most"),
+        ("[steering]\npoll_s=0.0\n", 2, "poll_s"),
         ("[fill]\nappliance_max_bps=nan\n", 2, "found nan"),
         ("[fill]\nsite_max_bps=inf\n", 2, "found inf"),
         ("[fill]\nsite_max_bps=1e14\n", 2, "found 100000000000000.0"),
@@ -111,6 +116,15 @@ APPLIANCE = '[[appliances]]\nid="{}"\nsite="{}"\nport={}\n'
 )
 def test_appliances_stand_where_they_can(tmp_path: Path, text: str, line: int, said: str) -> None:
     test_mistakes_are_told_where_they_stand(tmp_path, text, line, said)
+
+
+def test_as_slowly_as_dead_edges_are_known_in_time_all_the_same(tmp_path: Path) -> None:
+    text = "[steering]\npoll_s=0.75\n[steering.health]\npublish_s=0.25\n" + APPLIANCE.format("a", "dallas", 8101) + "report_s=0.7\n"
+    (tmp_path / "nearcast.toml").write_text(text)
+    whole = settings.load(Home(tmp_path), {})
+    report_s = whole.appliances[0].report_s
+    assert witness_s(report_s) + whole.steering.health.publish_s <= KNOWN_S
+    assert all(witness_s(each) >= each + whole.steering.poll_s for each in (0.05, 0.5, report_s)), "none is too old before the next poll"
 
 
 def test_a_link_to_another_appliances_folder_is_that_folder(tmp_path: Path) -> None:

@@ -12,13 +12,11 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from nearcast.model.site import ApplianceReport
-from nearcast.policy.sight import TOLD_MAX, may_look
+from nearcast.policy.sight import TOLD_MAX, may_look, witness_s
 
 OBSERVERS = 3
 WALK_MAX = 64
 """So far along the ring at most is somebody of another site looked for."""
-VOTE_S = 1.25
-"""What an observer found counts for so long, or for two and a half of its own reports."""
 SILENT_S = 600.0
 SILENT_MAX = 10_000
 CHOSEN_S = 1.0
@@ -56,7 +54,7 @@ def votes(alive: Iterable[tuple[ApplianceReport, float]]) -> dict[str, dict[str,
     """By appliance, what its observers told of it lately. ``alive``: reports and their ages."""
     found: dict[str, dict[str, bool]] = {}
     for report, age_s in alive:
-        if age_s <= max(VOTE_S, 2.5 * report.lease_s / 3):
+        if age_s <= witness_s(report.lease_s / 3):
             for name, reached in report.seen.items():
                 found.setdefault(name, {})[report.id] = reached
     return found

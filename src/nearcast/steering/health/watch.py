@@ -29,6 +29,7 @@ from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.services import AppliancesQuestion, Discovery, Nothing, Quality
 from nearcast.model.site import Appliance, ApplianceReport, ApplianceState, Load
 from nearcast.policy import holdings, load
+from nearcast.policy.sight import witness_s
 from nearcast.steering.health import merge
 from nearcast.steering.health.probe import Looks
 from nearcast.steering.health.published import NotPublished, ViewReader, ViewWriter, digest_of
@@ -42,8 +43,6 @@ FAILED_POLLS = 2
 KEPT_S = 600.0
 """Appliances that are down, and of which discovery does not tell while it answers, are remembered for so long."""
 VOTES_KEPT_S = 2.0
-WITNESS_S = 1.25
-"""A report this old is still a witness: the interval of reports, that of polls, and some slack."""
 HURRIED_S, HURRY_S = 0.12, 2.0
 """How often discovery is asked, and for how long, after a look of ours changed."""
 GAP_S = 0.02
@@ -70,7 +69,7 @@ class Member:
 
     @property
     def witness_s(self) -> float:
-        return max(WITNESS_S, 2.5 * self.report.lease_s / 3)
+        return witness_s(self.report.lease_s / 3)
 
     @property
     def near(self) -> bool:

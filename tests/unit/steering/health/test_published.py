@@ -187,10 +187,10 @@ async def test_a_writer_that_was_closed_makes_nothing_again(writer: ViewWriter, 
 
 
 def test_no_interval_of_beats_makes_a_live_view_look_old() -> None:
-    for publish_s in (0.05, STALE_S / 2):
+    for publish_s in (0.05, STALE_S / 4):
         msgspec.convert({"publish_s": publish_s}, HealthSettings)
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"publish_s": STALE_S / 2 + 0.01}, HealthSettings)
+        msgspec.convert({"publish_s": STALE_S / 4 + 0.01}, HealthSettings)
 
 
 @given(raw=st.binary(max_size=60))
