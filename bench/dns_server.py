@@ -20,6 +20,7 @@ from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.choose import Chooser
 from nearcast.steering.dns.compose import Composer
 from nearcast.steering.dns.dnssec import Signer
+from nearcast.steering.dns.keyring import Signers
 from nearcast.steering.dns.server.worker import Worker
 from nearcast.steering.dns.settings import DnsSettings, RateSettings
 from nearcast.steering.dns.zone import Zone
@@ -83,9 +84,9 @@ def main(port: int, seed: int, prefixes: int, titles: int, changes_per_s: int) -
         zone=dns_world.ZONE, listen=("127.0.0.1",), port=port, rate=RateSettings(identical_per_s=0, failing_per_s=0, total_per_s=0)
     )
     zone = Zone(settings, world.sites)
-    signer = Signer(zone.origin, ec.generate_private_key(ec.SECP256R1()))
+    signers = Signers(Signer(zone.origin, ec.generate_private_key(ec.SECP256R1())))
     chooser = Chooser(Decider(world.sites), world.sites)
-    worker = Worker(settings, Answerer(zone, chooser, Composer(zone, signer)), tables.table, Views(world.view, seed).view)
+    worker = Worker(settings, Answerer(zone, chooser, Composer(zone, signers)), tables.table, Views(world.view, seed).view)
     worker.start()
     print("ready", flush=True)
     sys.stdin.read()

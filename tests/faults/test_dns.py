@@ -84,6 +84,7 @@ def test_every_name_is_answered_and_goes_on_being_answered(running: tuple[System
         every_name(ask, tcp=tcp)
     a_worker_dies(system, ask)
     a_worker_freezes(system, ask)
+    a_rollover_begins_and_is_taken_back(system, ask)
     steering_freezes_and_dies(system, ask)
     an_appliance_freezes_and_dies(system, ask)
     system.run("down")
@@ -131,6 +132,21 @@ def a_worker_freezes(system: System, ask: Asking) -> None:
     wait_for("all to be ready", lambda: system.status.ready)
     assert "gives no sign of life" in system.home.log("supervisor").read_text()
     wait_for("all to answer as before", lambda: ask.all_say(FRA))
+
+
+def a_rollover_begins_and_is_taken_back(system: System, ask: Asking) -> None:
+    """Each worker begins anew with what was written down; what they sign is good for who knows the key of before."""
+    before = ask(ZONE, "DNSKEY", tcp=True, signed=True).answer[0]
+    for step, count in (("start", 2), ("cancel", 1)):
+        system.run("dns", "rollover", step)
+        for _ in range(IN_A_ROW):
+            found = ask(ZONE, "DNSKEY", signed=True)
+            rrset, signatures = found.answer
+            assert (len(rrset), len(signatures)) == (count, count), step
+            dns.dnssec.validate(rrset, signatures, {dns.name.from_text(ZONE): before})
+            address, signature = ask(PLAY, signed=True).answer
+            dns.dnssec.validate(address, signature, {dns.name.from_text(ZONE): before})
+    assert ask(ZONE, "DNSKEY", tcp=True, signed=True).answer[0] == before
 
 
 def steering_freezes_and_dies(system: System, ask: Asking) -> None:

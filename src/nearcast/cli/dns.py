@@ -1,11 +1,21 @@
-"""``nearcast dns``: what the zone above ours needs to know of our name servers."""
+"""``nearcast dns``: what the zone above ours needs to know of our name servers, and the keys that sign ours."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
+from msgspec import Struct
 
 from nearcast.base.errors import BadInput
+from nearcast.base.paths import Home
 from nearcast.cli import reach, talk
+
+if TYPE_CHECKING:
+    from nearcast.steering.dns.keyring import Ring
+    from nearcast.steering.dns.settings import DnsSettings
 
 
 class NoZone(BadInput):
@@ -15,9 +25,27 @@ class NoZone(BadInput):
     cure = "set [steering.dns] zone, and start again"
 
 
+class KeyRow(Struct, frozen=True, kw_only=True):
+    """A key of the zone. ``ds``: the record that the parent zone has, or is to have, while the key is in use."""
+
+    tag: int
+    use: str
+    ds: str
+
+
+class Keys(Struct, frozen=True, kw_only=True):
+    """What ``nearcast dns keys --json`` prints. ``since``: Unix time of the stage; 0 without a rollover."""
+
+    stage: str
+    since: int
+    left_s: float
+    next: str
+    keys: tuple[KeyRow, ...]
+
+
 @click.group("dns")
 def command() -> None:
-    """Delegate the zone to our name servers."""
+    """Delegate the zone to our name servers, and change the key that signs it."""
 
 
 @command.command("ds")
@@ -25,7 +53,7 @@ def ds() -> None:
     """Print the DS record for the parent zone. Makes the key if there is none yet."""
     last = _records()[-1]
     if " IN DS " not in last:
-        raise NoZone("answers are not signed", hint="set [steering.dns] dnssec = true, and start again")
+        raise _unsigned()
     talk.answer(last)
 
 
@@ -36,9 +64,108 @@ def delegation() -> None:
         talk.answer(line)
 
 
-def _records() -> list[str]:
+@command.command("keys")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def keys(as_json: bool) -> None:
+    """Print the keys that sign the zone with their DS records, and where a rollover stands."""
+    from nearcast.steering.dns import keyring
+    from nearcast.system.dns import key_path
+
+    home, settings = _signed()
+    found = _keys(settings, keyring.load(key_path(home)))
+    if as_json:
+        talk.answer_json(found)
+        return
+    talk.table(("TAG>", "USE", "DS"), [(str(each.tag), each.use, each.ds) for each in found.keys])
+    talk.say(found.next)
+
+
+@command.command("reload")
+def reload() -> None:
+    """Start the workers of this host again, one after the other: after secrets/dns.pem was copied from another host."""
+    home, _ = _signed()
+    _restart(home)
+
+
+@command.group("rollover")
+def rollover() -> None:
+    """Change the key that signs the zone, step by step; no answer is without a signature that holds meanwhile.
+
+    After each step copy secrets/dns.pem to the other hosts of the name server, and `nearcast dns reload` there.
+    """
+
+
+@rollover.command("start")
+def start() -> None:
+    """Make the next key, and publish it beside the present one."""
+    from nearcast.steering.dns import keyring
+
+    _step(lambda ring: keyring.begun(ring, keyring.fresh(ring), time.time()))
+
+
+@rollover.command("next")
+@click.option("--ds-replaced", is_flag=True, help="All servers of the parent zone have the new DS in place of the old.")
+@click.option("--ds-ttl", type=click.IntRange(0, 604800), help="TTL of the old DS at the parent, in seconds; without it, a day.")
+def advance(ds_replaced: bool, ds_ttl: int | None) -> None:
+    """Take the next step, if its time has come: the parent may replace the DS; the new key signs; the old one is gone."""
+    from nearcast.steering.dns import keyring
+
+    ttl_s = keyring.DS_TTL_S if ds_ttl is None else ds_ttl
+    _step(lambda ring: keyring.advanced(ring, time.time(), replaced=ds_replaced, ds_ttl_s=ttl_s))
+
+
+@rollover.command("cancel")
+def cancel() -> None:
+    """Throw the next key away. Only while the parent zone has no DS of it, and none on its way."""
+    from nearcast.steering.dns import keyring
+
+    _step(keyring.cancelled)
+
+
+def _step(step: Callable[[Ring], Ring]) -> None:
+    from nearcast.steering.dns import keyring
+    from nearcast.system import signing
+
+    home, _ = _signed()
+    ring = signing.change(home, step)
+    talk.say(f"stage {ring.stage}: {keyring.advice(ring, time.time())}")
+    _restart(home)
+    talk.say("copy secrets/dns.pem to the other hosts that answer for the zone, `nearcast dns reload` there, and save the secrets")
+
+
+def _restart(home: Home) -> None:
+    from nearcast.system import signing
+
+    signing.restart_workers(home, lambda name: talk.say(f"{name} has begun anew"))
+
+
+def _keys(settings: DnsSettings, ring: Ring) -> Keys:
     from nearcast.steering.dns import delegation as records
-    from nearcast.steering.dns import dnssec
+    from nearcast.steering.dns import keyring, wire
+
+    now_s = time.time()
+    found = keyring.signers(wire.name(settings.zone), ring)
+    uses = ("signs answers", "published beside it" if ring.stage != "replaced" else "was before; still published")
+    shown = [(each, use) for each, use in zip((found.main, found.beside), uses, strict=True) if each]
+    rows = tuple(KeyRow(tag=each.tag, use=use, ds=records.ds(settings.zone, each)) for each, use in shown)
+    left_s = keyring.left_s(ring, now_s) if ring.following else 0.0
+    return Keys(stage=ring.stage, since=ring.since_s, left_s=left_s, next=keyring.advice(ring, now_s), keys=rows)
+
+
+def _unsigned() -> NoZone:
+    return NoZone("answers are not signed", hint="set [steering.dns] dnssec = true, and start again")
+
+
+def _signed() -> tuple[Home, DnsSettings]:
+    """Where a zone is signed. Makes its key if there is none yet. Raises NoZone."""
+    home, settings = _zone()
+    if not settings.dnssec:
+        raise _unsigned()
+    return home, settings
+
+
+def _zone() -> tuple[Home, DnsSettings]:
+    from nearcast.steering.dns import keyring
     from nearcast.system import settings
     from nearcast.system.dns import key_path
 
@@ -47,6 +174,15 @@ def _records() -> list[str]:
     if not found.zone:
         raise NoZone("no zone is set")
     home.make()
-    if dnssec.make(key_path(home)) and found.dnssec:
+    if keyring.make(key_path(home)) and found.dnssec:
         talk.say(f"a new signing key was made: {key_path(home)}; if the parent zone has a DS already, put back the key that it is for")
-    return records.records(found, dnssec.load(key_path(home)))
+    return home, found
+
+
+def _records() -> list[str]:
+    from nearcast.steering.dns import delegation as records
+    from nearcast.steering.dns import keyring, wire
+    from nearcast.system.dns import key_path
+
+    home, settings = _zone()
+    return records.records(settings, keyring.delegated(wire.name(settings.zone), keyring.load(key_path(home))))

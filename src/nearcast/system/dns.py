@@ -12,6 +12,7 @@ from nearcast.system.part import Part, System
 
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
+    from nearcast.system.settings import Settings
 
 PAUSE_S = 1.0
 
@@ -21,6 +22,16 @@ def key_path(home: Home) -> Path:
     return home.secrets / "dns.pem"
 
 
+def signs(settings: Settings) -> bool:
+    """Whether there is a zone that is answered with signatures."""
+    return bool(settings.steering.dns.zone) and settings.steering.dns.dnssec
+
+
+def lacks_key(home: Home, settings: Settings) -> bool:
+    """Whether the zone is signed, and its key is not there."""
+    return signs(settings) and not key_path(home).exists()
+
+
 async def build(system: System, process: str) -> Part:
     """Raises CannotListen, BadKey, NotHere."""
     import structlog
@@ -28,7 +39,7 @@ async def build(system: System, process: str) -> Part:
 
     from nearcast.base.vital import Sign
     from nearcast.steering.decide import Decider
-    from nearcast.steering.dns import dnssec
+    from nearcast.steering.dns import keyring
     from nearcast.steering.dns.answer import Answerer
     from nearcast.steering.dns.choose import Chooser
     from nearcast.steering.dns.compose import Composer
@@ -41,17 +52,17 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.routes.reader import TableReader
 
     settings = system.settings.steering
-    if dnssec.make(key_path(system.home)) and settings.dns.dnssec:
+    if keyring.make(key_path(system.home)) and settings.dns.dnssec:
         log = structlog.get_logger("dns")
         log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
-    key = dnssec.load(key_path(system.home))
+    ring = keyring.load(key_path(system.home))
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
         zone,
         Chooser(Decider(settings.sites), settings.sites),
-        Composer(zone, dnssec.Signer(zone.origin, key) if settings.dns.dnssec else None),
+        Composer(zone, keyring.signers(zone.origin, ring) if settings.dns.dnssec else None),
         limiter=Limiter(settings.dns.rate) if settings.dns.rate.limits else None,
-        jar=Cookies(hashlib.sha256(b"cookies" + key_path(system.home).read_bytes()).digest()),
+        jar=Cookies(hashlib.sha256(b"cookies" + keyring.packed(keyring.Ring(ring.key))).digest()),
         identity=settings.dns.identity,
     )
     tables = TableReader(folders.routes_folder(system.home), system.clock)

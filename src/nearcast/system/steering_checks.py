@@ -18,6 +18,7 @@ from nearcast.base.paths import Home
 from nearcast.model.services import Nothing, Routing
 from nearcast.system import anycast, folders, places, start
 from nearcast.system.checking import Check, attempt, version
+from nearcast.system.dns import key_path, signs
 from nearcast.system.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def run(home: Home, whole: Settings) -> Iterator[Check]:
         yield from kept(home)
     yield from _bgp(home, whole, running)
     yield from _name_server(whole, running)
+    yield from signing_key(home, whole)
     yield from anycast_checks(home, whole)
 
 
@@ -118,6 +120,23 @@ def _name_server(whole: Settings, running: bool) -> Iterator[Check]:
     settings = whole.steering.dns
     for each in settings.listen if settings.zone else ():
         yield answers(each, settings.port, settings.zone) if running else _free("name server", each, settings.port)
+
+
+def signing_key(home: Home, whole: Settings) -> Iterator[Check]:
+    """Whether the key of the zone can be used, and where a rollover stands."""
+    from nearcast.steering.dns import keyring
+
+    if not signs(whole) or not key_path(home).exists():
+        return
+    try:
+        ring = keyring.load(key_path(home))
+    except NearcastError as error:
+        yield Check(name="signing key", state="bad", found=error.message, cure=error.hint)
+        return
+    if ring.following is None:
+        yield Check(name="signing key", state="good", found=f"{key_path(home)}")
+    else:
+        yield Check(name="signing key", state="note", found=f"a rollover is {ring.stage}", cure=keyring.advice(ring, time.time()))
 
 
 def answers(host: str, port: int, zone: str) -> Check:

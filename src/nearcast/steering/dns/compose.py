@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nearcast.steering.dns import dnssec, wire
 from nearcast.steering.dns.choose import Chooser, Chosen, Client
 from nearcast.steering.dns.edns import Edns
+from nearcast.steering.dns.keyring import Signers
 from nearcast.steering.dns.wire import (
     AAAA,
     ANY,
@@ -28,6 +29,7 @@ from nearcast.steering.dns.zone import NEGATIVE_TTL_S, STATIC_TTL_S, Node, Rrset
 
 ANY_ANSWER = Rrset(STATIC_TTL_S, (b"\7RFC8482\0",))
 """All that ANY is answered with, as if it were there (RFC 8482, 4.2)."""
+_BY_ALL = frozenset((wire.DNSKEY, wire.CDS, wire.CDNSKEY))
 
 
 class Body(NamedTuple):
@@ -42,20 +44,24 @@ class Body(NamedTuple):
 
 
 class Composer:
-    """Answers for the names of ``zone``; ``signer`` None: without signatures. ``now_s`` is Unix time."""
+    """Answers for the names of ``zone``; ``signers`` None: without signatures. ``now_s`` is Unix time."""
 
-    def __init__(self, zone: Zone, signer: dnssec.Signer | None = None) -> None:
+    def __init__(self, zone: Zone, signers: Signers | None = None) -> None:
         self._zone = zone
-        self._signer = signer
-        if signer is not None:
-            zone.with_apex(wire.DNSKEY, Rrset(STATIC_TTL_S, (signer.dnskey,)))
+        self._signers = signers
+        if signers is not None:
+            keys = tuple(each.dnskey for each in (signers.main, signers.beside) if each)
+            zone.with_apex(wire.DNSKEY, Rrset(STATIC_TTL_S, keys))
+        if signers is not None and signers.wanted is not None:
+            zone.with_apex(wire.CDS, Rrset(STATIC_TTL_S, (dnssec.ds(zone.origin, signers.wanted.dnskey),)))
+            zone.with_apex(wire.CDNSKEY, Rrset(STATIC_TTL_S, (signers.wanted.dnskey,)))
 
     def body(self, node: Node | None, asked: Question, chosen: Chosen | None, *, signed: bool, compact: bool, now_s: float) -> Body:
         """``node`` None: the name does not exist. ``chosen`` is for names that depend on who asks; None there: nobody serves them.
 
         ``compact``: the client does not say that it understands NXDOMAIN beside a compact denial, so it is not said aloud.
         """
-        signed = signed and self._signer is not None
+        signed = signed and self._signers is not None
         if node is None:
             rcode = NOERROR if signed and compact else NXDOMAIN
             return self._nothing(asked, dnssec.absence(asked.name) if signed else b"", signed, now_s, keep=False)._replace(rcode=rcode)
@@ -77,14 +83,14 @@ class Composer:
 
     def text(self, asked: Question, said: bytes, signed: bool, now_s: float) -> Body:
         """A TXT that is made for this one query. Its TTL is 0, and it is signed each time."""
-        return self._something(TXT, asked, Rrset(0, (said,)), signed and self._signer is not None, now_s, keep=False)
+        return self._something(TXT, asked, Rrset(0, (said,)), signed and self._signers is not None, now_s, keep=False)
 
     def _something(self, kind: int, asked: Question, rrset: Rrset, signed: bool, now_s: float, *, keep: bool = True) -> Body:
         data = [self._zone.compressed(kind, each, len(asked.name)) for each in rrset.rdata]
         tail = b"".join(wire.record(QUESTION_POINTER, kind, rrset.ttl_s, each) for each in data)
-        if signed:
-            tail += self._signature(QUESTION_POINTER, asked.name, kind, rrset, now_s, keep=keep)
-        return Body(NOERROR, answers=len(data) + signed, tail=tail)
+        signatures = self._signatures(asked.name, kind, rrset, now_s, keep=keep) if signed else ()
+        tail += b"".join(wire.record(QUESTION_POINTER, RRSIG, rrset.ttl_s, each) for each in signatures)
+        return Body(NOERROR, answers=len(data) + len(signatures), tail=tail)
 
     def _nothing(self, asked: Question, denial: bytes, signed: bool, now_s: float, *, keep: bool = True) -> Body:
         """SOA in the authority section (RFC 2308), and where signatures are asked for, the NSEC that proves it."""
@@ -108,8 +114,16 @@ class Composer:
         return Body(NOERROR, answers=1, tail=self._signature(QUESTION_POINTER, asked.name, NSEC, rrset, now_s))
 
     def _signature(self, owner: bytes, name: bytes, kind: int, rrset: Rrset, now_s: float, *, keep: bool = True) -> bytes:
-        assert self._signer is not None  # noqa: S101
-        return wire.record(owner, RRSIG, rrset.ttl_s, self._signer.sign(name, kind, rrset.ttl_s, rrset.rdata, now_s, keep=keep))
+        """The one record of it, as anything but the keys has."""
+        (found,) = self._signatures(name, kind, rrset, now_s, keep=keep)
+        return wire.record(owner, RRSIG, rrset.ttl_s, found)
+
+    def _signatures(self, name: bytes, kind: int, rrset: Rrset, now_s: float, *, keep: bool = True) -> list[bytes]:
+        """The data of each. Keys, and what asks the parent for another DS, are signed by all keys: one of them has the parent's."""
+        assert self._signers is not None  # noqa: S101
+        main, beside, _ = self._signers
+        by = [main, beside] if beside and kind in _BY_ALL else [main]
+        return [each.sign(name, kind, rrset.ttl_s, rrset.rdata, now_s, keep=keep) for each in by]
 
     def _with_glue(self, body: Body) -> Body:
         """The addresses of name servers of the zone; they are found elsewhere too, so they carry no signatures."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
 from nearcast.steering.dns import dnssec, wire
+from nearcast.steering.dns.dnssec import Signer
 from nearcast.steering.dns.settings import DnsSettings, below
 
 TTL_S = 86400
 
 
-def records(settings: DnsSettings, key: EllipticCurvePrivateKey) -> list[str]:
-    """Lines of a zone file (RFC 1035, 5); the DS comes last, where answers are signed."""
+def records(settings: DnsSettings, signer: Signer) -> list[str]:
+    """Lines of a zone file (RFC 1035, 5); the DS of the signer's key comes last, where answers are signed."""
     zone = settings.zone.lower().rstrip(".")
     found = [f"{zone}. {TTL_S} IN NS {below(zone, each.name)}." for each in settings.servers]
     for server in settings.servers:
@@ -22,6 +21,11 @@ def records(settings: DnsSettings, key: EllipticCurvePrivateKey) -> list[str]:
             found.append(f"{below(zone, server.name)}. {TTL_S} IN {kind} {text}")
     if not settings.dnssec:
         return found
-    signer = dnssec.Signer(wire.name(zone), key)
+    return [*found, ds(zone, signer)]
+
+
+def ds(zone: str, signer: Signer) -> str:
+    """The DS of a key as a line of a zone file."""
+    zone = zone.lower().rstrip(".")
     digest = dnssec.ds(wire.name(zone), signer.dnskey)[4:].hex().upper()
-    return [*found, f"{zone}. {TTL_S} IN DS {signer.tag} {dnssec.ALGORITHM} {dnssec.DIGEST} {digest}"]
+    return f"{zone}. {TTL_S} IN DS {signer.tag} {dnssec.ALGORITHM} {dnssec.DIGEST} {digest}"

@@ -1,22 +1,19 @@
-"""Signs answers while they are asked for (RFC 4034, 4035) with one ECDSA P-256 key (RFC 6605), and denies compactly (RFC 9824).
+"""Signs answers while they are asked for (RFC 4034, 4035) with an ECDSA P-256 key (RFC 6605), and denies compactly (RFC 9824).
 
-One key is both zone-signing and key-signing (flags 257), kept in a file of the secrets. Signatures are kept until half of their time is
+One key is both zone-signing and key-signing (flags 257); ``keyring`` has it, and the next. Signatures are kept until half of their time is
 over, so that one set of records is signed once a day, however often it is asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from nearcast.base.errors import BadInput
 from nearcast.steering.dns import wire
 from nearcast.steering.dns.wire import IN, NSEC, NXNAME, RRSIG
 
@@ -31,13 +28,6 @@ BEFORE_S = 3600
 VALID_S = 2 * 86400
 KEPT = 65536
 _SHA256 = ec.ECDSA(hashes.SHA256())
-
-
-class BadKey(BadInput):
-    """The key that signs the zone cannot be used."""
-
-    code = "NC3060"
-    cure = "restore secrets/dns.pem from a backup; a new key (remove the file, start again) needs a new DS at the parent zone"
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
@@ -90,46 +80,6 @@ def ds(origin: bytes, dnskey: bytes) -> bytes:
 
 
 # --- the signer -------------------------------------------------------------------------------------------------------
-
-
-def make(path: Path) -> bool:
-    """Make the key where there is none, for its owner alone; of two starts at once, the quicker one's stands for both.
-
-    Whether it was made: then the parent zone has no DS for it yet, or another's.
-    """
-    if path.exists():
-        return False
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(pem)
-        os.fsync(out.fileno())
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        return False
-    finally:
-        fresh.unlink()
-    return True
-
-
-def load(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Raises BadKey."""
-    try:
-        mode, pem = path.stat().st_mode, path.read_bytes()
-        found = serialization.load_pem_private_key(pem, None)
-    except (OSError, ValueError, TypeError) as error:
-        raise BadKey(f"{path} is not a key that can be read: {error}") from error
-    if mode & 0o077:
-        raise BadKey(
-            f"{path} can be read by others (mode {mode & 0o777:o})", hint="chmod 600 the file; if others may have read it, change it"
-        )
-    if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
-        raise BadKey(f"{path} is not a key on the curve P-256")
-    return found
 
 
 class Signer:

@@ -18,7 +18,7 @@ from nearcast.steering.dns.answer import Answerer
 from nearcast.steering.dns.choose import Chooser
 from nearcast.steering.dns.compose import Composer
 from nearcast.steering.dns.cookies import Cookies
-from nearcast.steering.dns.dnssec import Signer
+from nearcast.steering.dns.keyring import Ring, signers
 from nearcast.steering.dns.limit import Limiter
 from nearcast.steering.dns.settings import DnsSettings, NameServer, RateSettings
 from nearcast.steering.dns.zone import Zone
@@ -83,15 +83,16 @@ def answerer(
     table: Table = TABLE,
     seen: View | None = None,
     signed: bool = False,
+    ring: Ring | None = None,
     identity: str = "",
 ) -> Answerer:
     zone = Zone(settings, SITES)
-    signer = Signer(zone.origin, KEY) if signed else None
+    keys = signers(zone.origin, ring or Ring(KEY)) if signed or ring else None
     limiter = Limiter(settings.rate) if settings.rate.identical_per_s else None
     made = Answerer(
         zone,
         Chooser(Decider(SITES), SITES),
-        Composer(zone, signer),
+        Composer(zone, keys),
         limiter=limiter,
         jar=Cookies(bytes(32)),
         identity=identity,

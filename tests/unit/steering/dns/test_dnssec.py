@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dns.dnssec
 import dns.flags
 import dns.message
@@ -16,8 +14,6 @@ import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from nearcast.steering.dns import delegation, dnssec, wire
 from nearcast.steering.dns.answer import Answerer
@@ -135,7 +131,7 @@ def test_without_a_key_do_changes_nothing() -> None:
 def test_the_ds_is_what_dnspython_makes_of_the_key() -> None:
     found = ask(answerer(signed=True), query("cdn.example", "DNSKEY")).answer[0][0]
     expected = dns.dnssec.make_ds(ZONE, found, "SHA256").to_text()
-    lines = delegation.records(SETTINGS, KEY)
+    lines = delegation.records(SETTINGS, dnssec.Signer(wire.name("cdn.example"), KEY))
     assert lines[-1].split(" IN DS ")[1].lower() == expected.lower()
     assert "cdn.example. 86400 IN NS ns1.cdn.example." in lines
     assert "ns1.cdn.example. 86400 IN AAAA 2001:db8:53::1" in lines
@@ -161,32 +157,3 @@ def test_bitmaps_are_read_back(kind: int) -> None:
     rdata = b"\0" + dnssec.bitmap((kind, 1))
     found = dns.rdata.from_wire("IN", "NSEC", rdata, 0, len(rdata))
     assert dns.rdatatype.to_text(dns.rdatatype.RdataType.make(kind)) in found.to_text() or kind == 0
-
-
-def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "dns.pem"
-    assert dnssec.make(path)
-    first = path.read_bytes()
-    assert not dnssec.make(path)
-    assert path.read_bytes() == first
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert dnssec.load(path).curve.name == "secp256r1"
-
-
-def test_keys_that_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "dns.pem"
-    with pytest.raises(dnssec.BadKey, match="No such file"):
-        dnssec.load(path)
-    path.write_bytes(b"-----BEGIN")
-    path.chmod(0o600)
-    with pytest.raises(dnssec.BadKey):
-        dnssec.load(path)
-    other = ec.generate_private_key(ec.SECP384R1())
-    path.write_bytes(other.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    with pytest.raises(dnssec.BadKey, match="P-256"):
-        dnssec.load(path)
-    path.unlink()
-    dnssec.make(path)
-    path.chmod(0o644)
-    with pytest.raises(dnssec.BadKey, match="read by others"):
-        dnssec.load(path)

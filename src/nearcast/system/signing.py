@@ -1,0 +1,64 @@
+"""The rollover of the key that signs the zone, on this host: a step is written down, then every worker begins anew with it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nearcast.base.errors import Unavailable
+from nearcast.base.paths import Home
+from nearcast.base.processes import Lock, send
+from nearcast.system import start
+from nearcast.system.dns import key_path
+from nearcast.system.table import DNS_PREFIX
+
+if TYPE_CHECKING:
+    from nearcast.base.supervise import ProcessStatus
+    from nearcast.steering.dns.keyring import Ring
+
+RESTART_S = 60.0
+POLL_S = 0.05
+
+
+class NotRestarted(Unavailable):
+    """A worker of the name server did not begin anew."""
+
+    code = "NC3065"
+    cure = "see `nearcast status` and its log; `nearcast dns reload` goes on with the others"
+
+
+def change(home: Home, step: Callable[[Ring], Ring]) -> Ring:
+    """Take a step of a rollover, one at a time. Raises BadKey, NotNow, AlreadyRunning."""
+    from nearcast.steering.dns import keyring
+
+    lock = Lock(home.run / "dns-keys.lock")
+    lock.take()
+    try:
+        ring = step(keyring.load(key_path(home)))
+        keyring.save(key_path(home), ring)
+    finally:
+        lock.free()
+    return ring
+
+
+def restart_workers(home: Home, told: Callable[[str], None]) -> None:
+    """One after the other, so that those that are left answer meanwhile. ``told`` hears of each. Raises NotRestarted."""
+    found = start.running(home)
+    for each in found.processes if found else ():
+        if each.name.startswith(DNS_PREFIX) and each.identity is not None:
+            send(each.identity, signal.SIGTERM)
+            _wait(home, each)
+            told(each.name)
+
+
+def _wait(home: Home, before: ProcessStatus) -> None:
+    until_s = time.monotonic() + RESTART_S
+    while time.monotonic() < until_s:
+        found = start.status(home)
+        now = next((each for each in found.processes if each.name == before.name), None) if found else None
+        if now is not None and now.state == "ready" and now.identity != before.identity:
+            return
+        time.sleep(POLL_S)
+    raise NotRestarted(f"{before.name} was not ready again within {RESTART_S:.0f} s")
