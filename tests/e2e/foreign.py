@@ -1,4 +1,4 @@
-"""A player that is not ours: Shaka Player as its makers build it, given nothing but an address, keys, and a configuration."""
+"""Players that are not ours: Shaka Player and hls.js as their makers build them, given an address, keys, and a configuration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.e2e.library import Film
 
 ROOT = Path(__file__).parents[2]
 SHAKA = ROOT / "web" / "node_modules" / "shaka-player" / "dist" / "shaka-player.compiled-es2021.js"
+HLS_JS = ROOT / "web" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 PLAY_JS = """async ([url, configuration]) => {
   shaka.polyfill.installAll();
   const video = document.createElement('video');
@@ -36,11 +37,32 @@ PLAY_JS = """async ([url, configuration]) => {
 }"""
 
 
-def recommended() -> dict[str, Any]:
+PLAY_HLS_JS = """([url, configuration]) => {
+  const video = document.createElement('video');
+  video.muted = true;
+  document.body.replaceChildren(video);
+  const hls = new Hls(configuration);
+  window.__served = '';
+  window.__hls = hls;
+  hls.on(Hls.Events.FRAG_LOADED, (_, {frag}) => { window.__served = new URL(frag.url).port; });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return video.play();
+}"""
+
+
+def recommended(player: str = "Shaka Player") -> dict[str, Any]:
     """What the documentation tells others to set."""
     text = (ROOT / "docs" / "operating" / "players.md").read_text()
-    found: dict[str, Any] = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
+    found: dict[str, Any] = json.loads(re.findall(rf"^{player}:\n\n```json\n(.*?)```", text, re.DOTALL | re.MULTILINE)[0])
     return found
+
+
+def play_hls_js(page: Page, system: System, url: str, configuration: dict[str, Any]) -> None:
+    """The same as ``play``, by hls.js."""
+    page.goto(system.url)
+    page.add_script_tag(path=HLS_JS)
+    page.evaluate(PLAY_HLS_JS, [url, configuration])
 
 
 def play(page: Page, system: System, url: str, configuration: dict[str, Any]) -> None:

@@ -1,0 +1,116 @@
+"""Every edge that a play began with is killed at once, and the control plane is frozen: the film goes on at a fourth, which the player was
+told of meanwhile. Ours by the edges of the steering document, hls.js by its pathway clones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route
+
+from tests.e2e import browsers, faults, films, foreign
+from tests.e2e.harness import System, new_system, wait_for
+from tests.e2e.library import Film, Library
+from tests.faults.test_edges import BEYOND_S, BUFFER_S, DURATION_S, Viewer, healthy, killed, watch
+
+MORE = ("[playback]", "heartbeat_s = 2", "steering_ttl_s = 3", "steering_ttl_degraded_s = 1", "[media.quality]", "enabled = false")
+GIVEN = 3
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    with new_system(more=MORE, own_hosts=True) as made:
+        made.up()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def film(system: System, tmp_path_factory: pytest.TempPathFactory) -> Film:
+    folder = tmp_path_factory.mktemp("films")
+    title = system.ingest(films.generated(folder / "quay.mp4", rate="12", duration_s=DURATION_S), "Quay", "--clear")
+    found = Film(id=title["id"], name="Quay", duration_s=title["runtime_s"], title=title)
+    Library(system, folder).wait_placed(found, len(system.edge_ports))
+    return found
+
+
+def goes_on(system: System, viewer: Viewer, given: Sequence[str]) -> None:
+    """With all that were ``given`` and the control plane gone at once."""
+    assert len(given) == GIVEN
+    viewer.settle()
+    with ExitStack() as befallen:
+        befallen.enter_context(faults.frozen([system.identity("play").pid]))
+        for name in given:
+            befallen.enter_context(killed(system, name))
+        watch([viewer], BEYOND_S)
+        assert viewer.edge() in set(system.edge_ports) - set(given)
+
+
+def test_ours_goes_on_in_the_same_session(browser: Browser, system: System, film: Film) -> None:
+    healthy(system, GIVEN)
+    plays: list[Request] = []
+    with browsers.page_in(browser) as page:
+        page.on("request", lambda request: plays.append(request) if request.url.endswith("/api/v1/play") else None)
+        browsers.sign_in(page, system.viewer_link())
+        browsers.open_title(page, film.id)
+        browsers.press_play(page)
+        browsers.wait_playing(page)
+        page.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", BUFFER_S)
+        wait_for("more edges to be named", lambda: page.evaluate("() => window.__nearcast.network.count") > GIVEN)
+        given = page.evaluate("() => window.__nearcast.session.edges.map(each => each.appliance)")
+        goes_on(system, Viewer(page, lambda: browsers.edge_in_use(page)), given)
+        assert len(plays) == 1
+
+
+def without(playlist: str, spare: set[str]) -> str:
+    """The playlist as if it did not have these pathways."""
+    lines = playlist.splitlines()
+    ours = re.compile("|".join(rf'PATHWAY-ID="{name}"|GROUP-ID="[^"]*-{name}"' for name in spare))
+    left = [each for number, each in enumerate(lines) if not ours.search(each) and not (number and _variant(lines[number - 1], ours))]
+    return "\n".join(left) + "\n"
+
+
+def _variant(line: str, ours: re.Pattern[str]) -> bool:
+    return line.startswith("#EXT-X-STREAM-INF") and bool(ours.search(line))
+
+
+@pytest.mark.skipif(not foreign.HLS_JS.is_file(), reason="the web app's packages are not here")
+def test_hls_js_goes_on_at_a_clone(browser: Browser, system: System, film: Film) -> None:
+    """Its playlist lacks the fourth edge, as that of a larger system lacks most."""
+    healthy(system, GIVEN)
+    with system.client() as client:
+        session = client.post("/api/v1/play", json={"title_id": film.id, "device": {"id": "other"}}).raise_for_status().json()
+    given = [each["appliance"] for each in session["edges"]]
+    spare = set(system.edge_ports) - set(given)
+
+    def answered(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=without(answer.text(), spare))
+
+    with browsers.page_in(browser, bypass_csp=True) as page:
+        page.route("**/manifest.m3u8", answered)
+        configuration = {**foreign.recommended("hls.js"), "maxBufferLength": BUFFER_S, "maxMaxBufferLength": BUFFER_S}
+        foreign.play_hls_js(page, system, session["hls_url"], configuration)
+        browsers.wait_playing(page)
+        wait_for("the clone to be taken in", lambda: _pathways(page) == {*given, *spare})
+        goes_on(system, Viewer(page, lambda: foreign.edge_in_use(page, system)), given)
+
+
+def _pathways(page: Page) -> set[str]:
+    return set(page.evaluate("() => window.__hls.pathways"))
+
+
+@pytest.mark.skipif(not foreign.HLS_JS.is_file(), reason="the web app's packages are not here")
+def test_hls_js_leaves_a_frozen_edge_without_a_stall(browser: Browser, system: System, film: Film) -> None:
+    healthy(system, GIVEN)
+    with browsers.page_in(browser, bypass_csp=True) as page:
+        configuration = {**foreign.recommended("hls.js"), "maxBufferLength": BUFFER_S, "maxMaxBufferLength": BUFFER_S}
+        foreign.play_hls_js(page, system, foreign.hls_url(system, film), configuration)
+        browsers.wait_playing(page)
+        viewer = Viewer(page, lambda: foreign.edge_in_use(page, system))
+        viewer.settle()
+        used = wait_for("an edge in use", viewer.edge)
+        with faults.frozen(system.edge_pids(used)):
+            watch([viewer], BEYOND_S)
+            assert viewer.edge() != used
