@@ -16,6 +16,7 @@ import pytest
 from nearcast.base.config import parse
 from nearcast.base.options import tables, undocumented
 from nearcast.cli import docs
+from nearcast.steering.routes.bgp import Reason
 from nearcast.system import settings, table
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,14 @@ def test_error_codes_are_unique() -> None:
     codes = [each.code for each in docs.error_classes()]
     codes += [code for code, _, _ in docs.set_up_errors()]
     codes += json.loads(docs.PLAYER_ERRORS.read_text())
+    codes += [each.code for each in Reason]
     assert [code for code, count in Counter(codes).items() if count > 1] == []
+
+
+def test_every_code_that_is_told_stands_on_the_page_of_errors() -> None:
+    page = docs.errors_page()
+    told = {code for file in SOURCES for code in re.findall(r"\bNC\d{4}\b", file.read_text())}
+    assert sorted(code for code in told if f"| {code} |" not in page) == []
 
 
 def test_every_error_of_the_set_up_is_known() -> None:

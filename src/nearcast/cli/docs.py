@@ -16,6 +16,7 @@ from nearcast.base import errors
 from nearcast.base.options import reference as options_reference
 from nearcast.cli import main
 from nearcast.control.gateway.application import reference as http_reference
+from nearcast.steering.routes.bgp import Reason
 from nearcast.system import settings
 
 ROOT = Path(nearcast.__file__).parents[2]
@@ -138,11 +139,16 @@ def errors_page() -> str:
 
 Each error has a code that stays, one sentence, and a hint that cures it. Over HTTP it is a JSON object
 `{code, message, hint, request_id, status}` with that status; a command prints it and ends with the exit status given here.
+What has neither stands in the log, or is told by the player.
 """
     rows: dict[str, list[str]] = {room: [] for room in ROOMS}
     for each in error_classes():
         about = " ".join((each.__doc__ or "").split())
         rows[_room(each.code)].append(f"| {each.code} | {_cell(about)} | {each.status} | {each.exit_code} | {_cell(each.cure)} |")
+    for reason in Reason:
+        rows[_room(reason.code)].append(
+            f"| {reason.code} | Refused of an ISP: a prefix that {_cell(reason.sentence)}. | | | {_cell(reason.cure)} |"
+        )
     for code, message, hint in set_up_errors():
         rows[_room(code)].append(f"| {code} | {_cell(message)} (`make`) | | 1 | {_cell(hint)} |")
     for code, entry in json.loads(PLAYER_ERRORS.read_text()).items():
@@ -150,7 +156,7 @@ Each error has a code that stays, one sentence, and a hint that cures it. Over H
     out = [head]
     for room, lines in rows.items():
         if lines:
-            out += [f"## {ROOMS[room]}", "", "| code | meaning | status | exit | what to do |", "|---|---|---|---|---|", *lines, ""]
+            out += [f"## {ROOMS[room]}", "", "| code | meaning | status | exit | what to do |", "|---|---|---|---|---|", *sorted(lines), ""]
     return "\n".join(out).rstrip() + "\n"
 
 

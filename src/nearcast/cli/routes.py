@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from nearcast.base.errors import BadInput, Unavailable
 from nearcast.cli import reach, talk
-from nearcast.model.route import Announcement, Candidate, Route
+from nearcast.model.route import Announcement, Candidate
 from nearcast.model.services import (
     Catalog,
     ExplainQuestion,
     Explanation,
     Nothing,
+    PlannedGeography,
+    PlannedIsp,
     Rehearsal,
     RehearseQuestion,
     Routing,
@@ -26,8 +29,8 @@ from nearcast.model.services import (
 if TYPE_CHECKING:
     from nearcast.system.part import System
 
-REHEARSE_TIMEOUT_S = 600.0
-"""A default route that changes moves everybody: then a whole table is compared."""
+REHEARSE_TIMEOUT_S = 70.0
+"""More than the service takes for it: it says itself that it gives up."""
 KINDS = {"config": "configuration", "bgp": "BGP", "geographic": "geography"}
 DEFAULTS = ("0.0.0.0/0", "::/0")
 
@@ -97,7 +100,7 @@ def diff(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Who would move with the routes of NEW.toml, or with what an ISP plans. Nothing is changed."""
+    """Who would move with the sites, ISPs, geography and routes of NEW.toml, or with what an ISP plans. Nothing is changed."""
     if file is None and not announce and not withdraw:
         raise click.UsageError("nothing to compare with: give NEW.toml, --announce or --withdraw")
     if (announce or withdraw) and not isp:
@@ -105,13 +108,13 @@ def diff(
     path = read_path(as_path)
     told = tuple(Announcement(prefix=each, site=site, source=isp, as_path=path, med=med) for each in announce)
     gone = tuple(Announcement(prefix=each, site=site, source=isp) for each in withdraw)
-    routes = None if file is None else read_routes(file)
-    question = RehearseQuestion(routes=routes, announce=told, withdraw=gone, limit=limit)
+    plan = RehearseQuestion() if file is None else read_plan(file)
+    question = replace(plan, announce=told, withdraw=gone, limit=limit)
     found = reach.converse(lambda system: system.client(Routing, timeout_s=REHEARSE_TIMEOUT_S).rehearse(question))
     if as_json:
         talk.answer_json(found)
     else:
-        _tell_rehearsal(found)
+        _tell_rehearsal(found, isp)
 
 
 def read_path(text: str) -> tuple[int, ...]:
@@ -125,8 +128,8 @@ def read_path(text: str) -> tuple[int, ...]:
     return path
 
 
-def read_routes(file: Path) -> tuple[Route, ...]:
-    """The routes of a configuration file. Raises BadConfiguration with every mistake of the whole file, UnreadableConfiguration."""
+def read_plan(file: Path) -> RehearseQuestion:
+    """What of a configuration file moves viewers. Raises BadConfiguration with every mistake of the whole file, UnreadableConfiguration."""
     from nearcast.base.config import UnreadableConfiguration, parse
     from nearcast.system.settings import Settings
 
@@ -134,9 +137,17 @@ def read_routes(file: Path) -> tuple[Route, ...]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableConfiguration(f"{file} cannot be read: {error}") from error
-    found = parse(Settings, text, str(file)).steering.routes
-    talk.say(f"only the routes of {file} are compared: sites and ISPs stay as they are in force")
-    return found
+    found = parse(Settings, text, str(file)).steering
+    return RehearseQuestion(
+        sites=found.sites,
+        isps=tuple(
+            PlannedIsp(name=each.name, asn=each.asn, sites=each.sites, allow=each.allow, prefixes_max=each.prefixes_max)
+            for each in found.isps
+        ),
+        asn=found.bgp.asn,
+        geographic=PlannedGeography(mmdb=found.geographic.mmdb, blocks=found.geographic.blocks),
+        routes=found.routes,
+    )
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -148,6 +159,8 @@ def _tell_status(found: RoutingStatus) -> None:
     for each in found.sources:
         if each.problem:
             talk.say(f"{each.name}: {each.problem}")
+        if each.last_refused:
+            talk.say(f"{each.name}: last refused at {_utc(each.last_refused_at)}: {each.last_refused}")
     compiled = "" if not found.compiled_at else f", compiled {_when(found.compiled_at)}"
     changes = "no changes since" if not found.overlay else f"{found.overlay:,} prefixes changed since"
     talk.say(f"table {found.version}: {found.prefixes_ipv4:,} IPv4 and {found.prefixes_ipv6:,} IPv6 prefixes{compiled}, {changes}")
@@ -159,6 +172,10 @@ def _tell_status(found: RoutingStatus) -> None:
 
 def _when(unix_s: float) -> str:
     return datetime.datetime.fromtimestamp(unix_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _utc(unix_s: float) -> str:
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _tell_explanation(found: Explanation, title_id: str) -> None:
@@ -173,6 +190,8 @@ def _tell_explanation(found: Explanation, title_id: str) -> None:
         talk.answer("")
         rows = [[each.appliance, each.site, each.verdict, each.why] for each in found.considered]
         talk.table(["appliance", "site", "verdict", "because"], rows)
+    if found.note:
+        talk.say(found.note)
 
 
 def headline(found: Explanation, title_id: str) -> str:
@@ -209,9 +228,15 @@ def _candidate(each: Candidate) -> list[str]:
 NO_ROUTE = "(no route)"
 
 
-def _tell_rehearsal(found: Rehearsal) -> None:
-    for each in found.refused:
-        talk.answer(f"refused: {each.why}")
+def _tell_rehearsal(found: Rehearsal, isp: str) -> None:
+    for change in found.changes:
+        talk.answer(change)
+    for refused in found.refused:
+        talk.answer(f"refused: {refused.why}" if refused.source == isp else f"refused, of {refused.source}: {refused.why}")
+    _tell_more(found.refused_total - len(found.refused), "refused")
+    for accepted in found.accepted:
+        talk.answer(f"taken from now on, of {accepted.source}: {accepted.prefix}")
+    _tell_more(found.accepted_total - len(found.accepted), "taken")
     if not found.moved:
         talk.answer("nobody would move")
         return
@@ -228,6 +253,11 @@ def _tell_rehearsal(found: Rehearsal) -> None:
     talk.say(f"{count} would move" + (f"; {more:,} smaller ones are not listed (--limit)" if more else ""))
     if not all(each.before and each.after for each in found.moved):
         talk.say("whom no route holds is given any site that stands in no ISP's network, while there is one")
+
+
+def _tell_more(count: int, what: str) -> None:
+    if count > 0:
+        talk.say(f"{count:,} more would be {what} that are not listed (--limit)")
 
 
 def room(prefix: str, addresses: float) -> str:

@@ -1,36 +1,42 @@
-"""Who would move if routes changed: two tables compared, below the changed prefixes alone. Pure.
+"""Who would move if sites, ISPs or routes changed: two tables compared. Pure.
 
-Below a changed prefix the tables are walked interval by interval (``Table.span``: within one nothing changes), so that a change
-costs what lies below it, not the size of the table. Viewers move when the sites that they would be given differ, in kind or in order.
+Both tables' prefixes are laid over each other once (``forest``), so that between two boundaries nothing changes in either; who would be
+given to a session there is worked out for all prefixes at once (``given``). Viewers move when those sites differ, in kind or in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
-from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+import numpy as np
 
 from nearcast.model.route import Announcement
 from nearcast.model.services import Moved
-from nearcast.steering.routes import Match, Prefix
+from nearcast.model.site import Site
+from nearcast.steering import rank
+from nearcast.steering.cidr import blocks, blocks_of
+from nearcast.steering.given import NOBODY, Lists, differing, lists_of, nearest, ranked
+from nearcast.steering.routes import Prefix, Table
+from nearcast.steering.routes.base import NONE
+from nearcast.steering.routes.compile import I32, U64, Index
+from nearcast.steering.routes.forest import Flags, Forest, planted, ways_of
 from nearcast.steering.routes.prefix import WIDTH
 
-SITES = 3
-"""So many sites of a ranking are compared: as many as a session is given."""
-STEPS = 1_024
-"""Intervals between two looks at whether the walk is still wanted: some 30 ms."""
+ALL = (Prefix(4, 0, 0), Prefix(6, 0, 0))
 SUBNET = 64
 """IPv6 is counted in networks of this length: one of them is a household."""
+_ONE, _LAST = np.uint64(1), np.uint64((1 << 64) - 1)
 
-Ranking = tuple[str, ...]
+Wanted = Callable[[], None]
 
 
-class Ranked(Protocol):
-    """What is compared: a route table."""
+class World(NamedTuple):
+    """A table, and the sites that serve by it."""
 
-    def match_number(self, version: int, number: int, /) -> Match: ...
-    def span(self, version: int, number: int, /) -> tuple[int, int]: ...
+    table: Table
+    sites: Mapping[str, Site]
 
 
 class Difference(NamedTuple):
@@ -47,6 +53,26 @@ class Movement(NamedTuple):
     total: int
 
 
+class _Runs(NamedTuple):
+    """Ranges of addresses of one family, first to last, and who is given there before and after: rows of three sites."""
+
+    version: int
+    first_high: U64
+    first_low: U64
+    last_high: U64
+    last_low: U64
+    before: I32
+    after: I32
+
+
+class _Found(NamedTuple):
+    """One of those that move."""
+
+    prefix: Prefix
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
 def difference(before: Iterable[Announcement], after: Iterable[Announcement]) -> Difference:
     """Of announcements with the same prefix, site and source the last counts."""
     old = {(each.prefix, each.site, each.source): each for each in before}
@@ -57,32 +83,33 @@ def difference(before: Iterable[Announcement], after: Iterable[Announcement]) ->
     )
 
 
-def movement(
-    before: Ranked,
-    after: Ranked,
-    changed: Iterable[Prefix],
-    serving: Callable[[Match], Iterable[str]],
-    limit: int,
-    wanted: Callable[[int], None] = lambda steps: None,
-) -> Movement:
-    """Who would move below ``changed``. ``serving`` tells which sites of a match may serve its clients, best first.
-
-    ``wanted`` is told now and then how many intervals were compared; what it raises ends the walk.
-    """
-    total, walk = 0, _Walk(before, after, serving, wanted)
-
-    def count() -> Iterator[tuple[Prefix, Ranking, Ranking]]:
-        nonlocal total
-        for each in outermost(changed):
-            for low, high, old, new in walk.runs(each):
-                for block in blocks(each.version, low, high):
-                    total += 1
-                    yield block, old, new
-
+def movement(before: World, after: World, changed: Iterable[Prefix], limit: int, wanted: Wanted = lambda: None) -> Movement:
+    """Who would move below ``changed``. ``wanted`` is called now and then; what it raises ends the work."""
+    names = sorted({*before.sites, *after.sites})
+    numbers = {name: number for number, name in enumerate(names)}
+    regions = outermost(changed)
+    found: list[_Found] = []
+    total = 0
+    for version in WIDTH:
+        here = [each for each in regions if each.version == version]
+        if here:
+            count, largest = _largest(_runs(version, before, after, here, numbers, wanted), limit)
+            found, total = found + largest, total + count
+            wanted()
     # A household is an address of IPv4 and a /64 of IPv6: the one weighs as much as the other.
-    largest = nlargest(limit, count(), key=lambda each: addresses(each[0]))
-    moved = tuple(Moved(prefix=str(block), addresses=addresses(block), before=old, after=new) for block, old, new in largest)
-    return Movement(moved, total)
+    chosen = nlargest(limit, found, key=lambda each: addresses(each.prefix))
+    return Movement(
+        tuple(
+            Moved(
+                prefix=str(each.prefix),
+                addresses=addresses(each.prefix),
+                before=tuple(names[site] for site in each.before if site != NOBODY),
+                after=tuple(names[site] for site in each.after if site != NOBODY),
+            )
+            for each in chosen
+        ),
+        total,
+    )
 
 
 def outermost(prefixes: Iterable[Prefix]) -> list[Prefix]:
@@ -99,47 +126,124 @@ def addresses(prefix: Prefix) -> float:
     return 2.0 ** ((32 if prefix.version == 4 else SUBNET) - prefix.length)
 
 
-def blocks(version: int, low: int, high: int) -> Iterator[Prefix]:
-    """``low`` up to but not with ``high`` in the fewest prefixes."""
-    width = WIDTH[version]
-    while low < high:
-        size = low & -low if low else 1 << width
-        while size > high - low:
-            size >>= 1
-        yield Prefix(version, low, width - size.bit_length() + 1)
-        low += size
+# --- who moves --------------------------------------------------------------------------------------------------------
 
 
-class _Walk:
-    """Over both tables at once, interval by interval."""
+def _runs(version: int, before: World, after: World, regions: Sequence[Prefix], numbers: Mapping[str, int], wanted: Wanted) -> _Runs:
+    """Ranges whose clients would move alike, neighbours joined."""
+    forest, parts = planted(version, (before.table, after.table), regions)
+    wanted()
+    levels = forest.levels
+    ways = [ways_of(world.table, forest, part, world.sites, numbers) for world, part in zip((before, after), parts, strict=True)]
+    domain, domain_after = _domains(before, numbers), _domains(after, numbers)
+    wanted()
+    lists = lists_of(forest, levels, ways[0], domain)
+    wanted()
+    high, low, owner, places = _intervals(forest, before, after)
+    old = _given(forest, lists, owner, places[0], before, numbers)
+    wanted()
+    known = (lists, differing(forest, levels, *ways)) if np.array_equal(domain, domain_after) else None
+    lists = lists_of(forest, levels, ways[1], domain_after, known)
+    new = _given(forest, lists, owner, places[1], after, numbers)
+    wanted()
+    within = np.append(forest.within, False)[np.minimum(owner, len(forest.length))]
+    return _joined(version, high, low, within, old, new)
 
-    def __init__(self, before: Ranked, after: Ranked, serving: Callable[[Match], Iterable[str]], wanted: Callable[[int], None]) -> None:
-        self._before, self._after, self._serving, self._wanted = before, after, serving, wanted
-        self._steps = 0
 
-    def runs(self, prefix: Prefix) -> Iterator[tuple[int, int, Ranking, Ranking]]:
-        """Intervals of the prefix whose clients would move alike, neighbours joined."""
-        run: tuple[int, int, Ranking, Ranking] | None = None
-        for low, high in self._intervals(prefix):
-            old, new = self._ranking(self._before, prefix.version, low), self._ranking(self._after, prefix.version, low)
-            if run is not None and run[1:] == (low, old, new):
-                run = (run[0], high, old, new)
-            else:
-                if run is not None:
-                    yield run
-                run = (low, high, old, new) if old != new else None
-        if run is not None:
-            yield run
+def _domains(world: World, numbers: Mapping[str, int]) -> I32:
+    """The failure domain of each site by its number; a site that does not serve has one of its own."""
+    names = {name: rank.domain(world.sites[name]) if name in world.sites else "" for name in numbers}
+    index = {each: at for at, each in enumerate(dict.fromkeys(names.values()))}
+    return np.array([index[names[name]] for name in numbers], dtype=np.int32)
 
-    def _intervals(self, prefix: Prefix) -> Iterator[tuple[int, int]]:
-        version, low, end = prefix.version, prefix.number, prefix.end
-        while low < end:
-            self._steps += 1
-            if self._steps % STEPS == 0:
-                self._wanted(self._steps)
-            high = min(self._before.span(version, low)[1], self._after.span(version, low)[1], end)
-            yield low, high
-            low = high
 
-    def _ranking(self, table: Ranked, version: int, number: int) -> Ranking:
-        return tuple(islice(self._serving(table.match_number(version, number)), SITES))
+def _intervals(forest: Forest, before: World, after: World) -> tuple[U64, U64, Index, tuple[Index | None, Index | None]]:
+    """Where intervals start within which nothing changes, with their longest prefix, and their place in each table's geography."""
+    geographies = [world.table.geography for world in (before, after)]
+    starts, owners = [(forest.start_high, forest.start_low)], [forest.owner.astype(np.intp)]
+    for each in geographies:
+        if each is not None:
+            arrays = {name: np.asarray(array) for name, array in each.arrays.items()}
+            low = arrays["start_4"].astype(np.uint64) if forest.version == 4 else arrays["start_low_6"]
+            starts.append((np.zeros_like(low) if forest.version == 4 else arrays["start_high_6"], low))
+            owners.append(arrays[f"owner_{forest.version}"].astype(np.intp))
+    if len(starts) == 1:
+        return forest.start_high, forest.start_low, owners[0], (None, None)
+    high, low = (np.concatenate(each) for each in zip(*starts, strict=True))
+    order = np.lexsort((low, high)) if forest.version == 6 else np.argsort(low, kind="stable")
+    high, low = high[order], low[order]
+    new = np.append(True, (high[1:] != high[:-1]) | (low[1:] != low[:-1]))
+    which = np.repeat(np.arange(len(starts)), [len(each) for each in owners])[order]
+    at = np.cumsum(new) - 1
+    filled = []
+    for number, found in enumerate(owners):
+        begins = np.zeros(int(new.sum()), dtype=np.intp)
+        begins[at[which == number]] = 1
+        filled.append(found[np.cumsum(begins) - 1])
+    places = iter(filled[1:])
+    first, second = (None if each is None else next(places) for each in geographies)
+    return high[new], low[new], filled[0], (first, second)
+
+
+def _given(forest: Forest, lists: Lists, owner: Index, place: Index | None, world: World, numbers: Mapping[str, int]) -> I32:
+    """Who is given in each interval; worked out once for each prefix and place."""
+    geography = world.table.geography
+    if place is None or geography is None:
+        pairs, at = np.unique(owner, return_inverse=True)
+        return ranked(forest, lists, pairs, None)[at]
+    keys, at = np.unique(owner << 32 | place, return_inverse=True)
+    places, where = np.unique(keys & NONE, return_inverse=True)
+    near = nearest(geography, places, world.sites, numbers)[where]
+    return ranked(forest, lists, keys >> 32, near)[at]
+
+
+def _joined(version: int, high: U64, low: U64, within: Flags, old: I32, new: I32) -> _Runs:
+    moves = np.flatnonzero(within & (old != new).any(axis=1))
+    follows = np.append(False, (moves[1:] == moves[:-1] + 1) & _same(old, moves) & _same(new, moves)) if len(moves) else moves > 0
+    first, last = moves[~follows], moves[np.append(~follows[1:], True)] if len(moves) else moves
+    behind = np.minimum(last + 1, len(low) - 1)
+    end_high, end_low = high[behind], low[behind]
+    borrow = (end_low == 0).astype(np.uint64)
+    last_high, last_low = end_high - borrow, end_low - _ONE
+    ends = last == len(low) - 1  # where all addresses end
+    last_high = np.where(ends, np.uint64(0) if version == 4 else _LAST, last_high)
+    last_low = np.where(ends, np.uint64((1 << 32) - 1) if version == 4 else _LAST, last_low)
+    return _Runs(version, high[first], low[first], last_high, last_low, old[first], new[first])
+
+
+def _same(rows: I32, chosen: Index) -> Flags:
+    """Whether each of the chosen rows but the first is as the one before it."""
+    same: Flags = (rows[chosen[1:]] == rows[chosen[:-1]]).all(axis=1)
+    return same
+
+
+# --- in prefixes ------------------------------------------------------------------------------------------------------
+
+
+def _largest(runs: _Runs, limit: int) -> tuple[int, list[_Found]]:
+    """How many prefixes the ranges are, and the largest of them."""
+    version = runs.version
+    if version == 4:
+        whole, first, last, shift = np.ones(len(runs.first_low), dtype=bool), runs.first_low, runs.last_low, 0
+    else:
+        whole = (runs.first_low == 0) & (runs.last_low == _LAST)
+        first, last, shift = runs.first_high[whole], runs.last_high[whole], 64
+    made = blocks_of(first, last)
+    order = np.lexsort((made.start, -made.power))[:limit]
+    width, rows = WIDTH[version] - shift, np.flatnonzero(whole)
+    found = [
+        (Prefix(version, start << shift, width - power), int(rows[at]))
+        for start, power, at in zip(made.start[order].tolist(), made.power[order].tolist(), made.range[order].tolist(), strict=True)
+    ]
+    total = len(made.start)
+    for row in np.flatnonzero(~whole).tolist():  # longer than a /64: few, and never told by an ISP unless its allow list names it
+        here = list(
+            blocks(
+                version,
+                int(runs.first_high[row]) << 64 | int(runs.first_low[row]),
+                (int(runs.last_high[row]) << 64 | int(runs.last_low[row])) + 1,
+            )
+        )
+        total += len(here)
+        found += [(each, row) for each in here]
+    return total, [_Found(prefix, tuple(runs.before[row].tolist()), tuple(runs.after[row].tolist())) for prefix, row in found]

@@ -8,73 +8,55 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from nearcast.base import context
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import Conflict, NotFound, TooLarge
-from nearcast.model.route import Announcement, Route
+from nearcast.base.errors import BadInput, TooLarge
+from nearcast.model.route import Announcement
 from nearcast.model.services import (
     ExplainQuestion,
     Explanation,
     Nothing,
-    Refused,
     Rehearsal,
     RehearseQuestion,
     RoutingStatus,
     SourceStatus,
 )
-from nearcast.steering import rank
 from nearcast.steering.decide import Decider
-from nearcast.steering.rehearse import Movement, difference, movement
-from nearcast.steering.routes import BadRoute, Match, Prefix, Table, parse_address, parse_prefix
-from nearcast.steering.routes.bgp import Reason
-from nearcast.steering.routes.configured import close_to, spread
-from nearcast.steering.routes.rib import judge
-from nearcast.steering.routes.settings import Isp
+from nearcast.steering.planned import Present, rehearsed
+from nearcast.steering.routes import Table, parse_address
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.standings import standings
 from nearcast.steering.view import View
 
 COUNT_MAX = 16
 LIMIT_MAX = 10_000
-PATIENCE_S = 300.0
-"""A rehearsal that compares the whole of a full table (1.2 million prefixes) takes a minute or two."""
+PATIENCE_S = 60.0
+"""A rehearsal that compares the whole of a full table (1.2 million prefixes) takes 5 s, where it is compiled anew 15 s."""
+UNSEEN = (
+    "loads are as the appliances reported them last: what the play service has given since, and which sessions stay where they are, "
+    "only its own processes know"
+)
 MARGIN_S = 1.0
 """What is left of the caller's time to give up with a reason, where silence would tell nothing."""
 
 
-class NoAddress(NotFound):
-    """What was to be explained is no IP address, so that there is nothing to be found."""
+class NoAddress(BadInput):
+    """What was to be explained is no IP address as viewers have it."""
 
     code = "NC3032"
-    exit_code = 2
     cure = "give an IPv4 or IPv6 address as viewers have it: 203.0.113.7, 2001:db8::7"
 
 
-class NoIsp(NotFound):
-    """There is no ISP of this name."""
-
-    code = "NC3033"
-    cure = "`nearcast routes` lists the ISPs; [[steering.isps]] in the configuration declares them"
-
-
-class BadPlan(Conflict):
-    """What is planned does not fit the sites, ISPs and prefixes that there are."""
-
-    code = "NC3034"
-    exit_code = 2
-    cure = "a plan has prefixes in CIDR notation, each once, and names sites that are in force"
-
-
 class TooWide(TooLarge):
-    """What is planned concerns so many prefixes that they were not compared in time."""
+    """What is planned was not compared in time."""
 
     code = "NC3035"
-    cure = "rehearse a narrower prefix; `nearcast routes diff` on a host waits longer than the console does"
+    cure = "the host is busy: ask again later, or rehearse a part of it"
 
 
 class Abandoned(Exception):
@@ -94,7 +76,8 @@ class Views(Protocol):
 
 
 class RoutingService:
-    """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force.
+    """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force,
+    ``held`` what ISPs announce and the filter holds back.
 
     A rehearsal ends after ``patience_s``, and with the call that asked for it; one is made at a time.
     """
@@ -106,15 +89,15 @@ class RoutingService:
         views: Views,
         sources: Callable[[], tuple[SourceStatus, ...]],
         compiled_at: Callable[[], float] = lambda: 0.0,
+        held: Callable[[], tuple[Announcement, ...]] = tuple,
         *,
         clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        self._held = held
         self._compiled_at, self._clock, self._patience_s = compiled_at, clock or SystemClock(), patience_s
         self._one = asyncio.Lock()
         self._settings, self._tables, self._views, self._sources = settings, tables, views, sources
-        self._sites = {each.name: each for each in settings.sites}
-        self._isps = {each.name: each for each in settings.isps}
         self._decider = Decider(settings.sites)
         self._counted: tuple[object, int, int] = (None, 0, 0)
 
@@ -134,39 +117,33 @@ class RoutingService:
             candidates=tuple(replace(each, why=why) for each, why in zip(ways, standings(ways), strict=True)),
             considered=considered,
             last_known=view.snapshot.source == "last-known",
+            note=UNSEEN,
         )
 
     async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
-        """Raises NoIsp, BadPlan and TooWide."""
+        """Raises NoIsp, BadPlan, NotRehearsed and TooWide."""
         table = self._tables.table().altered(())  # ours alone: the thread below reads it while the other goes on
-        try:
-            announce, withdraw = self._routes(question.routes)
-            planned, refused = self._planned(question.announce, table)
-            gone = [each for told in question.withdraw for each in self._spread(told)]
-        except BadRoute as error:
-            raise BadPlan(error.message, hint="" if error.hint == BadRoute.cure else error.hint) from error
-        after = table.altered((*announce, *planned), (*withdraw, *gone))
-        changed = {parse_prefix(each.prefix) for each in (*announce, *planned, *withdraw, *gone)}
-        limit = max(1, min(question.limit, LIMIT_MAX))
+        prefixes = {each.name: each.prefixes for each in self._sources()}
+        present = Present(self._settings, table, prefixes, self._held())
         async with self._one:
-            found = await self._walked(table, after, changed, limit)
-        return Rehearsal(moved=found.moved, moved_total=found.total, refused=tuple(refused))
+            return await self._thought(present, question)
 
-    async def _walked(self, before: Table, after: Table, changed: set[Prefix], limit: int) -> Movement:
+    async def _thought(self, present: Present, question: RehearseQuestion) -> Rehearsal:
         """In a thread, which ends when the call does. Raises TooWide."""
         gone, began_s, patience_s = threading.Event(), self._clock.monotonic_s(), self._patience_s
         deadline_s = context.deadline_s.get()
         if deadline_s is not None:
             patience_s = min(patience_s, deadline_s - began_s - MARGIN_S)
 
-        def wanted(steps: int) -> None:
+        def wanted() -> None:
             if gone.is_set():
                 raise Abandoned
             if self._clock.monotonic_s() - began_s >= patience_s:
-                raise TooWide(f"{steps:,} ranges of addresses were compared in {patience_s:.0f} s, and there are more")
+                raise TooWide(f"the tables were not compared in {patience_s:.0f} s")
 
+        limit = max(1, min(question.limit, LIMIT_MAX))
         try:
-            return await asyncio.to_thread(movement, before, after, changed, self._serving, limit, wanted)
+            return await asyncio.to_thread(rehearsed, present, question, limit, wanted)
         finally:
             gone.set()
 
@@ -182,57 +159,6 @@ class RoutingService:
             sources=(*self._own_sources(table), *self._sources()),
             health=view.snapshot,
         )
-
-    # --- what is planned ----------------------------------------------------------------------------------------------
-
-    def _routes(self, routes: Sequence[Route] | None) -> tuple[tuple[Announcement, ...], tuple[Announcement, ...]]:
-        """What changes when these routes replace those in force."""
-        if routes is None:
-            return (), ()
-        return difference(spread(self._settings.routes, self._sites), spread(routes, self._sites))
-
-    def _planned(self, announcements: Sequence[Announcement], table: Table) -> tuple[list[Announcement], list[Refused]]:
-        """What the filter would take, and what it would refuse."""
-        taken: list[Announcement] = []
-        refused: list[Refused] = []
-        room = {each.name: self._isps[each.name].prefixes_max - each.prefixes for each in self._sources() if each.name in self._isps}
-        for told in announcements:
-            isp = self._isp(told)
-            path = told.as_path or (isp.asn,)
-            [(judged, reason)] = judge(isp, self._settings.bgp.asn, [replace(told, prefix=str(self._prefix(told)), as_path=path)])
-            known = any(each.source == isp.name for each in table.entries(self._prefix(told)))
-            if reason is None and not known:
-                room[isp.name] = room.get(isp.name, isp.prefixes_max) - 1
-                reason = Reason.MAXIMUM if room[isp.name] < 0 else None
-            if reason is not None:
-                refused.append(Refused(prefix=told.prefix, source=isp.name, why=f"{told.prefix} {reason.sentence} ({reason.code})"))
-            else:
-                taken += self._spread(judged)
-        return taken, refused
-
-    def _spread(self, told: Announcement) -> Iterator[Announcement]:
-        """For the site that it names, else for all of the ISP's."""
-        isp, prefix = self._isp(told), str(self._prefix(told))
-        if told.site and told.site not in self._sites:
-            raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, self._sites))
-        if not told.site and not isp.sites:
-            raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
-        for order, site in enumerate((told.site,) if told.site else isp.sites):
-            yield replace(told, prefix=prefix, site=site, order=told.order or order)
-
-    def _isp(self, told: Announcement) -> Isp:
-        found = self._isps.get(told.source)
-        if found is None:
-            raise NoIsp(f"there is no ISP {told.source!r}", hint=close_to(told.source, self._isps) if self._isps else "")
-        return found
-
-    @staticmethod
-    def _prefix(told: Announcement) -> Prefix:
-        return parse_prefix(told.prefix)
-
-    def _serving(self, match: Match) -> Iterator[str]:
-        """The sites of a match that may serve its clients, best first."""
-        return (each for each in match.sites if each in self._sites and rank.may_serve(self._sites[each], match.announced))
 
     # --- where routes come from ---------------------------------------------------------------------------------------
 
@@ -258,9 +184,32 @@ class RoutingService:
 
 
 def address_of(text: str) -> tuple[int, int]:
-    """Version and number. Raises NoAddress, where a decision would go on with the default."""
+    """Version and number; an IPv4-mapped address counts as IPv4. Raises NoAddress, where a decision would go on with the default."""
+    if _is_address(text) and "%" not in text:
+        return parse_address(text)
+    bare, what = _bare(text)
+    if what and _is_address(bare):
+        raise NoAddress(f"{text!r} is {what}", hint=f"give the address alone: {bare}")
+    raise NoAddress(f"{text!r} is not an IP address")
+
+
+def _bare(text: str) -> tuple[str, str]:
+    """The address within what people paste, and what that is."""
+    if text != text.strip():
+        return text.strip(), "an address with white space around it"
+    if "/" in text:
+        return text.partition("/")[0], "a prefix, within which not everybody may go the same way"
+    if text.startswith("["):
+        bare, _, port = text[1:].partition("]")
+        return bare.partition("%")[0], "an address with a port" if port else "an address in brackets, as URLs have it"
+    if "%" in text:
+        return text.partition("%")[0], "an address with a zone, which means something on one machine alone"
+    return text.rpartition(":")[0], "an address with a port"
+
+
+def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text.partition("%")[0].strip("[]"))
-    except ValueError as error:
-        raise NoAddress(f"{text!r} is not an IP address") from error
-    return parse_address(text)
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

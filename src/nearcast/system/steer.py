@@ -78,7 +78,7 @@ async def build(system: System, process: str) -> Part:
     await watcher.start()
     reader = TableReader(routes, system.clock)  # the writer's own table changes while its threads write
     sight = ViewReader(views, system.clock)
-    routing = RoutingService(settings, reader, sight, collector.sources, lambda: writer.compiled_at, clock=system.clock)
+    routing = RoutingService(settings, reader, sight, collector.sources, lambda: writer.compiled_at, collector.held, clock=system.clock)
 
     async def close_table() -> None:
         await asyncio.to_thread(writer.close)

@@ -17,21 +17,28 @@ from nearcast.model.services import Catalog, TitleQuestion
 from tests.fakes.routing import FakeRouting
 
 NEW = """
+[steering.bgp]
+asn = 64500
 [[steering.sites]]
 name = "north"
+zone = "n"
 [[steering.sites]]
 name = "south"
+zone = "s"
 [[steering.sites]]
 name = "rack"
+zone = "r"
 isp = "riverbank"
 [[steering.isps]]
 name = "riverbank"
 asn = 64511
 sites = ["rack"]
+allow = ["20.0.0.0/12"]
 [[steering.routes]]
 prefix = "0.0.0.0/0"
 sites = ["north", "south"]
 """
+SAME = '[[steering.routes]]\nprefix = "203.0.113.0/24"\nsites = ["south", "north"]\n'
 
 
 class Titles:
@@ -55,11 +62,14 @@ def run(*arguments: str) -> None:
 
 
 def test_the_sources_are_listed_and_their_problems_told(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
-    routing.isp = replace(routing.isp, state="down", refused=1200, problem="127.0.0.11: closing connection")
+    last = "8.8.8.0/24 is not in the ISP's allow list (NC3025)"
+    problem = "127.0.0.11: closing connection"
+    routing.isp = replace(routing.isp, state="down", refused=1200, problem=problem, last_refused=last, last_refused_at=1_700_000_000.5)
     run()
     said = capsys.readouterr()
     assert said.out.splitlines()[2].split() == ["riverbank", "BGP", "down", "1", "1,200"]
     assert "riverbank: 127.0.0.11: closing connection" in said.err
+    assert f"riverbank: last refused at 2023-11-14 22:13:20 UTC: {last}" in said.err
     assert "table 3: 3 IPv4 and 0 IPv6 prefixes, compiled 2023-11-1" in said.err
     assert ", no changes since" in said.err
     assert "3 of 3 appliances up" in said.err
@@ -67,7 +77,9 @@ def test_the_sources_are_listed_and_their_problems_told(routing: FakeRouting, ca
 
 def test_an_explanation_says_where_and_why_and_who_was_rejected(routing: FakeRouting, capsys: pytest.CaptureFixture[str]) -> None:
     run("explain", "::ffff:203.0.113.7", "--title", "t_film")
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert "what the play service has given since" in said.err
+    lines = said.out.splitlines()
     assert lines[0] == (
         "::ffff:203.0.113.7 (counted as 203.0.113.7) goes to south-1 in south for t_film, "
         "by the route 203.0.113.0/24, then north-1 in north"
@@ -107,9 +119,30 @@ def test_new_routes_are_compared_with_those_in_force(routing: FakeRouting, tmp_p
 
 
 def test_nobody_moves_where_nothing_changes(routing: FakeRouting, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "new.toml").write_text(NEW + '[[steering.routes]]\nprefix = "203.0.113.0/24"\nsites = ["south", "north"]\n')
+    (tmp_path / "new.toml").write_text(NEW + SAME)
     run("diff", str(tmp_path / "new.toml"))
     assert capsys.readouterr().out == "nobody would move\n"
+
+
+def test_sites_and_isps_of_the_file_are_compared_too(routing: FakeRouting, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = NEW.replace('"20.0.0.0/12"', '"20.4.0.0/16"').replace('zone = "s"', 'zone = "n"') + SAME
+    (tmp_path / "new.toml").write_text(new)
+    run("diff", str(tmp_path / "new.toml"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "the site south is in the zone n instead of the zone s",
+        "the ISP riverbank may also announce 20.4.0.0/16",
+        "the ISP riverbank may no more announce 20.0.0.0/12",
+        "refused, of riverbank: 20.1.0.0/16 is not in the ISP's allow list (NC3025)",
+    ]
+    assert [line.split()[0] for line in lines[5:]] == ["20.1.0.0/16"]
+
+
+def test_what_cannot_be_rehearsed_is_told(routing: FakeRouting, tmp_path: Path) -> None:
+    (tmp_path / "new.toml").write_text(NEW + '[steering.geographic]\nmmdb = "/srv/city.mmdb"\n')
+    with pytest.raises(NearcastError) as caught:
+        run("diff", str(tmp_path / "new.toml"))
+    assert caught.value.code == "NC3036"
 
 
 @pytest.mark.parametrize("arguments", [(), ("explain", "20.1.2.3"), ("diff", "--withdraw", "20.1.0.0/16", "--isp", "riverbank")])
@@ -139,7 +172,7 @@ def test_bad_input_has_a_code_and_a_hint(routing: FakeRouting, arguments: tuple[
 
 def test_a_bad_file_is_told_with_its_line(routing: FakeRouting, tmp_path: Path) -> None:
     (tmp_path / "new.toml").write_text(NEW.replace('"0.0.0.0/0"', "5"))
-    with pytest.raises(BadConfiguration, match=r"new.toml:14: .*prefix"):
+    with pytest.raises(BadConfiguration, match=r"new.toml:20: .*prefix"):
         run("diff", str(tmp_path / "new.toml"))
     (tmp_path / "new.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(NearcastError) as caught:

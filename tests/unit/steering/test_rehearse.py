@@ -1,27 +1,36 @@
-"""Who would move: the two tables are asked address by address, and the walk below changed prefixes must say the same."""
+"""Who would move: the two tables are asked address by address, and the comparison of whole tables must say the same."""
 
 from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Sequence
 
-from hypothesis import given
+import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearcast.model.route import Announcement
 from nearcast.model.site import Site
-from nearcast.steering.rehearse import SITES, Movement, blocks, difference, movement, outermost
-from nearcast.steering.routes import Match, Prefix, Table, parse_prefix
+from nearcast.steering import rank
+from nearcast.steering.cidr import blocks, blocks_of
+from nearcast.steering.rehearse import ALL, Movement, World, difference, movement, outermost
+from nearcast.steering.routes import Prefix, Table, parse_prefix
+from nearcast.steering.routes.places import geography_of
 
 NAMES = ("a", "b", "c", "d")
 PLACES = tuple(Site(name=each) for each in NAMES)
+
+
+def world(table: Table, sites: Sequence[Site] = PLACES) -> World:
+    return World(table, {each.name: each for each in sites})
 
 
 def rehearse(before: list[Announcement], after: list[Announcement], limit: int = 1000) -> Movement:
     table = Table.of((), PLACES, before)
     changes = difference(before, after)
     changed = {parse_prefix(each.prefix) for each in (*changes.announce, *changes.withdraw)}
-    return movement(table, table.altered(changes.announce, changes.withdraw), changed, lambda match: match.sites, limit)
+    return movement(world(table), world(table.altered(changes.announce, changes.withdraw)), changed, limit)
 
 
 def route(prefix: str, *sites: str) -> list[Announcement]:
@@ -80,28 +89,88 @@ def test_all_addresses_are_one_block() -> None:
     assert list(blocks(6, 0, 1 << 128)) == [Prefix(6, 0, 0)]
 
 
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)).map(sorted), max_size=20))
+def test_blocks_of_many_ranges_are_those_of_each(ranges: list[list[int]]) -> None:
+    ranges += [[0, 2**64 - 1], [2**63, 2**64 - 1], [0, 0], [2**64 - 1, 2**64 - 1]]
+    first, last = np.array(ranges, dtype=np.uint64).T
+    made = blocks_of(first, last)
+    for index, (low, high) in enumerate(ranges):
+        mine = made.range == index
+        found = sorted(zip(made.start[mine].tolist(), made.power[mine].tolist(), strict=True))
+        assert found == [(each.number >> 64, 64 - each.length) for each in blocks(6, low << 64, high + 1 << 64)]
+
+
+# --- against the tables themselves ------------------------------------------------------------------------------------
+
+ISPS = ("riverbank", "hillside")
+
+
+def some_sites(chance: random.Random) -> tuple[Site, ...]:
+    found = []
+    for name in NAMES:
+        if chance.random() < 0.85:
+            place = (chance.randrange(-80, 80), chance.randrange(-170, 170)) if chance.random() < 0.7 else (None, None)
+            zone, isp = chance.choice(("", "", "x", "y")), chance.choice(("", "", "", *ISPS))
+            found.append(Site(name=name, zone=zone, isp=isp, latitude=place[0], longitude=place[1]))
+    return tuple(found) or PLACES
+
+
+def some_announcements(chance: random.Random, sites: Sequence[Site]) -> list[Announcement]:
+    """Whatever sources say, even of a site in another one's network: in 10.0.0.0/24, 2a00::/120, or of everything."""
+    found = []
+    for _ in range(chance.randrange(8)):
+        version, length = chance.choice((4, 6)), chance.randrange(8)
+        low, width = (10 << 24, 32) if version == 4 else (0x2A00 << 112, 128)
+        number = low + (chance.randrange(256) >> (8 - length) << (8 - length))
+        prefix = Prefix(version, number, width - 8 + length) if chance.random() < 0.8 else Prefix(version, 0, 0)
+        for order, site in enumerate(chance.sample(sites, chance.randrange(1, len(sites) + 1))):
+            source = chance.choice(("config", *ISPS))
+            path = () if source == "config" else (64511,) * chance.randrange(1, 3)
+            found.append(Announcement(prefix=str(prefix), site=site.name, source=source, as_path=path, order=order))
+    return found
+
+
+def some_world(chance: random.Random, sites: Sequence[Site]) -> World:
+    blocks = {"DE": ("10.0.0.0/26", "2a00::/122"), "JP": ("10.0.0.128/25",)}
+    geography = geography_of(blocks if chance.random() < 0.5 else {"US": ("10.0.0.64/26",)}) if chance.random() < 0.6 else None
+    table = Table.of((), sites, some_announcements(chance, sites), geography=geography)
+    if chance.random() < 0.5:
+        table = table.altered(some_announcements(chance, sites), some_announcements(chance, sites))
+    return world(table, [each for each in sites if chance.random() < 0.95])
+
+
+def sent(here: World, version: int, number: int) -> tuple[str, ...]:
+    """Who is given at one address, by the rules of the decision."""
+    match = here.table.match_number(version, number)
+    sites = [here.sites[each] for each in match.sites if each in here.sites and rank.may_serve(here.sites[each], match.announced)]
+    if not sites:
+        return ()
+    placed = [Placed(each) for each in sites]
+    return tuple(each.name for each in (placed[0], *rank.distinct(placed[1:], 2, 99, placed[0])))
+
+
+class Placed:
+    def __init__(self, site: Site) -> None:
+        self.name, self.domain = site.name, rank.domain(site)
+
+
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1))
 def test_who_moves_is_who_would_be_sent_elsewhere(seed: int) -> None:
-    """In 10.0.0.0/24, every single address: moved is what the two tables answer differently, once, and nothing else."""
+    """Sites, ISPs, zones, places, geography and prefixes differ; every address of two blocks is asked of both tables."""
     chance = random.Random(seed)
-
-    def some() -> list[Announcement]:
-        found = {}
-        for _ in range(chance.randrange(6)):
-            length = chance.randrange(22, 33)
-            start = (10 << 24) + chance.randrange(256) >> (32 - length) << (32 - length)
-            prefix = f"{ipaddress.IPv4Address(start)}/{length}"
-            found[prefix] = route(prefix, *chance.sample(NAMES, chance.randrange(1, 4)))
-        return [each for told in found.values() for each in told]
-
-    before, after = some(), some()
-    old, new = Table.of((), PLACES, before), Table.of((), PLACES, after)
-    found = rehearse(before, after)
-    covered = [(parse_prefix(each.prefix), each) for each in found.moved]
-    for number in range(10 << 24, (10 << 24) + 256):
-        here = [each for prefix, each in covered if prefix.number <= number < prefix.end]
-        sent: list[Match] = [table.match_number(4, number) for table in (old, new)]
-        if sent[0].sites[:SITES] == sent[1].sites[:SITES]:
-            assert here == []
-        else:
-            assert [(each.before, each.after) for each in here] == [(sent[0].sites[:SITES], sent[1].sites[:SITES])]
+    before = some_world(chance, sites := some_sites(chance))
+    if chance.random() < 0.5:
+        told, gone = some_announcements(chance, sites), some_announcements(chance, sites)
+        after = World(before.table.altered(told, gone), before.sites)
+        changed = {parse_prefix(each.prefix) for each in (*told, *gone)}
+    else:
+        after, changed = some_world(chance, some_sites(chance)), set(ALL)
+    found = movement(before, after, changed, 10_000)
+    covered = [(parse_prefix(each.prefix), (each.before, each.after)) for each in found.moved]
+    assert found.total == len(covered)
+    probes = [(4, (10 << 24) + low) for low in range(-1, 257)] + [(6, (0x2A00 << 112) + low) for low in range(-1, 257)]
+    for version, number in [*probes, (4, 0), (4, 2**32 - 1), (6, 0), (6, 2**128 - 1)]:
+        here = [moved for prefix, moved in covered if prefix.version == version and prefix.number <= number < prefix.end]
+        old, new = sent(before, version, number), sent(after, version, number)
+        assert here == ([] if old == new else [(old, new)])

@@ -268,7 +268,7 @@ AsNumber = Annotated[int, Meta(ge=1, le=4_294_967_295)]
 class ExplainQuery(Struct, frozen=True, kw_only=True):
     """``address`` as viewers have it, IPv4 or IPv6. ``title_id`` empty: any title. ``count``: how many appliances a session is given."""
 
-    address: Annotated[str, Meta(min_length=1, max_length=60)]
+    address: Annotated[str, Meta(max_length=100, extra_json_schema={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})]
     title_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{0,64}$")] = ""
     count: Annotated[int, Meta(ge=1, le=16)] = 3
 
@@ -298,9 +298,43 @@ class PlannedWithdrawal(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     site: SiteName = ""
 
 
-class RehearseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is planned. ``routes`` left out: those in force stay. ``limit``: so many of those who move are listed."""
+class PlannedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A site as the configuration has it, as far as it moves viewers."""
 
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    tier: Literal["edge", "exchange", "origin"] = "edge"
+    zone: SiteName = ""
+    parents: Annotated[tuple[SiteName, ...], Meta(max_length=100)] = ()
+    isp: SiteName = ""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+
+
+class PlannedNetwork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An ISP as the configuration has it, as far as it moves viewers."""
+
+    name: IspName
+    asn: AsNumber
+    sites: Annotated[tuple[SiteName, ...], Meta(max_length=1000)] = ()
+    allow: Annotated[tuple[Prefix, ...], Meta(max_length=100_000)] = ()
+    prefixes_max: Annotated[int, Meta(ge=1, le=2_000_000)] = 10_000
+
+
+class PlannedPlaces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where addresses are. ``mmdb``: the file in force, or none; ``blocks``: prefixes by country code, for where there is none."""
+
+    mmdb: Annotated[str, Meta(max_length=4096)] = ""
+    blocks: dict[Annotated[str, Meta(max_length=8)], Annotated[tuple[Prefix, ...], Meta(max_length=100_000)]] = {}
+
+
+class RehearseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is planned. Left out: what is in force stays. ``asn``: our own number, 0: no BGP sessions are taken. ``limit``: so many of
+    those who move are listed."""
+
+    sites: Annotated[tuple[PlannedSite, ...], Meta(max_length=10_000)] | None = None
+    isps: Annotated[tuple[PlannedNetwork, ...], Meta(max_length=10_000)] | None = None
+    asn: Annotated[int, Meta(ge=0, le=4_294_967_295)] | None = None
+    geographic: PlannedPlaces | None = None
     routes: Annotated[tuple[PlannedRoute, ...], Meta(max_length=100_000)] | None = None
     announce: Annotated[tuple[PlannedAnnouncement, ...], Meta(max_length=10_000)] = ()
     withdraw: Annotated[tuple[PlannedWithdrawal, ...], Meta(max_length=10_000)] = ()

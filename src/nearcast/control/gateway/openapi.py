@@ -19,6 +19,7 @@ from nearcast.control.gateway.wire import JSON
 _REF = "#/components/schemas/{name}"
 _WORDS = re.compile(r"[^a-z0-9]+")
 Schema = dict[str, Any]
+_FORMATS = {"ipv4": "IPv4 address", "ipv6": "IPv6 address"}
 
 
 def statuses(bound: Bound) -> list[int]:
@@ -180,6 +181,8 @@ def _takes(schema: Schema) -> str:
         return f"`{schema['$ref'].rpartition('/')[2]}`"
     if "anyOf" in schema:
         return " or ".join(_takes(each) for each in schema["anyOf"])
+    if schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
     if "enum" in schema:
         return ", ".join(f"`{each}`" for each in schema["enum"])
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list", "null": "null"}

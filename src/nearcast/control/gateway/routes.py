@@ -50,6 +50,11 @@ class Route(Struct, frozen=True, kw_only=True):
     """Makes the HTTP answer of the call and what the handler returned, where more than its JSON is to go out."""
 
 
+def for_admins(method: Method, path: str, handler: Handler, summary: str, *, status: int = 200, errors: tuple[int, ...] = ()) -> Route:
+    """What administrators alone may ask."""
+    return Route(method=method, path=path, handler=handler, summary=summary, role="admin", status=status, errors=errors)
+
+
 class Bound(Struct, frozen=True, kw_only=True):
     """A route with what its handler's types say, and decoders made of that."""
 

@@ -47,7 +47,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 class PlannedIsp(Struct, frozen=True, kw_only=True):
-    """An ISP as far as it moves viewers: what it may announce (``allow``, ``prefixes_max``), and the ``sites`` that serve it, best first."""
+    """An ISP as far as it moves viewers: what it may announce (``allow``, ``prefixes_max``), and the ``sites`` that serve that."""
 
     name: str
     asn: int

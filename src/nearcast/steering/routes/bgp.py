@@ -44,19 +44,36 @@ class BadMessage(BadInput):
 
 
 class Reason(Enum):
-    """Why an announcement is refused: a stable code, and a sentence that follows the prefix."""
+    """Why an announcement is refused: a stable code, a sentence that follows the prefix, and what to do."""
 
-    DEFAULT = ("NC3022", "is a default route: an ISP tells its own prefixes only")
+    DEFAULT = ("NC3022", "is a default route: an ISP tells its own prefixes only", "the ISP leaves it out of what it exports to us")
     LENGTH = (
         "NC3023",
         f"has an absurd length: IPv4 /{IPV4_LENGTHS[0]} to /{IPV4_LENGTHS[1]}, IPv6 /{IPV6_LENGTHS[0]} to /{IPV6_LENGTHS[1]}",
+        "the ISP announces what holds it; a longer one passes where its `allow` names that very prefix",
     )
-    BOGON = ("NC3024", "is private, reserved or for documentation, and the ISP's allow list does not name it")
-    FOREIGN = ("NC3025", "is not in the ISP's allow list")
-    NOT_THEIRS = ("NC3026", "has an AS path that does not begin with the ISP's own number")
-    LOOP = ("NC3027", "has our own number in its AS path")
-    PATH = ("NC3028", f"has an implausible AS path: longer than {AS_PATH_MAX}, a set, or a reserved number")
-    MAXIMUM = ("NC3029", "is one more than the ISP's maximum of prefixes")
+    BOGON = (
+        "NC3024",
+        "is private, reserved or for documentation, and the ISP's allow list does not name it",
+        "if viewers really have such addresses, name a prefix within that block in the ISP's `allow`",
+    )
+    FOREIGN = ("NC3025", "is not in the ISP's allow list", "if it is theirs, name it in the ISP's `allow`; else ask why they announce it")
+    NOT_THEIRS = (
+        "NC3026",
+        "has an AS path that does not begin with the ISP's own number",
+        "is `asn` of [[steering.isps]] the number with which its routers speak?",
+    )
+    LOOP = ("NC3027", "has our own number in its AS path", "the ISP does not send us back what it heard of us")
+    PATH = (
+        "NC3028",
+        f"has an implausible AS path: longer than {AS_PATH_MAX}, a set, or a reserved number",
+        "the ISP leaves such paths out, and does not aggregate into AS_SETs (RFC 9774)",
+    )
+    MAXIMUM = (
+        "NC3029",
+        "is one more than the ISP's maximum of prefixes",
+        "raise the ISP's `prefixes_max`, if so many are what it should have",
+    )
 
     @property
     def code(self) -> str:
@@ -65,6 +82,10 @@ class Reason(Enum):
     @property
     def sentence(self) -> str:
         return self.value[1]
+
+    @property
+    def cure(self) -> str:
+        return self.value[2]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

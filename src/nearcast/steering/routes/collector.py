@@ -144,6 +144,10 @@ class Collector:
             return tuple(replace(each, problem=problem) for each in found)
         return tuple(replace(each, problem="; ".join(filter(None, (self._haste(each.name), each.problem)))) for each in found)
 
+    def held(self) -> tuple[Announcement, ...]:
+        """What ISPs announce and the filter holds back, as far as it is remembered, for no site yet."""
+        return tuple(each for rib in self._sessions.ribs.values() for each in rib.held())
+
     def _haste(self, isp: str) -> str:
         if self._clock.monotonic_s() - self._hurried_s.get(isp, float("-inf")) >= REFUSALS_S:
             return ""
@@ -240,7 +244,7 @@ class Collector:
         except BadMessage as error:
             _log.warning("a line of the BGP speaker is left out", code=error.code, error=error.message, hint=error.hint)
             return
-        refused, turn = self._sessions.receive(message, now_s)
+        refused, turn = self._sessions.receive(message, now_s, self._clock.now_s())
         for each in refused:
             self._refusals.say(each, now_s)
         stranger = self._sessions.stranger(message)

@@ -2,7 +2,7 @@
 
 A prefix that several routers announce has one way in the table: the shortest AS path, then the lowest MED, then the lowest router.
 Beyond the ISP's maximum prefixes wait, and come in as others go; a router is remembered up to twice the maximum, so that a flood
-costs no more memory than that.
+costs no more memory than that. What was refused is remembered, too, as far as it is little: a rehearsal asks whether it would be taken.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Literal, NamedTuple
 from nearcast.model.route import Announcement
 from nearcast.steering.routes.bgp import Filter, Network, Reason, Update
 from nearcast.steering.routes.settings import Isp
+
+REFUSED_MAX = 1_000
+"""So many refused announcements are remembered of an ISP: the last."""
 
 
 class Way(NamedTuple):
@@ -45,6 +48,7 @@ class Rib:
         self._stale: dict[str, set[str]] = {}
         self._told: dict[str, Way] = {}
         self._waiting: dict[str, None] = {}
+        self._refused: dict[tuple[str, str], Way] = {}
         self._gone: dict[str, None] = {}
         self._fresh: dict[str, None] = {}
 
@@ -74,6 +78,8 @@ class Rib:
             if reason is not None:
                 refused.append((str(network), reason))
                 self._forget(update.router, (str(network),))
+                if update.plain:
+                    self._remember(str(network), way)
         self.refused.update(reason for _, reason in refused)
         return refused
 
@@ -82,15 +88,23 @@ class Rib:
         if prefix not in known and len(known) >= 2 * self.isp.prefixes_max:
             return Reason.MAXIMUM
         known[prefix] = way
+        self._refused.pop((way.router, prefix), None)
         self._stale.get(way.router, set()).discard(prefix)
         self._gone.pop(prefix, None)
         self._fresh[prefix] = None
         return None
 
+    def _remember(self, prefix: str, way: Way) -> None:
+        """The oldest goes for it."""
+        if len(self._refused) >= REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
+        self._refused[way.router, prefix] = way
+
     def _forget(self, router: str, prefixes: Iterable[str]) -> None:
         known, stale = self._routers.get(router, {}), self._stale.get(router, set())
         for prefix in prefixes:
             stale.discard(prefix)
+            self._refused.pop((router, prefix), None)
             if known.pop(prefix, None) is not None:
                 self._fresh.pop(prefix, None)
                 self._gone[prefix] = None
@@ -98,6 +112,7 @@ class Rib:
     def begin(self, router: str) -> None:
         """A session began: what the router does not tell again until ``sweep`` is gone."""
         self._stale[router] = set(self._routers.get(router, {}))
+        self._forget_refused(router)
 
     def sweep(self, router: str, version: Literal[4, 6] | None = None) -> None:
         """Drop what the router has not told again, of one IP version or of both."""
@@ -109,6 +124,10 @@ class Rib:
         self._forget(router, list(self._routers.get(router, {})))
         self._routers.pop(router, None)
         self._stale.pop(router, None)
+        self._forget_refused(router)
+
+    def _forget_refused(self, router: str) -> None:
+        self._refused = {key: way for key, way in self._refused.items() if key[0] != router}
 
     def changes(self, most: int | None = None) -> Changes:
         """What changed for the table since the last call, withdrawals first; the rest of more than ``most`` waits for the next call."""
@@ -152,6 +171,19 @@ class Rib:
     def everything(self) -> tuple[Announcement, ...]:
         """All that the table is to know of this ISP."""
         return tuple(each for prefix in self._told for each in self._announcements(prefix))
+
+    def held(self) -> tuple[Announcement, ...]:
+        """What is announced and not in the table, for no site yet: beyond the maximum, refused as far as it is remembered, and all
+        where no site serves it."""
+        found = {prefix: way for prefix in self._waiting if (way := self._best(prefix))}
+        if not self.isp.sites:
+            found |= self._told
+        for (_, prefix), way in self._refused.items():
+            if prefix not in self._told:
+                found[prefix] = min(way, found.get(prefix, way))
+        return tuple(
+            Announcement(prefix=each, site="", source=self.isp.name, as_path=way.as_path, med=way.med) for each, way in found.items()
+        )
 
     def _best(self, prefix: str) -> Way | None:
         return min((known[prefix] for known in self._routers.values() if prefix in known), default=None)

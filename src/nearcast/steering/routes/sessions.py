@@ -63,7 +63,7 @@ class Sessions:
                 self._sessions[router] = _Session(isp.name, router)
         self._settle_at_s = began_s + HELD_S
         self._unsettled = set(self.ribs)
-        self._last_refused: dict[str, Refusal] = {}
+        self._last_refused: dict[str, tuple[Refusal, float]] = {}
 
     @property
     def up(self) -> int:
@@ -74,8 +74,8 @@ class Sessions:
         """The router that the message is from, where it is none of ours; else empty."""
         return "" if isinstance(message, Other) or message.router in self._sessions else message.router
 
-    def receive(self, message: Message, now_s: float) -> tuple[list[Refusal], Turn | None]:
-        """Take one message in. ``changes`` tells what it means for the table."""
+    def receive(self, message: Message, now_s: float, unix_s: float = 0.0) -> tuple[list[Refusal], Turn | None]:
+        """Take one message in. ``changes`` tells what it means for the table. ``unix_s``: the time that people are told."""
         if not isinstance(message, Update | StateChange | EndOfRib):
             return [], None
         session = self._sessions.get(message.router)
@@ -90,7 +90,7 @@ class Sessions:
             return [], None
         refused = [Refusal(session.isp, session.router, prefix, reason) for prefix, reason in rib.apply(message)]
         if refused:
-            self._last_refused[session.isp] = refused[-1]
+            self._last_refused[session.isp] = refused[-1], unix_s
         return refused, None
 
     def _turn(self, session: _Session, change: StateChange, now_s: float) -> Turn | None:
@@ -152,15 +152,15 @@ class Sessions:
             problems.append("no site serves what it announces: name them as its sites")
         if rib.waiting:
             problems.append(f"{rib.waiting} prefixes wait beyond its maximum of {rib.isp.prefixes_max} ({Reason.MAXIMUM.code})")
-        last = self._last_refused.get(rib.isp.name)
-        if last is not None:
-            problems.append(f"last refused: {last.prefix} {last.reason.sentence} ({last.reason.code})")
+        last, at = self._last_refused.get(rib.isp.name, (None, 0.0))
         return SourceStatus(
             name=rib.isp.name,
             kind="bgp",
             state="up" if any(each.up for each in mine) else "down",
             prefixes=rib.prefixes,
             refused=rib.refused.total(),
+            last_refused="" if last is None else f"{last.prefix} {last.reason.sentence} ({last.reason.code})",
+            last_refused_at=at,
             problem="; ".join(problems),
         )
 

@@ -41,6 +41,19 @@ async def test_a_plan_is_rehearsed(admin: httpx.AsyncClient, world: World) -> No
     assert world.routing.calls[-1].limit == 1
 
 
+async def test_other_sites_and_isps_are_rehearsed(admin: httpx.AsyncClient) -> None:
+    plan = {
+        "sites": [{"name": "north", "zone": "n"}, {"name": "south", "zone": "s"}],
+        "isps": [],
+        "routes": [{"prefix": "0.0.0.0/0", "sites": ["north", "south"]}, {"prefix": "203.0.113.0/24", "sites": ["south", "north"]}],
+    }
+    found = (await admin.post("/api/v1/routes/rehearse", json=plan)).json()
+    assert [(each["prefix"], each["before"], each["after"]) for each in found["moved"]] == [
+        ("20.1.0.0/16", ["rack", "north", "south"], ["north", "south"])
+    ]
+    assert found["changes"] == ["the site rack goes", "the ISP riverbank goes, with all that it announces"]
+
+
 GOOD = (
     "203.0.113.7",
     "0.0.0.0",
@@ -63,7 +76,7 @@ async def test_what_is_an_address(admin: httpx.AsyncClient, address: str) -> Non
 
 @pytest.mark.parametrize("address", BAD)
 async def test_what_is_no_address(admin: httpx.AsyncClient, address: str) -> None:
-    assert problem(await admin.get("/api/v1/routes/explain", params={"address": address}), 404, "NC3032")["hint"]
+    assert problem(await admin.get("/api/v1/routes/explain", params={"address": address}), 400, "NC3032")["hint"]
 
 
 async def test_a_title_that_does_not_exist(admin: httpx.AsyncClient, world: World) -> None:
@@ -81,6 +94,13 @@ async def test_a_title_that_does_not_exist(admin: httpx.AsyncClient, world: Worl
         ({"announce": [{"prefix": "20.2.0.1/16", "isp": "riverbank"}]}, 409, "NC3034"),
         ({"routes": [{"prefix": "20.2.0.0/16", "sites": ["rock"]}]}, 409, "NC3034"),
         ({"announce": [{"prefix": "20.2.0.0/16", "isp": "riverbank", "as_path": [0]}]}, 400, "NC4702"),
+        ({"sites": [{"name": "north", "latitude": 91}]}, 400, "NC4702"),
+        ({"sites": [{"name": "north", "latitude": 50.0}]}, 409, "NC3034"),
+        ({"sites": [{"name": "north"}]}, 409, "NC3034"),  # a route and an ISP name sites that go
+        ({"isps": [{"name": "riverbank", "asn": 64500}]}, 409, "NC3034"),
+        ({"isps": [{"name": "riverbank", "asn": 64511, "allow": ["20.0.0.1/12"]}]}, 409, "NC3034"),
+        ({"geographic": {"mmdb": "/etc/passwd"}}, 409, "NC3036"),
+        ({"geographic": {"blocks": {"XX": ["20.0.0.0/8"]}}}, 409, "NC3034"),
         ({"planned": []}, 400, "NC4702"),
     ],
 )

@@ -25,13 +25,13 @@ class Heard:
         self.most = most
         self.sessions = Sessions((isp,), OURS, 0.0)
         self.table: dict[tuple[str, str], Announcement] = {}
-        self.now_s = 0.0
+        self.now_s, self.unix_s = 0.0, 1_700_000_000.0
         self.refused: list[tuple[str, Reason]] = []
         self.steps = 0
 
     def hear(self, *lines: bytes) -> None:
         for line in lines:
-            refused, _ = self.sessions.receive(parse(line), self.now_s)
+            refused, _ = self.sessions.receive(parse(line), self.now_s, self.unix_s)
             self.refused += [(each.prefix, each.reason) for each in refused]
 
     def wait(self, duration_s: float) -> None:
@@ -102,8 +102,8 @@ def test_a_bad_prefix_does_not_cost_its_neighbours() -> None:
     assert heard.prefixes == ["20.1.0.0/16", "2a00:100::/32"]
     source = heard.sessions.sources()[0]
     assert (source.prefixes, source.refused, source.state) == (2, 2, "up")
-    assert "8.8.8.0/24" in source.problem
-    assert "NC3025" in source.problem
+    assert source.last_refused == "8.8.8.0/24 is not in the ISP's allow list (NC3025)"
+    assert source.last_refused_at == heard.unix_s
 
 
 def test_what_is_beyond_the_maximum_waits_and_comes_in_as_others_go() -> None:

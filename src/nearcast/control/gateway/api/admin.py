@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from nearcast.control.gateway.bodies import AccountBody, AccountPatch, EventsQuery, LinkBody, LinkMade, UploadBody
 from nearcast.control.gateway.call import Call
-from nearcast.control.gateway.routes import Route
+from nearcast.control.gateway.routes import for_admins
 from nearcast.model.account import Account
 from nearcast.model.ingest import IngestJob
 from nearcast.model.services import (
@@ -93,34 +93,20 @@ async def cancel(call: Call, job_id: str) -> IngestJob:
     return await call.clients.ingest.cancel(JobQuestion(job_id=job_id))
 
 
-_JOB = "/api/v1/ingest/{job_id}"
+_JOBS = "/api/v1/ingest"
+_JOB = f"{_JOBS}/{{job_id}}"
 
 ROUTES = (
-    Route(method="GET", path="/api/v1/accounts", handler=accounts, summary="All accounts", role="admin"),
-    Route(method="POST", path="/api/v1/accounts", handler=create, summary="Make an account", role="admin", status=201, errors=(409,)),
-    Route(
-        method="PATCH",
-        path="/api/v1/accounts/{account_id}",
-        handler=change,
-        summary="Change an account, or end all its sign-ins",
-        role="admin",
-        errors=(409,),
+    for_admins("GET", "/api/v1/accounts", accounts, "All accounts"),
+    for_admins("POST", "/api/v1/accounts", create, "Make an account", status=201, errors=(409,)),
+    for_admins("PATCH", "/api/v1/accounts/{account_id}", change, "Change an account, or end all its sign-ins", errors=(409,)),
+    for_admins("POST", "/api/v1/links", link, "Make a one-time sign-in link", status=201, errors=(404,)),
+    for_admins("GET", "/api/v1/edges", edges, "The edges and how they are"),
+    for_admins(
+        "POST", _JOBS, upload, "Announce a film; its bytes go to the upload address answered (tus 1.0)", status=201, errors=(404, 409, 413)
     ),
-    Route(
-        method="POST", path="/api/v1/links", handler=link, summary="Make a one-time sign-in link", role="admin", status=201, errors=(404,)
-    ),
-    Route(method="GET", path="/api/v1/edges", handler=edges, summary="The edges and how they are", role="admin"),
-    Route(
-        method="POST",
-        path="/api/v1/ingest",
-        handler=upload,
-        summary="Announce a film; its bytes go to the upload address answered (tus 1.0)",
-        role="admin",
-        status=201,
-        errors=(404, 409, 413),
-    ),
-    Route(method="GET", path="/api/v1/ingest", handler=jobs, summary="All ingest jobs", role="admin"),
-    Route(method="GET", path=_JOB, handler=job, summary="One ingest job", role="admin"),
-    Route(method="GET", path=f"{_JOB}/events", handler=events, summary="What happened to a job; waits for news", role="admin"),
-    Route(method="DELETE", path=_JOB, handler=cancel, summary="Cancel a job", role="admin", errors=(409,)),
+    for_admins("GET", _JOBS, jobs, "All ingest jobs"),
+    for_admins("GET", _JOB, job, "One ingest job"),
+    for_admins("GET", f"{_JOB}/events", events, "What happened to a job; waits for news"),
+    for_admins("DELETE", _JOB, cancel, "Cancel a job", errors=(409,)),
 )

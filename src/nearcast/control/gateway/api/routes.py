@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nearcast.base.errors import Unavailable
 from nearcast.control.gateway.bodies import ExplainQuery, RehearseBody
 from nearcast.control.gateway.call import Call
-from nearcast.control.gateway.routes import Route
+from nearcast.control.gateway.routes import for_admins
 from nearcast.model.route import Announcement
-from nearcast.model.route import Route as Planned
 from nearcast.model.services import ExplainQuestion, Explanation, Nothing, Rehearsal, RehearseQuestion, RoutingStatus, TitleQuestion
 
 
@@ -30,12 +31,11 @@ async def _there(call: Call, title_id: str) -> None:
 
 
 async def rehearse(call: Call, body: RehearseBody) -> Rehearsal:
-    routes = None if body.routes is None else tuple(Planned(prefix=each.prefix, sites=each.sites) for each in body.routes)
-    question = RehearseQuestion(
-        routes=routes,
+    planned = {name: getattr(body, name) for name in ("sites", "isps", "asn", "geographic", "routes", "limit")}
+    question = msgspec.structs.replace(
+        msgspec.convert(planned, RehearseQuestion, from_attributes=True),
         announce=tuple(_announcement(each.prefix, each.isp, each.site, each.as_path, each.med) for each in body.announce),
         withdraw=tuple(_announcement(each.prefix, each.isp, each.site) for each in body.withdraw),
-        limit=body.limit,
     )
     return await call.clients.routing.rehearse(question)
 
@@ -44,22 +44,10 @@ def _announcement(prefix: str, isp: str, site: str, as_path: tuple[int, ...] = (
     return Announcement(prefix=prefix, site=site, source=isp, as_path=as_path, med=med)
 
 
+_PATH = "/api/v1/routes"
+
 ROUTES = (
-    Route(method="GET", path="/api/v1/routes", handler=status, summary="Where routes come from, and the health view", role="admin"),
-    Route(
-        method="GET",
-        path="/api/v1/routes/explain",
-        handler=explain,
-        summary="Why a viewer at an address goes where they go",
-        role="admin",
-        errors=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/routes/rehearse",
-        handler=rehearse,
-        summary="Who would move if routes changed",
-        role="admin",
-        errors=(404, 409, 413),
-    ),
+    for_admins("GET", _PATH, status, "Where routes come from, and the health view"),
+    for_admins("GET", f"{_PATH}/explain", explain, "Why a viewer at an address goes where they go", errors=(404,)),
+    for_admins("POST", f"{_PATH}/rehearse", rehearse, "Who would move if sites, ISPs or routes changed", errors=(404, 409, 413)),
 )

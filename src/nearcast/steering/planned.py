@@ -1,0 +1,295 @@
+"""From a plan (other sites, ISPs, routes; announcements) to the table that would be in force, and what of it the filter would refuse.
+
+Where routes alone change, they lie over the table that there is. Sites that move and ISPs that may tell other prefixes change every
+row of theirs: then the table is compiled in memory, as the writer would compile it. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from nearcast.base.config import Unfitting
+from nearcast.base.errors import Conflict, NotFound
+from nearcast.model.route import Announcement
+from nearcast.model.services import Accepted, PlannedGeography, PlannedIsp, Refused, Rehearsal, RehearseQuestion
+from nearcast.model.site import Site
+from nearcast.steering.changes import isp_changes, site_changes
+from nearcast.steering.rehearse import ALL, World, difference, movement
+from nearcast.steering.routes import BadRoute, Table, parse_prefix
+from nearcast.steering.routes.base import CONFIG
+from nearcast.steering.routes.bgp import Reason
+from nearcast.steering.routes.configured import close_to, spread
+from nearcast.steering.routes.geographic import Geography
+from nearcast.steering.routes.overlay import BadAnnouncement, Overlay
+from nearcast.steering.routes.places import geography_of
+from nearcast.steering.routes.rebuild import told_by
+from nearcast.steering.routes.rib import judge
+from nearcast.steering.routes.rows import arrays_of, base_of, by_name, joined, rows_of, rows_of_base
+from nearcast.steering.routes.settings import Isp
+from nearcast.steering.settings import SteeringSettings
+
+
+class NoIsp(NotFound):
+    """There is no ISP of this name."""
+
+    code = "NC3033"
+    cure = "`nearcast routes` lists the ISPs; [[steering.isps]] in the configuration declares them"
+
+
+class BadPlan(Conflict):
+    """What is planned does not fit the sites, ISPs and prefixes that there are."""
+
+    code = "NC3034"
+    exit_code = 2
+    cure = "a plan has prefixes in CIDR notation, each once, and names sites that are in force, or that it brings along"
+
+
+class NotRehearsed(Conflict):
+    """The plan depends on something that is known only once it is in force."""
+
+    code = "NC3036"
+    exit_code = 2
+    cure = "leave it as it is in force, and rehearse the rest; what it changes is seen by `nearcast routes explain` afterwards"
+
+
+class Present(NamedTuple):
+    """What is in force. ``prefixes``: how many each ISP has in the table; ``held``: what ISPs announce and the filter holds back."""
+
+    settings: SteeringSettings
+    table: Table
+    prefixes: Mapping[str, int]
+    held: Sequence[Announcement] = ()
+
+
+class _Heard(NamedTuple):
+    """What an ISP announces, judged anew."""
+
+    taken: list[Announcement]
+    refused: list[Refused]
+    accepted: list[Accepted]
+
+
+def rehearsed(present: Present, question: RehearseQuestion, limit: int, wanted: Callable[[], None] = lambda: None) -> Rehearsal:
+    """Who would move. ``wanted`` is called now and then; what it raises ends the work. Raises NoIsp, BadPlan and NotRehearsed."""
+    try:
+        settings = settings_of(present.settings, question)
+        return _rehearsed(present, settings, question, limit, wanted)
+    except (BadRoute, BadAnnouncement) as error:
+        raise BadPlan(error.message, hint="" if error.hint in (BadRoute.cure, BadAnnouncement.cure) else error.hint) from error
+
+
+def _rehearsed(
+    present: Present, settings: SteeringSettings, question: RehearseQuestion, limit: int, wanted: Callable[[], None]
+) -> Rehearsal:
+    before = World(present.table, {each.name: each for each in present.settings.sites})
+    sites = {each.name: each for each in settings.sites}
+    heard = _Heard([], [], [])
+    prefixes = dict(present.prefixes)
+    compiles = _compiles(present.settings, settings)
+    if compiles:
+        for name, found in _judged(present, settings, wanted):
+            heard.taken.extend(found.taken)
+            heard.refused.extend(found.refused)
+            heard.accepted.extend(found.accepted)
+            prefixes[name] = len({each.prefix for each in found.taken})
+        table = _compiled(present, settings, heard.taken)
+        wanted()
+        changes = difference((), ())
+    else:
+        table, changes = present.table, difference(spread(present.settings.routes, sites), spread(settings.routes, sites))
+    announced, refused = _planned(question.announce, settings, table, prefixes)
+    withdrawn = [each for told in question.withdraw for each in _spread(told, settings)]
+    after = World(table.altered((*changes.announce, *announced), (*changes.withdraw, *withdrawn)), sites)
+    everywhere = compiles or _placing(present.settings.sites) != _placing(settings.sites)
+    told = (*changes.announce, *changes.withdraw, *announced, *withdrawn)
+    moved = movement(before, after, ALL if everywhere else {parse_prefix(each.prefix) for each in told}, limit, wanted)
+    refused = heard.refused + refused
+    return Rehearsal(
+        moved=moved.moved,
+        moved_total=moved.total,
+        refused=tuple(refused[:limit]),
+        refused_total=len(refused),
+        accepted=tuple(heard.accepted[:limit]),
+        accepted_total=len(heard.accepted),
+        changes=(*site_changes(present.settings.sites, settings.sites), *isp_changes(present.settings, settings)),
+    )
+
+
+# --- what is planned --------------------------------------------------------------------------------------------------
+
+
+def settings_of(settings: SteeringSettings, question: RehearseQuestion) -> SteeringSettings:
+    """Those that would be in force, checked as a configuration is. Raises BadPlan and NotRehearsed."""
+    wanted: dict[str, object] = {}
+    if question.sites is not None:
+        wanted["sites"] = question.sites
+    if question.isps is not None:
+        known = {each.name: each for each in settings.isps}
+        wanted["isps"] = tuple(_isp(each, known.get(each.name)) for each in question.isps)
+    if question.asn is not None:
+        wanted["bgp"] = replace(settings.bgp, asn=question.asn)
+    if question.geographic is not None:
+        wanted["geographic"] = replace(settings.geographic, **_geographic(settings, question.geographic))
+    if question.routes is not None:
+        wanted["routes"] = question.routes
+    if not wanted:
+        return settings
+    try:
+        found = replace(settings, **wanted)
+        msgspec.convert(msgspec.to_builtins(found), SteeringSettings)  # bounds and patterns, too
+    except Unfitting as error:
+        raise BadPlan(f"{_path(error.path)}: {error.text}", hint=error.hint) from error
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BadPlan(str(error)) from error
+    return found
+
+
+def _isp(planned: PlannedIsp, known: Isp | None) -> Isp:
+    """Its routers and password move nobody by themselves: they stay as they are."""
+    told = {name: getattr(planned, name) for name in PlannedIsp.__struct_fields__}
+    return replace(known, **told) if known else Isp(**told)
+
+
+def _geographic(settings: SteeringSettings, planned: PlannedGeography) -> dict[str, object]:
+    if planned.mmdb not in ("", settings.geographic.mmdb):
+        raise NotRehearsed(f"the file {planned.mmdb} was not read: what it tells is not known before it is in force")
+    return {"mmdb": planned.mmdb, "blocks": planned.blocks}
+
+
+def _path(path: Iterable[str | int]) -> str:
+    """As ``sites[2].parents``."""
+    text = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    return text.removeprefix(".")
+
+
+def _placing(sites: Sequence[Site]) -> object:
+    """What of the sites decides who is given to whom: in which order they are named does not."""
+    return {each.name: (each.isp, each.zone, each.latitude, each.longitude) for each in sites}
+
+
+def _telling(settings: SteeringSettings) -> object:
+    """What decides which prefixes ISPs have in the table, and for which sites."""
+    return settings.bgp.asn, {each.name: (each.asn, each.sites, each.allow, each.prefixes_max) for each in settings.isps}
+
+
+def _compiles(before: SteeringSettings, after: SteeringSettings) -> bool:
+    """Whether rows of the table would be others, but for the routes."""
+
+    def rows(settings: SteeringSettings) -> object:
+        placed = {each.name: (each.isp, each.latitude, each.longitude) for each in settings.sites}
+        return placed, _telling(settings), settings.geographic
+
+    return rows(before) != rows(after)
+
+
+def _compiled(present: Present, settings: SteeringSettings, told: Iterable[Announcement]) -> Table:
+    """The table with the sites, routes and ISPs of ``settings``; ``told``: what ISPs announce that are others now."""
+    table, sites = present.table, by_name(settings.sites)
+    names, changed = {each.name for each in sites}, set(_changed(present, settings))
+    stays = {each.name for each in settings.isps} - changed
+    gone = [each for each in table.base.sources if each not in stays]
+    over = (each for each in table.overlay.announcements() if each.source in stays and each.site in names)
+    fresh = [*spread(settings.routes, names), *over, *told]
+    sources = (CONFIG, *sorted({each.source for each in fresh} - {CONFIG}))
+    parts = [rows_of_base(table.base, sites, gone, [each.prefix for each in table.overlay]), rows_of(fresh, sites, sources)]
+    geography = _geography(present, settings)
+    return Table(base_of(*arrays_of(joined(parts), sites, geography)), Overlay(), geography, table.version + 1)
+
+
+def _geography(present: Present, settings: SteeringSettings) -> Geography | None:
+    if settings.geographic == present.settings.geographic or settings.geographic.mmdb:
+        return present.table.geography
+    return geography_of(settings.geographic.blocks)
+
+
+def _changed(present: Present, settings: SteeringSettings) -> list[str]:
+    """The ISPs of which other prefixes, or other sites, would be in the table."""
+    known = {each.name: each for each in present.settings.isps}
+
+    def telling(isp: Isp | None) -> object:
+        return isp and (isp.asn, isp.sites, isp.allow, isp.prefixes_max)
+
+    renumbered = present.settings.bgp.asn != settings.bgp.asn
+    return [each.name for each in settings.isps if renumbered or telling(known.get(each.name)) != telling(each)]
+
+
+# --- what ISPs announce -----------------------------------------------------------------------------------------------
+
+
+def _judged(present: Present, settings: SteeringSettings, wanted: Callable[[], None]) -> Iterator[tuple[str, _Heard]]:
+    """Of each ISP that is another what it announces now, by its new filter."""
+    isps = {each.name: each for each in settings.isps}
+    for name in _changed(present, settings):
+        wanted()
+        told = told_by(present.table.base, present.table.overlay.changed, name)
+        present_now = {prefix: replace(each, site="") for (prefix, _), each in told.items()}
+        held = {each.prefix: each for each in present.held if each.source == name}
+        yield name, _heard(isps[name], settings.bgp.asn, present_now, held)
+
+
+def _heard(isp: Isp, own_asn: int, present: Mapping[str, Announcement], held: Mapping[str, Announcement]) -> _Heard:
+    found = _Heard([], [], [])
+    if not own_asn:
+        return found
+    room = isp.prefixes_max
+    for each, reason in judge(isp, own_asn, [*present.values(), *(each for prefix, each in held.items() if prefix not in present)]):
+        reason = reason or (Reason.MAXIMUM if room < 1 else None)
+        if reason is None:
+            room -= 1
+            found.taken.extend(replace(each, site=site, order=order) for order, site in enumerate(isp.sites))
+            if isp.sites and each.prefix not in present:
+                found.accepted.append(Accepted(prefix=each.prefix, source=isp.name))
+        elif each.prefix in present:
+            found.refused.append(_refused(each, reason))
+    return found
+
+
+def _planned(
+    announcements: Sequence[Announcement], settings: SteeringSettings, table: Table, prefixes: Mapping[str, int]
+) -> tuple[list[Announcement], list[Refused]]:
+    """What the filter would take of planned announcements, and what it would refuse."""
+    taken: list[Announcement] = []
+    refused: list[Refused] = []
+    room = Counter({each.name: each.prefixes_max - prefixes.get(each.name, 0) for each in settings.isps})
+    for told in announcements:
+        isp = _of(told, settings)
+        path = told.as_path or (isp.asn,)
+        [(judged, reason)] = judge(isp, settings.bgp.asn, [replace(told, prefix=str(parse_prefix(told.prefix)), as_path=path)])
+        known = any(each.source == isp.name for each in table.entries(parse_prefix(told.prefix)))
+        if reason is None and not known:
+            room[isp.name] -= 1
+            reason = Reason.MAXIMUM if room[isp.name] < 0 else None
+        if reason is not None:
+            refused.append(_refused(told, reason))
+        else:
+            taken += _spread(judged, settings)
+    return taken, refused
+
+
+def _refused(told: Announcement, reason: Reason) -> Refused:
+    return Refused(prefix=told.prefix, source=told.source, why=f"{told.prefix} {reason.sentence} ({reason.code})")
+
+
+def _spread(told: Announcement, settings: SteeringSettings) -> Iterator[Announcement]:
+    """For the site that it names, else for all of the ISP's."""
+    isp, prefix = _of(told, settings), str(parse_prefix(told.prefix))
+    names = [each.name for each in settings.sites]
+    if told.site and told.site not in names:
+        raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, names))
+    if not told.site and not isp.sites:
+        raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
+    for order, site in enumerate((told.site,) if told.site else isp.sites):
+        yield replace(told, prefix=prefix, site=site, order=told.order or order)
+
+
+def _of(told: Announcement, settings: SteeringSettings) -> Isp:
+    names = [each.name for each in settings.isps]
+    found = next((each for each in settings.isps if each.name == told.source), None)
+    if found is None:
+        raise NoIsp(f"there is no ISP {told.source!r}", hint=close_to(told.source, names) if names else "")
+    return found
