@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import click
 
 from nearcast.base.units import bytes_text
@@ -35,8 +37,19 @@ def command(as_json: bool) -> None:
     for one in view.snapshot.appliances:
         if one.why:
             talk.say(f"{one.id}: {one.why}")
+    for line in from_within({each.report.site for each in found} | {each.site for each in silent}):
+        talk.say(line)
     if view.snapshot.version and view.snapshot.source == "last-known":
         talk.say("health is as it was known last; `nearcast status` shows whether steer runs")
+
+
+def from_within(sites: Collection[str]) -> list[str]:
+    """Of those at which nobody outside looks, how they are judged."""
+    from nearcast.system.settings import load
+
+    known = load(reach.home()).steering.sites
+    told = "is reached from its network alone: its reports and its neighbours there decide, not looks from outside"
+    return [f"{each.name} {told}" for each in known if each.name in sites and each.reached_by == "isp"]
 
 
 def believed() -> View:

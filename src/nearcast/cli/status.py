@@ -15,6 +15,7 @@ from nearcast.base.processes import family, memory_bytes
 from nearcast.base.supervise import ProcessStatus
 from nearcast.base.units import bytes_text, duration_text
 from nearcast.cli import reach, talk
+from nearcast.cli.edges import from_within
 from nearcast.model.services import AppliancesQuestion, Discovery, Nothing
 from nearcast.model.site import Appliance, Instance
 
@@ -133,6 +134,8 @@ def _show(whole: StatusAnswer) -> None:
     if whole.edges:
         talk.answer("")
         talk.table(["edge", "site", "state", "titles>", "held>", "missing>", "address"], [_edge(each) for each in whole.edges])
+        for line in from_within({each.report.site for each in whole.edges}):
+            talk.say(line)
     if whole.elsewhere:
         talk.answer("")
         talk.table(["elsewhere", "host", "address"], [[each.service, each.host, each.address] for each in whole.elsewhere])

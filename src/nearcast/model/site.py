@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 ApplianceState = Literal["up", "draining", "down"]
 Load = Literal["normal", "high", "full"]
+ReachedBy = Literal["public", "isp", "either"]
+"""Who can reach an appliance: anybody, or only the customers of the network in which it stands; ``either``: that is not known."""
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -25,9 +27,27 @@ class Site(Struct, frozen=True, kw_only=True):
     isp: Annotated[
         str, Meta(description="The ISP in whose network it stands: it serves only prefixes announced to it. Empty: it serves anybody.")
     ] = ""
+    reach: Annotated[
+        Literal["", "public", "isp"],
+        Meta(
+            description="Who reaches its appliances. `public`: anybody, so that looks from outside tell of their health. `isp`: only "
+            "customers of the network in which it stands; reports and neighbours in that network decide. Empty: public without `isp` above, "
+            "else as it is found."
+        ),
+    ] = ""
     doors: Annotated[tuple[str, ...], Meta(description="IP addresses of its door (`[[doors]]`), anycast or its own.")] = ()
     latitude: Annotated[float | None, Meta(description="Degrees north.")] = None
     longitude: Annotated[float | None, Meta(description="Degrees east.")] = None
+
+    @property
+    def reached_by(self) -> ReachedBy:
+        """Who serves anybody must be reached by anybody; of an ISP's site that says nothing it is not known."""
+        return self.reach or ("either" if self.isp else "public")
+
+    @property
+    def network(self) -> str:
+        """In which it stands: its ISP's, or one of its own. What cuts that off cuts off all of it."""
+        return f"isp {self.isp}" if self.isp else f"site {self.name}"
 
     @property
     def taste(self) -> str:

@@ -18,7 +18,7 @@ from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.base.units import bytes_text
 from nearcast.delivery.settings import EdgeSettings, partitions
-from nearcast.system import aside, folders, peers, renewal, secrets, settings, start, steering_checks
+from nearcast.system import aside, folders, health_checks, peers, renewal, secrets, settings, start, steering_checks
 from nearcast.system.checking import Check, attempt, version
 from nearcast.system.gateway import WEB_ROOT
 from nearcast.system.settings import Settings
@@ -47,6 +47,7 @@ def run(home: Home) -> Iterator[Check]:
         yield appliance_check(home, whole, appliance)
     yield from disk_checks(home, whole.appliances)
     yield from steering_checks.run(home, whole)
+    yield from health_checks.run(home, whole)
     yield from _programs()
     yield _web()
     yield from _running(home, whole)

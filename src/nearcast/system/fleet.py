@@ -97,6 +97,7 @@ def open_discovery(system: System, registry: CollectorRegistry | None = None) ->
         settings=system.settings.discovery,
         orders=OrderFile(orders_path(system.home)),
         configured=[each.id for each in system.settings.appliances],
+        sites=system.settings.steering.sites,
     )
     return KeyedDiscovery(discovery, system.key(ROOT), system.clock, registry=registry)
 

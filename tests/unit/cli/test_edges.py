@@ -96,6 +96,18 @@ def test_what_is_believed_of_their_health(monkeypatch: pytest.MonkeyPatch, capsy
     assert "as it was known last" in capsys.readouterr().err
 
 
+def test_who_is_judged_from_within_its_network_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    there(monkeypatch, Discovery(BUSY, NEW))
+    site = '[[steering.sites]]\nname = "frankfurt"\nreach = "isp"\n[[steering.sites]]\nname = "x"\n'
+    home.config.write_text(f"appliances = []\n[steering]\nroutes = []\n{site}")
+    edges.command.main([], standalone_mode=False)
+    said = capsys.readouterr().err
+    assert said.count("its reports and its neighbours there decide") == 1
+    assert "frankfurt is reached from its network alone" in said
+
+
 def test_no_edge_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     there(monkeypatch, Discovery())
     edges.command.main([], standalone_mode=False)

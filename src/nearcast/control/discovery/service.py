@@ -26,7 +26,7 @@ from nearcast.model.services import (
     OrderQuestion,
     ReportAnswer,
 )
-from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
+from nearcast.model.site import Appliance, ApplianceReport, Instance, Order, Site
 from nearcast.policy import holdings
 
 E = TypeVar("E", ApplianceReport, Instance)
@@ -104,7 +104,7 @@ def left_out(appliances: Iterable[Appliance], known: Mapping[str, str], titles_m
 class DiscoveryService:
     """Fits ``model.services.Discovery``. Ages are counted on the monotonic clock: setting the wall clock drops nobody.
 
-    ``configured``: appliances that may be given orders before they were heard of. Raises OrdersUnusable.
+    ``configured``: appliances that may be given orders before they were heard of; ``sites``: in which they stand. Raises OrdersUnusable.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class DiscoveryService:
         settings: DiscoverySettings | None = None,
         orders: OrderStore | None = None,
         configured: Collection[str] = (),
+        sites: Iterable[Site] = (),
     ) -> None:
         self._clock = clock
         self._settings = settings or DiscoverySettings()
@@ -127,7 +128,7 @@ class DiscoveryService:
         self._left_out: dict[str, tuple[str, ...]] = {}
         """Addresses that were told of last as being none."""
         self._writing = asyncio.Lock()
-        self._circle = Circle()
+        self._circle = Circle(sites)
 
     async def report(self, question: ApplianceReport, /) -> ReportAnswer:
         _check(id=question.id, site=question.site, address=question.address)

@@ -7,6 +7,10 @@ Failure detectors are unreliable (Chandra and Toueg, 1996), so no single one dec
 - Silence alone kills nobody. While as many reach it as fail, it is up and not ``heard``; a tie is for the appliance.
 - An observer that fails at more than half of what it looks at, though that reports or most others reach it, is itself cut off: it does
   not count.
+- A site is *public* or its *ISP's* by its setting. Of a public one the looks from outside always count: a report does not contradict
+  them, however many edges they find cut off, but those of one network are one voice, so that no network that is cut off takes more than its
+  own. Where they would leave nothing at all, those that report stay.
+- Of one that only its ISP's customers reach nobody outside tells anything: reports and neighbours within the network decide, and silence.
 - We are *blind* when nothing comes back from more than half of all appliances past this machine. Then neither we count, nor those on this
   machine, but for appliances at which somebody elsewhere fails, too.
 - We are *isolated* when, besides, more than half of them are not heard either. Of whom nothing is known then, what was known stays.
@@ -19,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from nearcast.model.site import ApplianceState
+from nearcast.model.site import ApplianceState, ReachedBy
 from nearcast.policy.sight import UNSEEN, Sight
 
 OURSELVES = ""
@@ -32,7 +36,8 @@ class Evidence(NamedTuple):
     """What is known of one appliance. ``told``: its last word, ``fresh``: lately. ``sight``: our own; ``looked``: we do look at it.
 
     ``votes`` are those of others, by their ids. ``near``: on this machine. ``shut_out``: by order, unless it is heard. ``before``: its
-    state until now; None: it is new.
+    state until now; None: it is new. ``network``: in which it stands; one without a name is its own. ``silent``: discovery has answered
+    for long enough without telling of it.
     """
 
     told: ApplianceState
@@ -43,6 +48,9 @@ class Evidence(NamedTuple):
     near: bool = False
     shut_out: bool = False
     before: ApplianceState | None = None
+    network: str = ""
+    reach: ReachedBy = "either"
+    silent: bool = True
 
 
 class Verdict(NamedTuple):
@@ -80,34 +88,45 @@ def discredited(found: Mapping[str, Evidence]) -> frozenset[str]:
     """Observers that fail at more than half of what they look at, though it is there: it is they who are cut off."""
     looks: dict[str, int] = {}
     contradicted: dict[str, int] = {}
-    for each in found.values():
-        opinions = _opinions(each)
-        reaches = sum(opinions.values())
-        fails = len(opinions) - reaches
-        for observer, good in opinions.items():
+    for name, each in found.items():
+        fails, reaches = counted(found, name)
+        for observer, good in _heeded(found, name).items():
             looks[observer] = looks.get(observer, 0) + 1
-            if not good and (each.fresh or reaches > fails - 1):
+            if not good and ((each.fresh and each.reach != "public") or reaches > fails - 1):
                 contradicted[observer] = contradicted.get(observer, 0) + 1
     return frozenset(observer for observer, count in contradicted.items() if count >= LOST_MIN and 2 * count > looks[observer])
 
 
-def _opinions(each: Evidence) -> dict[str, bool]:
-    return {**each.votes, **({} if each.sight.reached is None else {OURSELVES: each.sight.reached})}
+def _heeded(found: Mapping[str, Evidence], name: str) -> dict[str, bool]:
+    """What is found by those who may tell of the appliance ``name``; it has no say on itself."""
+    each = found[name]
+    said = {**each.votes, **({} if each.sight.reached is None else {OURSELVES: each.sight.reached})}
+    said.pop(name, None)
+    if each.reach != "isp":
+        return said
+    return {one: good for one, good in said.items() if (each.near if one == OURSELVES else _network(found, one) == _network(found, name))}
 
 
-def counted(each: Evidence, name: str, distrusted: Collection[str], dark: bool, near: Collection[str]) -> tuple[int, int]:
-    """How many trusted observers fail at the appliance ``name``, and how many reach it; it has no say on itself.
+def _network(found: Mapping[str, Evidence], name: str) -> str:
+    return (found[name].network if name in found else "") or name
 
-    ``dark``: we are blind. ``near``: observers on this machine, who are so with us.
+
+def counted(found: Mapping[str, Evidence], name: str, distrusted: Collection[str] = (), doubted: Collection[str] = ()) -> tuple[int, int]:
+    """How many fail at the appliance ``name``, and how many reach it: trusted observers, or of a public one networks of them.
+
+    ``doubted`` observers count only where somebody else fails, too. Who reaches a public one from within is the witness that its report is:
+    not one more.
     """
-    doubted = {*near, OURSELVES} if dark else set[str]()
+    each, own = found[name], _network(found, name)
+    voices: dict[str, list[tuple[str, bool]]] = {}
+    for observer, good in _heeded(found, name).items():
+        if observer not in distrusted:
+            voices.setdefault(_network(found, observer) if each.reach == "public" else observer, []).append((observer, good))
     fails = reaches = doubtful = 0
-    for observer, good in _opinions(each).items():
-        if observer in distrusted or observer == name:
-            continue
-        if good:
-            reaches += 1
-        elif observer in doubted:
+    for voice, members in voices.items():
+        if 2 * sum(good for _, good in members) >= len(members):
+            reaches += not (each.fresh and each.reach == "public" and voice == own)
+        elif all(good or observer in doubted for observer, good in members):
             doubtful += 1
         else:
             fails += 1
@@ -129,9 +148,12 @@ def judge(each: Evidence, fails: int, reaches: int, alone: bool = False) -> Verd
     if reaches:
         state: ApplianceState = "draining" if each.told == "draining" else "up"
         return Verdict(state, f"it does not report, but answers {_of(reaches, fails)}", heard=False)
-    if each.before and (alone or (each.looked and each.sight.reached is None)):
-        why = "nothing is heard of it, and little of any other: it is taken for what it was" if alone else "it was not looked at yet"
-        return Verdict(each.before, why, heard=False, held=alone)
+    if each.before and alone:
+        return Verdict(each.before, "nothing is heard of it, and little of any other: it is taken for what it was", heard=False, held=True)
+    if each.before and each.reach == "isp" and not each.silent:
+        return Verdict(each.before, "nobody could be asked about it yet: it is taken for what it was", heard=False)
+    if each.before and each.looked and each.sight.reached is None:
+        return Verdict(each.before, "it was not looked at yet", heard=False)
     return Verdict("down", "nothing is heard of it", heard=False)
 
 
@@ -142,6 +164,13 @@ def _of(some: int, others: int) -> str:
 def merge(found: Mapping[str, Evidence]) -> Merged:
     """The verdict on each appliance, by id."""
     dark, alone, distrusted = blind(found.values()), isolated(found.values()), discredited(found)
-    near = frozenset(name for name, each in found.items() if each.near)
-    verdicts = {name: judge(each, *counted(each, name, distrusted, dark, near), alone) for name, each in found.items()}
+    doubted = {OURSELVES, *(name for name, each in found.items() if each.near)} if dark else set[str]()
+    verdicts = {name: judge(each, *counted(found, name, distrusted, doubted), alone) for name, each in found.items()}
+    if all(each.state == "down" for each in verdicts.values()):
+        verdicts |= {name: _left(each) for name, each in found.items() if each.reach == "public" and each.fresh and each.told != "down"}
     return Merged(verdicts, dark, alone, distrusted)
+
+
+def _left(each: Evidence) -> Verdict:
+    """Of one that is cut off, as is all the rest: who asks for it may fare better than who looked."""
+    return Verdict(each.told, "it reports, but is out of reach for most who look at it, and nothing else is left")

@@ -51,7 +51,7 @@ class NotPublished(Unavailable):
     """The health view cannot be written."""
 
     code = "NC3042"
-    cure = "see that the disk has room and that the home folder's run/ is the system's own"
+    cure = "see that the disk has room and that the home folder's data/ is the system's own"
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ class ViewWriter:
             for left in (self._folder / "holdings").glob(".*"):  # of a writer that was killed
                 left.unlink(missing_ok=True)
             # In place, never replaced: readers keep it open.
-            self._pulse = os.open(self._folder / "pulse", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._pulse = os.open(self._folder / "pulse", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.truncate(self._pulse, min(_PULSE.size, os.fstat(self._pulse).st_size))
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error

@@ -27,7 +27,7 @@ from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.services import AppliancesQuestion, Discovery, Nothing, Quality
-from nearcast.model.site import Appliance, ApplianceReport, ApplianceState, Load
+from nearcast.model.site import Appliance, ApplianceReport, ApplianceState, Load, ReachedBy
 from nearcast.policy import holdings, load
 from nearcast.policy.sight import witness_s
 from nearcast.steering.health import merge
@@ -43,6 +43,8 @@ FAILED_POLLS = 2
 KEPT_S = 600.0
 """Appliances that are down, and of which discovery does not tell while it answers, are remembered for so long."""
 VOTES_KEPT_S = 2.0
+SETTLED_S = 2.0
+"""A discovery that answers again has heard of all that live by then."""
 HURRIED_S, HURRY_S = 0.12, 2.0
 """How often discovery is asked, and for how long, after a look of ours changed."""
 GAP_S = 0.02
@@ -156,8 +158,9 @@ class Watcher:
         self._shut_out: frozenset[str] = frozenset()
         self._writer = ViewWriter(folder, self._clock)
         self._members: dict[str, Member] = {}
+        self._sites = {each.name: each for each in settings.sites}
         self._failures = FAILED_POLLS
-        self._polled_s = -math.inf
+        self._polled_s = self._answering_s = -math.inf
         self._hurry_s = -math.inf
         self._demoting = Demoting(settings.sites)
         self._demoted: dict[str, float] = {}
@@ -174,7 +177,7 @@ class Watcher:
         await asyncio.to_thread(self._remember)
         self._changed, self._soon = asyncio.Event(), asyncio.Event()
         self._looks = Looks(self._settings.health, self._sight_changed, self._tls)
-        self._looks.watch([each.report for each in self._members.values()])
+        self._look()
         await self.poll()
         self._published = await asyncio.to_thread(self._writer.publish, self.merged(), self._holdings())
         work: dict[str, Coroutine[Any, Any, None]] = {"polls": self._run_polls(), "view": self._run_view()}
@@ -225,6 +228,7 @@ class Watcher:
             _log.info("discovery answers", appliances=len(answer.appliances))
         now_s = self._clock.monotonic_s()
         self._take_in(holdings.completed(answer.appliances, known), answer.silent, now_s)
+        self._answering_s = now_s if self._failures else self._answering_s
         self._failures, self._polled_s = 0, now_s
         self._look_at_list()
         self._changed.set()
@@ -246,7 +250,23 @@ class Watcher:
             if member.silent_s > KEPT_S:
                 _log.warning("nothing was heard of an appliance for long; it is forgotten", id=name)
                 del self._members[name]
-        self._looks.watch([each.report for each in self._members.values()])
+        self._look()
+
+    def _look(self) -> None:
+        """At all that could be reached from here."""
+        self._looks.watch([each.report for each in self._members.values() if each.near or self._reached_by(each) != "isp"])
+
+    def _reached_by(self, member: Member) -> ReachedBy:
+        site = self._sites.get(member.report.site)
+        return site.reached_by if site else "either"
+
+    def _network(self, member: Member) -> str:
+        site = self._sites.get(member.report.site)
+        return site.network if site else f"site {member.report.site}"
+
+    def _silent(self, member: Member) -> bool:
+        """Whether discovery, in its right mind for a while, has not told of it: it, or the way to it, and not discovery is gone."""
+        return self._polled_s - member.heard_s > member.witness_s and self._polled_s - self._answering_s > SETTLED_S
 
     def _look_at_list(self) -> None:
         try:
@@ -293,6 +313,9 @@ class Watcher:
                 near=each.near,
                 shut_out=name in self._shut_out,
                 before=each.state,
+                network=self._network(each),
+                reach=self._reached_by(each),
+                silent=self._silent(each),
             )
             for name, each in self._members.items()
         }

@@ -10,7 +10,7 @@ from nearcast.base.clock import VirtualClock
 from nearcast.control.discovery import DiscoveryService
 from nearcast.control.discovery.observers import OBSERVERS, SILENT_S, Circle, assigned
 from nearcast.model.services import AppliancesQuestion, DropQuestion
-from nearcast.model.site import ApplianceReport
+from nearcast.model.site import ApplianceReport, Site
 from nearcast.policy.sight import TOLD_MAX
 
 
@@ -39,6 +39,40 @@ def test_other_sites_come_first() -> None:
     found = assigned(sites, list(sites), list(sites))
     for name, site in sites.items():
         assert all(sites[each] != site for each in observers_of(found, name))
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=4), st.sampled_from(["x", "y", "z"]), min_size=1, max_size=40),
+    st.sets(st.sampled_from(["x", "y", "z"])),
+)
+def test_who_only_its_network_reaches_is_looked_at_from_within_alone(networks: dict[str, str], shut: set[str]) -> None:
+    closed = {name for name, network in networks.items() if network in shut}
+    found = assigned(networks, list(networks), list(networks), closed)
+    for name, network in networks.items():
+        observers = observers_of(found, name)
+        assert name not in observers
+        inside = sum(each == network for each in networks.values()) - 1
+        if name in closed:
+            assert {networks[each] for each in observers} <= {network}
+            assert len(observers) == min(OBSERVERS, inside)
+        else:
+            assert len(observers) == min(OBSERVERS, len(networks) - 1)
+
+
+def test_observers_are_of_as_many_networks_as_there_are() -> None:
+    networks = {f"{network}{number}": network for network in "abcde" for number in range(8)}
+    found = assigned(networks, list(networks), list(networks))
+    for name in networks:
+        assert len({networks[each] for each in observers_of(found, name)}) == OBSERVERS
+
+
+async def test_the_sites_say_who_is_looked_at_from_where() -> None:
+    circle = Circle([Site(name="shut", isp="acme", reach="isp"), Site(name="near", isp="acme"), Site(name="far")])
+    there = [report("a", "shut"), report("b", "near"), report("c", "far"), report("d", "unknown")]
+    circle.choose(there, 0.0)
+    assert "a" in circle.asked("b"), "of the same ISP"
+    assert not any("a" in circle.asked(each) for each in "cd")
+    assert all("c" in circle.asked(each) for each in "abd")
 
 
 def test_one_that_comes_or_goes_changes_little() -> None:

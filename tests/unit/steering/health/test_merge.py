@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.model.site import ApplianceState
+from nearcast.model.site import ApplianceState, ReachedBy
 from nearcast.policy.sight import Sight
 from nearcast.steering.health.merge import OURSELVES, Evidence, blind, counted, discredited, judge, merge
 
@@ -116,10 +116,81 @@ def test_two_edges_one_cut_off() -> None:
     assert merge(found).verdicts["a"].why.startswith("cut off")
 
 
+# --- whose edges they are ---------------------------------------------------------------------------------------------
+
+
+def of(network: str, **changes: object) -> Evidence:
+    return evidence(network=network, **{"reach": "public", **changes})
+
+
+def test_many_edges_of_one_network_report_but_are_cut_off() -> None:
+    """Whoever looks from elsewhere fails at all three; it is they who are cut off, not the two who look."""
+    inside = dict.fromkeys("de", False) | dict.fromkeys("abc", True)
+    found = {name: of("x", sight=LOST, votes={each: good for each, good in inside.items() if each != name}) for name in "abc"}
+    found |= {"d": of("d", votes={"e": True, "a": True}), "e": of("e", votes={"d": True, "b": True})}
+    assert states(found) == {"a": "down", "b": "down", "c": "down", "d": "up", "e": "up"}
+    assert discredited(found) == frozenset()
+    unknown = {name: each._replace(reach="either") for name, each in found.items()}
+    assert set(states(unknown).values()) == {"up"}, "where it is not said whose they are, they may be their ISP's alone"
+
+
+def test_a_network_is_one_voice_however_many_look() -> None:
+    found = {"a": of("a", sight=SEEN, votes=dict.fromkeys("xyz", False)), **{name: of("n") for name in "xyz"}}
+    assert states(found)["a"] == "up"
+    apart = {name: each._replace(network=name) for name, each in found.items()}
+    assert states(apart)["a"] == "down"
+
+
+def test_who_is_reached_from_within_alone_is_cut_off() -> None:
+    found = {"a": of("n", fresh=False, sight=LOST, votes={"b": True, "x": False}), "b": of("n"), "x": of("x")}
+    assert states(found) == {"a": "down", "b": "up", "x": "up"}
+    found["a"] = found["a"]._replace(votes={"b": True})
+    assert states(found)["a"] == "up", "one against one"
+
+
+def test_one_edge_of_an_isp_among_many_that_all_can_reach() -> None:
+    votes = dict.fromkeys("bcd", False)
+    others = {name: of(name) for name in "bcd"}
+    isp = of("isp", reach="isp", sight=UNKNOWN, looked=False, votes=votes)
+    assert states({"a": isp, **others})["a"] == "up"
+    assert states({"a": isp._replace(reach="public", sight=LOST), **others})["a"] == "down"
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "heard"),
+    [
+        ({"fresh": True, "votes": {"b": False}}, "up", True),
+        ({"fresh": True, "votes": {"b": False, "c": False}}, "down", True),
+        ({"votes": {"b": True}}, "up", False),
+        ({"votes": {"b": False}}, "down", False),
+        ({"votes": {"x": True}}, "down", False),  # nobody outside can know
+        ({}, "down", False),
+        ({"silent": False}, "up", False),  # it is discovery that does not tell
+        ({"silent": False, "before": "down"}, "down", False),
+        ({"silent": False, "before": None}, "down", False),
+        ({"silent": False, "votes": {"b": False}}, "down", False),
+    ],
+)
+def test_of_an_isps_edge_those_within_decide(changes: dict[str, object], state: str, heard: bool) -> None:
+    each = of("n", reach="isp", sight=UNKNOWN, looked=False, **{"fresh": False, **changes})
+    found = {"a": each, "b": of("n", reach="isp", sight=UNKNOWN), "c": of("n", reach="isp", sight=UNKNOWN), "x": of("x")}
+    verdict = merge(found).verdicts["a"]
+    assert (verdict.state, verdict.heard) == (state, heard)
+
+
+def test_where_nothing_would_be_left_those_that_report_stay() -> None:
+    found = {name: of(name, sight=LOST, votes={each: False for each in "abc" if each != name}) for name in "abc"}
+    found["c"] = found["c"]._replace(fresh=False)
+    merged = merge(found)
+    assert {name: each.state for name, each in merged.verdicts.items()} == {"a": "up", "b": "up", "c": "down"}
+    assert "nothing else is left" in merged.verdicts["a"].why
+
+
 # --- whatever the world looks like ------------------------------------------------------------------------------------
 
 SIGHTS = st.sampled_from([SEEN, LOST, REFUSED, UNKNOWN])
 NAMES = list("abcdefgh")
+REACHES: list[ReachedBy] = ["public", "isp", "either"]
 
 
 @st.composite
@@ -136,8 +207,16 @@ def worlds(draw: st.DrawFn, healthy: bool = False) -> dict[str, Evidence]:
             votes={other: draw(good) for other in others if other != name},
             near=draw(st.booleans()),
             before="up" if healthy else draw(st.sampled_from([None, *STATES])),
+            network=draw(st.sampled_from(["", "m", "n"])),
+            reach=draw(st.sampled_from(REACHES)),
+            silent=draw(st.booleans()),
         )
     return found
+
+
+def within(found: Mapping[str, Evidence], name: str) -> set[str]:
+    """Who stands in the network of ``name``."""
+    return {each for each in found if each != name and found[each].network == found[name].network != ""}
 
 
 @given(worlds(healthy=True), st.data())
@@ -157,7 +236,8 @@ def test_we_alone_never_empty_the_map(found: dict[str, Evidence], sight: Sight, 
     for name, each in found.items():
         found[name] = each._replace(sight=sight, fresh=heard)
     for name, state in states(found).items():
-        if heard or any(other != name for other in found[name].votes):
+        others = set(found[name].votes) & (within(found, name) if found[name].reach == "isp" else set(found))
+        if heard or others:
             assert state == "up"
 
 
@@ -200,6 +280,52 @@ def test_who_does_not_count_is_not_counted(found: dict[str, Evidence]) -> None:
     merged = merge(found)
     assert merged.blind == blind(found.values())
     for name, each in found.items():
-        fails, reaches = counted(each, name, merged.discredited, merged.blind, ())
+        fails, reaches = counted(found, name, merged.discredited, [OURSELVES] if merged.blind else [])
         opinions = [*each.votes, *([OURSELVES] if each.sight.reached is not None else [])]
         assert fails + reaches <= sum(observer not in merged.discredited for observer in opinions)
+
+
+@given(worlds(healthy=True), st.sampled_from(["m", "n"]), st.data())
+def test_no_network_that_is_cut_off_takes_anything_of_the_public_map(found: dict[str, Evidence], network: str, data: st.DataObject) -> None:
+    """However many observers it has, and whatever they say of whom."""
+    liars = [name for name, each in found.items() if each.network == network]
+    for name, each in found.items():
+        lies = {liar: data.draw(st.booleans()) for liar in liars if liar != name}
+        found[name] = each._replace(reach="public", votes={**each.votes, **lies})
+    assert set(states(found).values()) == {"up"}
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.booleans(), st.data())
+def test_however_many_of_a_network_are_cut_off_it_is_seen(inside: int, outside: int, both_ways: bool, data: st.DataObject) -> None:
+    """They report and reach each other; we and at least one elsewhere fail at each."""
+    cut, others = [f"c{number}" for number in range(inside)], [f"o{number}" for number in range(outside)]
+    found = {}
+    for name in cut:
+        seen_by = data.draw(st.lists(st.sampled_from(others), min_size=1, max_size=3, unique=True))
+        neighbours = data.draw(st.lists(st.sampled_from(cut), max_size=3, unique=True))
+        found[name] = of("n", sight=LOST, votes=dict.fromkeys(seen_by, False) | dict.fromkeys(set(neighbours) - {name}, True))
+    for name in others:
+        seen_by = data.draw(st.lists(st.sampled_from(others), max_size=3, unique=True))
+        by_cut = data.draw(st.lists(st.sampled_from(cut), max_size=3, unique=True))
+        found[name] = of(name, votes=dict.fromkeys(set(seen_by) - {name}, True) | dict.fromkeys(by_cut, not both_ways))
+    assert states(found) == dict.fromkeys(cut, "down") | dict.fromkeys(others, "up")
+
+
+@given(worlds(), st.data())
+def test_nobody_outside_moves_an_isps_edge_nor_is_judged_by_it(found: dict[str, Evidence], data: st.DataObject) -> None:
+    closed = [name for name, each in found.items() if each.reach == "isp"]
+    found |= {name: found[name]._replace(sight=UNKNOWN, near=False) for name in closed}
+    before = merge(found)
+    for name in closed:
+        strangers = set(found) - within(found, name) - {name}
+        said = {each: data.draw(st.booleans()) for each in strangers if data.draw(st.booleans())}
+        kept = {each: good for each, good in found[name].votes.items() if each not in strangers}
+        found[name] = found[name]._replace(votes={**kept, **said})
+    after = merge(found)
+    assert after == before
+
+
+@given(worlds())
+def test_a_public_map_is_never_empty_while_somebody_reports(found: dict[str, Evidence]) -> None:
+    if any(each.fresh and each.told != "down" and each.reach == "public" for each in found.values()):
+        assert set(states(found).values()) != {"down"}

@@ -19,12 +19,13 @@ from nearcast.control.discovery.service import left_out
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.quality import ApplianceQuality, QualityReport
 from nearcast.model.services import ApplianceList, AppliancesQuestion, Nothing, QualityList
-from nearcast.model.site import Appliance, ApplianceReport
+from nearcast.model.site import Appliance, ApplianceReport, Site
 from nearcast.policy.holdings import digest
 from nearcast.steering.health import watch
 from nearcast.steering.health.published import ViewReader
 from nearcast.steering.health.settings import HealthSettings
 from nearcast.steering.health.watch import Watcher
+from nearcast.steering.routes.settings import Isp
 from nearcast.steering.settings import SteeringSettings
 from tests.fakes.discovery import FakeDiscovery
 
@@ -41,6 +42,7 @@ class Edge:
         self.thawed.set()
         self.heard_s = time.monotonic()
         self.votes: dict[str, bool] = {}
+        self.looks = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self, port: int = 0) -> None:
@@ -69,6 +71,7 @@ class Edge:
         try:
             while True:
                 await reader.readuntil(b"\r\n\r\n")
+                self.looks += 1
                 await self.thawed.wait()
                 text = f"{self.name}\n".encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
@@ -108,15 +111,21 @@ class World:
         self.registry = CollectorRegistry()
         self.quality: Quality | None = None
         self.dismissed: list[str] = []
+        self.settings = SETTINGS
 
     async def watch(self) -> Watcher:
         self.registry = CollectorRegistry()
-        watcher = Watcher(self.discovery, self.quality, SETTINGS, self.folder, dismissed=lambda: self.dismissed, registry=self.registry)
+        watcher = Watcher(
+            self.discovery, self.quality, self.settings, self.folder, dismissed=lambda: self.dismissed, registry=self.registry
+        )
         await watcher.start()
         return watcher
 
     def __getitem__(self, name: str) -> ApplianceHealth:
         return self.reader.view().by_id[name]
+
+    def looked_at(self, name: str) -> int:
+        return self.edges[name].looks
 
     def is_(self, name: str, state: str) -> bool:
         return self[name].state == state
@@ -140,9 +149,11 @@ class World:
 
 
 @asynccontextmanager
-async def world_of(folder: Path, names: str = "abc", quality: Quality | None = None) -> AsyncIterator[World]:
+async def world_of(
+    folder: Path, names: str = "abc", quality: Quality | None = None, settings: SteeringSettings = SETTINGS
+) -> AsyncIterator[World]:
     world = World(folder, names)
-    world.quality = quality
+    world.quality, world.settings = quality, settings
     for each in world.edges.values():
         await each.start()
     watcher = await world.watch()
@@ -253,6 +264,57 @@ async def test_without_discovery_we_look_ourselves(tmp_path: Path) -> None:
         world.discovery.empty = False
         await world.edges["c"].start(world.edges["c"].port)
         await world.until(lambda: world.states == "a:up b:up c:up")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All edges are on other machines, for all that the watcher knows."""
+    monkeypatch.setattr(watch, "near", lambda url: False)
+
+
+def shut(*sites: str) -> SteeringSettings:
+    """Sites that only their ISP's customers reach, besides a public one."""
+    made = (*(Site(name=name, isp="acme", reach="isp") for name in sites), Site(name="s-c"))
+    return replace(SETTINGS, sites=made, routes=(), isps=(Isp(name="acme", asn=64601),))
+
+
+async def test_an_isps_edge_is_judged_from_within_its_network(tmp_path: Path, elsewhere: None) -> None:
+    async with world_of(tmp_path, settings=shut("s-a", "s-b")) as world:
+        edge = world.edges["a"]
+        await edge.stop()
+        edge.votes = {"b": True, "c": False}
+        await world.until(lambda: world.looked_at("c") > 4)
+        assert world.states == "a:up b:up c:up", "nobody outside is asked"
+        assert (world.looked_at("a"), world.looked_at("b")) == (0, 0)
+        edge.reporting = False
+        world.discovery.silent = {"a": {"b": True}}
+        await world.until(lambda: not world["a"].heard)
+        assert world["a"].state == "up"
+        world.discovery.silent = {"a": {"b": False, "c": True}}
+        await world.until(lambda: world["a"].state == "down")
+        world.edges["b"].reporting = False
+        await world.until(lambda: world["b"].state == "down")
+        assert world["b"].why == "nothing is heard of it"
+        assert world["c"].state == "up"
+
+
+async def test_without_discovery_an_isps_edge_is_taken_for_what_it_was(
+    tmp_path: Path, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SETTLED_S", 3.0)
+    async with world_of(tmp_path, settings=shut("s-a", "s-b")) as world:
+        await world.until(lambda: world["a"].heard)
+        world.discovery.dead = True
+        await asyncio.sleep(2.0)
+        assert (world.states, world.source) == ("a:up b:up c:up", "live")
+        world.discovery.dead, world.discovery.empty = False, True  # it has just begun to learn
+        await asyncio.sleep(0.3)
+        assert world.states == "a:up b:up c:up"
+        world.discovery.empty = False
+        await world.until(lambda: world["a"].heard)
+        world.edges["a"].reporting = False
+        await world.until(lambda: world["a"].state == "down")
+        assert world.states == "a:down b:up c:up"
 
 
 async def test_the_next_watcher_goes_on_without_discovery(tmp_path: Path) -> None:
