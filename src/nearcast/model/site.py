@@ -31,8 +31,8 @@ class Site(Struct, frozen=True, kw_only=True):
         Literal["", "public", "isp"],
         Meta(
             description="Who reaches its appliances. `public`: anybody, so that looks from outside tell of their health. `isp`: only "
-            "customers of the network in which it stands; reports and neighbours in that network decide. Empty: public without `isp` above, "
-            "else as it is found."
+            "customers of the network in which it stands; reports and neighbours in that network decide. Empty: public without `isp` "
+            "above, else as it is found."
         ),
     ] = ""
     doors: Annotated[tuple[str, ...], Meta(description="IP addresses of its door (`[[doors]]`), anycast or its own.")] = ()
