@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -82,6 +83,7 @@ def test_every_name_is_answered_and_goes_on_being_answered(running: tuple[System
     system, ask = running
     for tcp in (False, True):
         every_name(ask, tcp=tcp)
+    its_workers_may_do_little(system)
     a_worker_dies(system, ask)
     a_worker_freezes(system, ask)
     a_rollover_begins_and_is_taken_back(system, ask)
@@ -109,6 +111,25 @@ def every_name(ask: Asking, *, tcp: bool) -> None:
     signed = ask(PLAY, tcp=tcp, signed=True).answer
     for rrset, signature in (keys, signed):
         dns.dnssec.validate(rrset, signature, {dns.name.from_text(ZONE): keys[0]})
+
+
+def its_workers_may_do_little(system: System) -> None:
+    """Where root started them: they are another user with no group, no capability and no way to more, and read on in a closed home."""
+    if os.geteuid() != 0:
+        print("not looked at: whose processes they are, as we are not root")
+        return
+    assert system.home.data.stat().st_mode & 0o777 == 0o700
+    for name in ("dns-1", "dns-2"):
+        lines = Path(f"/proc/{system.identity(name).pid}/status").read_text().splitlines()
+        told = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+        users, groups = set(told["Uid"]), set(told["Gid"])
+        assert len(users) == len(groups) == 1
+        assert "0" not in users | groups
+        assert told["Groups"] == []
+        assert {told[each][0] for each in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+        assert told["NoNewPrivs"] == ["1"]
+    checks = json.loads(system.cli("doctor", "--json").stdout)
+    assert [each["state"] for each in checks if each["name"] == "name server's user"] == ["good"]
 
 
 def a_worker_dies(system: System, ask: Asking) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -139,12 +139,23 @@ def read_status(path: Path) -> SystemStatus | None:
 
 def notify_ready(environment: Mapping[str, str] = os.environ) -> None:
     """Tell whoever started this process (a supervisor, systemd) that it is ready; nothing where nobody asked."""
+    notifier(environment)()
+
+
+def notifier(environment: Mapping[str, str] = os.environ) -> Callable[[], None]:
+    """``notify_ready`` for later, once, by a process that may then not go to the socket any more."""
     address = environment.get("NOTIFY_SOCKET", "")
     if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out, contextlib.suppress(OSError):
+        return lambda: None
+    out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    with contextlib.suppress(OSError):
         out.connect("\0" + address[1:] if address.startswith("@") else address)
-        out.send(f"READY=1\nMAINPID={os.getpid()}\n".encode())
+
+    def notify() -> None:
+        with out, contextlib.suppress(OSError):
+            out.send(f"READY=1\nMAINPID={os.getpid()}\n".encode())
+
+    return notify
 
 
 def _read_ready(message: bytes) -> int | None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearcast.system import folders
+import structlog
+
+from nearcast.base.errors import Internal
+from nearcast.system import folders, unprivileged
 from nearcast.system.part import Part, System
 
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
+    from nearcast.delivery.edge.worker import Worker
+    from nearcast.steering.routes import Table
+    from nearcast.steering.view import View
     from nearcast.system.settings import Settings
 
 PAUSE_S = 1.0
+_log = structlog.get_logger("dns")
 
 
 def key_path(home: Home) -> Path:
@@ -33,8 +41,7 @@ def lacks_key(home: Home, settings: Settings) -> bool:
 
 
 async def build(system: System, process: str) -> Part:
-    """Raises CannotListen, BadKey, NotHere."""
-    import structlog
+    """Raises CannotListen, BadKey, NotHere, NoSuchUser."""
     from prometheus_client import REGISTRY
 
     from nearcast.base.vital import Sign
@@ -45,16 +52,13 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.dns.compose import Composer
     from nearcast.steering.dns.cookies import Cookies
     from nearcast.steering.dns.limit import Limiter
+    from nearcast.steering.dns.server import worker as server
     from nearcast.steering.dns.server.counting import Counting
-    from nearcast.steering.dns.server.worker import Worker, or_none
     from nearcast.steering.dns.zone import Zone
-    from nearcast.steering.health.published import ViewReader
-    from nearcast.steering.routes.reader import TableReader
 
     settings = system.settings.steering
     if keyring.make(key_path(system.home)) and settings.dns.dnssec:
-        log = structlog.get_logger("dns")
-        log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
+        _log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
     ring = keyring.load(key_path(system.home))
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
@@ -65,17 +69,26 @@ async def build(system: System, process: str) -> Part:
         jar=Cookies(hashlib.sha256(b"cookies" + keyring.packed(keyring.Ring(ring.key))).digest()),
         identity=settings.dns.identity,
     )
-    tables = TableReader(folders.routes_folder(system.home), system.clock)
-    views = ViewReader(folders.view_folder(system.home), system.clock)
-    worker = Worker(settings.dns, answerer, or_none(tables.table), views.view, Sign(system.home.sign(process)).give)
-    worker.start(system.home.run / "dns.lock")
+    published = Published(system)
+    sign = Sign(system.home.sign(process))
+    worker = server.Worker(settings.dns, answerer, server.or_none(published.table), published.view, sign.give)
+    user = lower_user(system.home, settings.dns.user)
+    worker.bind(system.home.run / "dns.lock")
     counting = Counting(worker)
     REGISTRY.register(counting)
 
+    def settled(alone: bool) -> None:
+        """Queries are read by who may do little: they are what strangers send."""
+        if user is not None and alone:
+            published.lies_in(Path(), Path("view"))
+            unprivileged.become(user, folders.routes_folder(system.home))
+        worker.begin()
+
     async def failed() -> None:
-        """Raises what ended the worker, or that it stands still."""
+        """Raises what ended the worker, that it stands still, or that nothing can be published to it any more."""
         while not worker.wait(0):
             worker.check()
+            published.check()
             await system.clock.sleep(PAUSE_S)
 
     async def close() -> None:
@@ -83,4 +96,63 @@ async def build(system: System, process: str) -> Part:
         worker.stop()
         await asyncio.to_thread(worker.wait, 5.0)
 
-    return Part(closers=[close], failed=failed)
+    return Part(closers=[close], failed=failed, settled=settled)
+
+
+class FolderGone(Internal):
+    """The folder that a worker of the name server reads in was removed."""
+
+    code = "NC0237"
+    cure = "the process is started again, and finds the one that was made anew"
+
+
+class Published:
+    """Table and view of this host; by ``lies_in`` from now on elsewhere, as seen from the working directory."""
+
+    def __init__(self, system: System) -> None:
+        self._clock = system.clock
+        self._here = False
+        self._open(folders.routes_folder(system.home), folders.view_folder(system.home))
+
+    def lies_in(self, routes: Path, view: Path) -> None:
+        self._here = True
+        self._open(routes, view)
+
+    def check(self) -> None:
+        """Raises FolderGone."""
+        if self._here and not Path().stat().st_nlink:
+            raise FolderGone("the folder of the route table is not there any more")
+
+    def table(self) -> Table:
+        """Raises NoTable (Unavailable)."""
+        return self._tables.table()
+
+    def view(self) -> View:
+        return self._views.view()
+
+    def _open(self, routes: Path, view: Path) -> None:
+        from nearcast.steering.health.published import ViewReader
+        from nearcast.steering.routes.reader import TableReader
+
+        self._tables, self._views = TableReader(routes, self._clock), ViewReader(view, self._clock)
+
+
+def lower_user(home: Home, wanted: str) -> Worker | None:
+    """Whom root's worker is to become once it has its port; None: it stays who it is. Programs get no more rights from here on.
+
+    Raises NoSuchUser.
+    """
+    found = unprivileged.choose(wanted)
+    folder = folders.routes_folder(home)
+    if found is None:
+        if os.geteuid() == 0:
+            _log.warning("queries are read as root: it is set so, or there is no other user that it can become")
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    if unprivileged.readable(folder, found):
+        unprivileged.forbid_gain()
+        return found
+    if wanted:
+        raise unprivileged.NoSuchUser(f"{wanted} may not go into {folder}")
+    _log.warning("queries are read as root: no other user may read the route table", folder=str(folder), user=found.user)
+    return None

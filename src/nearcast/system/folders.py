@@ -25,8 +25,11 @@ def edge_folder(home: Home, appliance: EdgeSettings) -> Path:
 
 
 def view_folder(home: Home) -> Path:
-    """The health view of this host; it means nothing after a restart of the machine but who there was."""
-    return home.run / "steering"
+    """The health view of this host; it means nothing after a restart of the machine but who there was.
+
+    It lies below the table, so that who may not go through the home folder any more has both below its working directory.
+    """
+    return routes_folder(home) / "view"
 
 
 def routes_folder(home: Home) -> Path:

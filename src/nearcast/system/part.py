@@ -26,12 +26,13 @@ class Part:
     """A built process: the services it answers for, and what is to be done to end it, last first.
 
     ``failed`` is awaited beside the signals: when it returns, something the process cannot do without has ended, and so does
-    the process.
+    the process. ``settled`` is called once all parts of the process are built, with whether this is the only one.
     """
 
     services: Mapping[type[Any], object] = field(default_factory=dict)
     closers: list[Closer] = field(default_factory=list)
     failed: Callable[[], Awaitable[object]] | None = None
+    settled: Callable[[bool], None] | None = None
 
 
 Builder = Callable[["System", str], Awaitable[Part]]

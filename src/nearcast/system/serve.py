@@ -21,7 +21,7 @@ from nearcast.base.errors import Internal, NearcastError, NotFound
 from nearcast.base.ids import new_id
 from nearcast.base.paths import Home, find_home
 from nearcast.base.processes import Lock
-from nearcast.base.supervise import notify_ready
+from nearcast.base.supervise import notifier
 from nearcast.model.services import Discovery, DropQuestion
 from nearcast.model.site import Instance
 from nearcast.system import part, places, secrets, settings, start
@@ -68,11 +68,12 @@ async def serve(system: part.System, names: Sequence[str]) -> None:
         loop.add_signal_handler(number, stopping.set)
     closers: list[part.Closer] = [system.channels.close]
     try:
-        failures = {}
-        for name in names:
-            built = await _start(system, name, known[name], closers)
-            if built.failed:
-                failures[asyncio.ensure_future(built.failed())] = name
+        parts = {name: await _start(system, name, known[name], closers) for name in names}
+        notify_ready = notifier()
+        for each in parts.values():
+            if each.settled:
+                each.settled(len(parts) == 1)
+        failures = {asyncio.ensure_future(each.failed()): name for name, each in parts.items() if each.failed}
         notify_ready()
         _log.info("ready", names=list(names), pid=os.getpid())
         waiting = asyncio.ensure_future(stopping.wait())

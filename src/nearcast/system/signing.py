@@ -25,7 +25,7 @@ POLL_S = 0.05
 class NotRestarted(Unavailable):
     """A worker of the name server did not begin anew."""
 
-    code = "NC3065"
+    code = "NC0234"
     cure = "see `nearcast status` and its log; `nearcast dns reload` goes on with the others"
 
 

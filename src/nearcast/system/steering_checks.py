@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import pwd
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.model.services import Nothing, Routing
-from nearcast.system import anycast, folders, places, start
+from nearcast.system import anycast, folders, places, start, unprivileged
 from nearcast.system.checking import Check, attempt, version
 from nearcast.system.dns import key_path, signs
 from nearcast.system.settings import Settings
+from nearcast.system.table import DNS_PREFIX
 
 if TYPE_CHECKING:
     from nearcast.model.services import SourceStatus
@@ -39,6 +41,7 @@ def run(home: Home, whole: Settings) -> Iterator[Check]:
         yield from kept(home)
     yield from _bgp(home, whole, running)
     yield from _name_server(whole, running)
+    yield from name_server_user(home, whole)
     yield from signing_key(home, whole)
     yield from anycast_checks(home, whole)
 
@@ -120,6 +123,47 @@ def _name_server(whole: Settings, running: bool) -> Iterator[Check]:
     settings = whole.steering.dns
     for each in settings.listen if settings.zone else ():
         yield answers(each, settings.port, settings.zone) if running else _free("name server", each, settings.port)
+
+
+def name_server_user(home: Home, whole: Settings) -> Iterator[Check]:
+    """As whom the workers that run read queries; before a start of root's, as whom they would."""
+    name = "name server's user"
+    if not whole.steering.dns.zone:
+        return
+    found = start.status(home)
+    uids = {
+        uid
+        for each in (found.processes if found else ())
+        if each.name.startswith(DNS_PREFIX) and each.identity and each.identity.alive and (uid := uid_of(each.identity.pid)) is not None
+    }
+    if not uids and os.geteuid() == 0:
+        try:
+            user = unprivileged.choose(whole.steering.dns.user)
+        except NearcastError as error:
+            yield Check(name=name, state="bad", found=error.message, cure=error.hint)
+            return
+        uids = {user.uid if user else 0}
+    if 0 in uids:
+        cure = "see the log of dns-1, and `user` in [steering.dns]: a user who can do little is enough once the port is taken"
+        yield Check(name=name, state="note", found="queries are read as root", cure=cure)
+    elif uids:
+        yield Check(name=name, state="good", found=f"queries are read as {', '.join(map(user_name, sorted(uids)))}")
+
+
+def uid_of(pid: int) -> int | None:
+    """The effective user of a process; None where it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    return next((int(line.split()[2]) for line in text.splitlines() if line.startswith("Uid:")), None)
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def signing_key(home: Home, whole: Settings) -> Iterator[Check]:

@@ -63,6 +63,8 @@ async def test_it_answers_what_steer_publishes_and_goes_on_without(tmp_path: Pat
     )
     system = System(home, settings, Keys({table.CALLS: bytes(32)}))
     made = await built.build(system, "dns-1")
+    assert made.settled
+    made.settled(False)
     try:
         assert (await ask(port)).rcode() == dns.rcode.SERVFAIL
         assert (await ask(port, "cdn.example", "SOA")).rcode() == dns.rcode.NOERROR

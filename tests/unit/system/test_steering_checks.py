@@ -129,5 +129,5 @@ zone = "cdn.example"
 port = {port}
 """,
         )
-        assert states(steering_checks.run(home, configured)) == [("BGP", "bad"), ("name server", "bad")]
-    assert states(steering_checks.run(home, configured)) == [("BGP", "good"), ("name server", "good")]
+        assert states(steering_checks.run(home, configured))[:2] == [("BGP", "bad"), ("name server", "bad")]
+    assert states(steering_checks.run(home, configured))[:2] == [("BGP", "good"), ("name server", "good")]

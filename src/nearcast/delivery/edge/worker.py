@@ -67,13 +67,13 @@ def choose(folder: Path, wanted: str) -> Worker | None:
     if os.geteuid() != 0:
         return None
     if wanted:
-        named = _named(wanted)
+        named = find_user(wanted)
         if named is None:
             raise WorkerBarred(f"there is no user {wanted} on this machine")
         if bar := barred_at(folder, named) if named.uid else None:
             raise WorkerBarred(f"{wanted} may not go through {bar}, and so not to {folder}")
         return named
-    known = [found for name in USERS if (found := _named(name))] if capable(Path("/proc/self/status").read_text()) else []
+    known = [found for name in USERS if (found := find_user(name))] if capable(Path("/proc/self/status").read_text()) else []
     for each in known:
         if barred_at(folder, each) is None:
             return each
@@ -100,7 +100,8 @@ def hand_over(worker: Worker, *, kept: Iterable[Path], passed: Iterable[Path]) -
         folder.chmod(0o710)
 
 
-def _named(name: str) -> Worker | None:
+def find_user(name: str) -> Worker | None:
+    """A user of this machine; None where there is none of this name."""
     try:
         found = pwd.getpwnam(name)
         return Worker(found.pw_name, grp.getgrgid(found.pw_gid).gr_name, found.pw_uid, found.pw_gid)

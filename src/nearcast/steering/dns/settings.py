@@ -62,6 +62,13 @@ class DnsSettings(Struct, frozen=True, kw_only=True):
     listen: Annotated[tuple[str, ...], Meta(description="Addresses of this machine, IPv4 or IPv6.")] = ("127.0.0.1",)
     port: Annotated[int, Meta(ge=1, le=65535, description="UDP and TCP port.")] = 53
     workers: Annotated[int, Meta(ge=1, le=64, description="Processes that answer side by side.")] = 1
+    user: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z_][a-z0-9_-]*$|^$",
+            description="User of the workers when started as root, once they have the port. Empty: www-data, nginx or nobody.",
+        ),
+    ] = ""
     name_servers: Annotated[
         tuple[NameServer, ...], Meta(description="The name servers of the zone, the first in its SOA. Empty: `ns1`, at `listen`.")
     ] = ()

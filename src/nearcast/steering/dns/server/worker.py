@@ -79,7 +79,7 @@ def _refused(error: OSError, address: str, port: int) -> CannotListen:
 class Worker:
     """``table`` and ``view`` give what is published now; ``alive`` is called while the loop goes on.
 
-    ``start`` binds and begins; ``wait`` returns when it has ended.
+    ``bind`` takes the port, ``begin`` answers, ``start`` does both; ``wait`` returns when it has ended.
     """
 
     def __init__(
@@ -121,6 +121,11 @@ class Worker:
     # --- from other threads -------------------------------------------------------------------------------------------
 
     def start(self, lock: Path | None = None) -> None:
+        """Raises CannotListen."""
+        self.bind(lock)
+        self.begin()
+
+    def bind(self, lock: Path | None = None) -> None:
         """Raises CannotListen. ``lock``: of the workers that may share the port (``sharing.join``); None: whoever likes may."""
         try:
             if lock is not None:
@@ -130,13 +135,21 @@ class Worker:
         except CannotListen:
             self._close()
             raise
-        self._look(time.time(), time.monotonic())
+
+    def begin(self) -> None:
+        """Answer what has come since, and what comes."""
+        self._turned_s = time.monotonic()
+        self._look(time.time(), self._turned_s)
         self._thread.start()
 
     def stop(self) -> None:
         """Answer what has come, then end."""
         self._stopping = True
-        self._wake_out.send(b"\0")
+        if self._thread.ident is None:
+            self._close()
+            self._ended.set()
+        else:
+            self._wake_out.send(b"\0")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Whether it has ended. Raises what ended it."""
