@@ -82,6 +82,8 @@ async def build(system: System, process: str) -> Part:
         if user is not None and alone:
             published.lies_in(Path(), Path("view"))
             unprivileged.become(user, folders.routes_folder(system.home))
+        elif user is not None:
+            _log.warning("queries are read as root: other parts run in the same process")
         worker.begin()
 
     async def failed() -> None:
