@@ -20,6 +20,7 @@ So no observer by itself takes more than half of the map, and a majority of thos
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -84,24 +85,16 @@ def isolated(found: Collection[Evidence]) -> bool:
     return blind(found) and 2 * sum(not each.fresh for each in far) > len(far)
 
 
-def discredited(found: Mapping[str, Evidence]) -> frozenset[str]:
-    """Observers that fail at more than half of what they look at, though it is there: it is they who are cut off."""
-    looks: dict[str, int] = {}
-    contradicted: dict[str, int] = {}
-    for name, each in found.items():
-        fails, reaches = counted(found, name)
-        for observer, good in _heeded(found, name).items():
-            looks[observer] = looks.get(observer, 0) + 1
-            if not good and ((each.fresh and each.reach != "public") or reaches > fails - 1):
-                contradicted[observer] = contradicted.get(observer, 0) + 1
-    return frozenset(observer for observer, count in contradicted.items() if count >= LOST_MIN and 2 * count > looks[observer])
+def opinions(found: Mapping[str, Evidence]) -> dict[str, dict[str, bool]]:
+    """What is found of each appliance, by observer, by those who may tell of it; none has a say on itself."""
+    return {name: _heeded(found, name, each) for name, each in found.items()}
 
 
-def _heeded(found: Mapping[str, Evidence], name: str) -> dict[str, bool]:
-    """What is found by those who may tell of the appliance ``name``; it has no say on itself."""
-    each = found[name]
-    said = {**each.votes, **({} if each.sight.reached is None else {OURSELVES: each.sight.reached})}
+def _heeded(found: Mapping[str, Evidence], name: str, each: Evidence) -> dict[str, bool]:
+    said = dict(each.votes)
     said.pop(name, None)
+    if each.sight.reached is not None:
+        said[OURSELVES] = each.sight.reached
     if each.reach != "isp":
         return said
     return {one: good for one, good in said.items() if (each.near if one == OURSELVES else _network(found, one) == _network(found, name))}
@@ -111,15 +104,37 @@ def _network(found: Mapping[str, Evidence], name: str) -> str:
     return (found[name].network if name in found else "") or name
 
 
-def counted(found: Mapping[str, Evidence], name: str, distrusted: Collection[str] = (), doubted: Collection[str] = ()) -> tuple[int, int]:
+def discredited(found: Mapping[str, Evidence], said: Mapping[str, Mapping[str, bool]]) -> frozenset[str]:
+    """Observers that fail at more than half of what they look at, though it is there: it is they who are cut off."""
+    looks = Counter(observer for each in said.values() for observer in each)
+    contradicted: Counter[str] = Counter()
+    for name, each in found.items():
+        failing = [observer for observer, good in said[name].items() if not good]
+        if failing:
+            fails, reaches = counted(found, said, name)
+            if (each.fresh and each.reach != "public") or reaches > fails - 1:
+                contradicted.update(failing)
+    return frozenset(observer for observer, count in contradicted.items() if count >= LOST_MIN and 2 * count > looks[observer])
+
+
+def counted(
+    found: Mapping[str, Evidence],
+    said: Mapping[str, Mapping[str, bool]],
+    name: str,
+    distrusted: Collection[str] = (),
+    doubted: Collection[str] = (),
+) -> tuple[int, int]:
     """How many fail at the appliance ``name``, and how many reach it: trusted observers, or of a public one networks of them.
 
     ``doubted`` observers count only where somebody else fails, too. Who reaches a public one from within is the witness that its report is:
     not one more.
     """
-    each, own = found[name], _network(found, name)
+    each = found[name]
+    if each.fresh and all(said[name].values()):
+        return 0, sum(observer not in distrusted for observer in said[name])
+    own = _network(found, name)
     voices: dict[str, list[tuple[str, bool]]] = {}
-    for observer, good in _heeded(found, name).items():
+    for observer, good in said[name].items():
         if observer not in distrusted:
             voices.setdefault(_network(found, observer) if each.reach == "public" else observer, []).append((observer, good))
     fails = reaches = doubtful = 0
@@ -163,9 +178,10 @@ def _of(some: int, others: int) -> str:
 
 def merge(found: Mapping[str, Evidence]) -> Merged:
     """The verdict on each appliance, by id."""
-    dark, alone, distrusted = blind(found.values()), isolated(found.values()), discredited(found)
+    said = opinions(found)
+    dark, alone, distrusted = blind(found.values()), isolated(found.values()), discredited(found, said)
     doubted = {OURSELVES, *(name for name, each in found.items() if each.near)} if dark else set[str]()
-    verdicts = {name: judge(each, *counted(found, name, distrusted, doubted), alone) for name, each in found.items()}
+    verdicts = {name: judge(each, *counted(found, said, name, distrusted, doubted), alone) for name, each in found.items()}
     if all(each.state == "down" for each in verdicts.values()):
         verdicts |= {name: _left(each) for name, each in found.items() if each.reach == "public" and each.fresh and each.told != "down"}
     return Merged(verdicts, dark, alone, distrusted)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nearcast.model.site import ApplianceState, ReachedBy
 from nearcast.policy.sight import Sight
-from nearcast.steering.health.merge import OURSELVES, Evidence, blind, counted, discredited, judge, merge
+from nearcast.steering.health.merge import OURSELVES, Evidence, blind, counted, discredited, judge, merge, opinions
 
 SEEN, LOST, REFUSED, UNKNOWN = Sight(True), Sight(False, 0, True), Sight(False, 0, False), Sight()
 STATES: list[ApplianceState] = ["up", "draining", "down"]
@@ -106,7 +106,7 @@ def test_an_edge_on_our_machine_is_cut_off_with_us() -> None:
 
 def test_a_site_that_is_cut_off_does_not_count() -> None:
     found = {name: evidence(votes={"x": False, "y": True}) for name in "abc"} | {"x": evidence(), "y": evidence()}
-    assert discredited(found) == {"x"}
+    assert discredited(found, opinions(found)) == {"x"}
     assert set(states(found).values()) == {"up"}
 
 
@@ -129,7 +129,7 @@ def test_many_edges_of_one_network_report_but_are_cut_off() -> None:
     found = {name: of("x", sight=LOST, votes={each: good for each, good in inside.items() if each != name}) for name in "abc"}
     found |= {"d": of("d", votes={"e": True, "a": True}), "e": of("e", votes={"d": True, "b": True})}
     assert states(found) == {"a": "down", "b": "down", "c": "down", "d": "up", "e": "up"}
-    assert discredited(found) == frozenset()
+    assert discredited(found, opinions(found)) == frozenset()
     unknown = {name: each._replace(reach="either") for name, each in found.items()}
     assert set(states(unknown).values()) == {"up"}, "where it is not said whose they are, they may be their ISP's alone"
 
@@ -280,9 +280,9 @@ def test_who_does_not_count_is_not_counted(found: dict[str, Evidence]) -> None:
     merged = merge(found)
     assert merged.blind == blind(found.values())
     for name, each in found.items():
-        fails, reaches = counted(found, name, merged.discredited, [OURSELVES] if merged.blind else [])
-        opinions = [*each.votes, *([OURSELVES] if each.sight.reached is not None else [])]
-        assert fails + reaches <= sum(observer not in merged.discredited for observer in opinions)
+        fails, reaches = counted(found, opinions(found), name, merged.discredited, [OURSELVES] if merged.blind else [])
+        everybody = [*each.votes, *([OURSELVES] if each.sight.reached is not None else [])]
+        assert fails + reaches <= sum(observer not in merged.discredited for observer in everybody)
 
 
 @given(worlds(healthy=True), st.sampled_from(["m", "n"]), st.data())
