@@ -322,6 +322,7 @@ class Worker:
         self.streams.close_idle()
         while len(self.streams) and time.monotonic() < until_s:
             time.sleep(0.02)
+            self._alive()
             self.streams.flush(time.monotonic())
             self.streams.close_idle()
 
