@@ -43,7 +43,8 @@ class Sign:
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(descriptor, _COUNT.size)
+            # Reserved, not only declared: a hole in the file on a full disk would kill whoever writes to it (SIGBUS).
+            os.posix_fallocate(descriptor, 0, _COUNT.size)
             self._map = mmap.mmap(descriptor, _COUNT.size)
         finally:
             os.close(descriptor)

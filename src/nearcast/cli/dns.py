@@ -136,7 +136,8 @@ def _step(step: Callable[[Ring], Ring]) -> None:
 def _restart(home: Home) -> None:
     from nearcast.system import signing
 
-    signing.restart_workers(home, lambda name: talk.say(f"{name} has begun anew"))
+    if not signing.restart_workers(home, lambda name: talk.say(f"{name} has begun anew")):
+        talk.say("no worker runs here under a supervisor; start those again that run in another way")
 
 
 def _keys(settings: DnsSettings, ring: Ring) -> Keys:

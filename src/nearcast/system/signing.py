@@ -43,14 +43,16 @@ def change(home: Home, step: Callable[[Ring], Ring]) -> Ring:
     return ring
 
 
-def restart_workers(home: Home, told: Callable[[str], None]) -> None:
-    """One after the other, so that those that are left answer meanwhile. ``told`` hears of each. Raises NotRestarted."""
-    found = start.running(home)
+def restart_workers(home: Home, told: Callable[[str], None]) -> int:
+    """One after the other, so that those that are left answer meanwhile. ``told`` hears of each. How many; raises NotRestarted."""
+    found, count = start.running(home), 0
     for each in found.processes if found else ():
         if each.name.startswith(DNS_PREFIX) and each.identity is not None:
             send(each.identity, signal.SIGTERM)
             _wait(home, each)
             told(each.name)
+            count += 1
+    return count
 
 
 def _wait(home: Home, before: ProcessStatus) -> None:

@@ -79,7 +79,7 @@ def test_a_rollover_from_start_to_end(home: Home) -> None:
     assert shown(home) == ("stable", [(new, "signs answers")])
     assert [each.state for each in signing_key(home, settings.load(home))] == ["good"]
     assert "no rollover" in run(home, "dns", "keys").stderr
-    run(home, "dns", "reload")
+    assert "no worker runs here" in run(home, "dns", "reload").stderr
 
 
 def test_without_signatures_there_is_nothing_to_roll(home: Home) -> None:
