@@ -149,9 +149,12 @@ class Collector:
         return tuple(each for rib in self._sessions.ribs.values() for each in rib.held())
 
     def _haste(self, isp: str) -> str:
+        pending = self._sessions.ribs[isp].pending
+        if self._sessions.telling(isp):
+            return f"it tells its table: {pending:,} changes wait for the rest of it" if pending else ""
         if self._clock.monotonic_s() - self._hurried_s.get(isp, float("-inf")) >= REFUSALS_S:
             return ""
-        return f"it changes much: {self._sessions.ribs[isp].pending:,} changes wait their turn"
+        return f"it changes much: {pending:,} changes wait their turn"
 
     def _trouble(self) -> str:
         """What keeps all sessions from being taken."""
@@ -275,9 +278,13 @@ class Collector:
     async def _follow(self, name: str) -> None:
         """Bring what one ISP changes into the table, in the order in which it was told. Others do not wait for it."""
         rib, pace, news = self._sessions.ribs[name], Pace(), self._news[name]
+        telling = False
         while True:
             await news.wait()
             news.clear()
+            before, telling = telling, self._sessions.telling(name)
+            if before and not telling:
+                pace.table_ends(self._clock.monotonic_s())
             if name in self._settled:
                 self._settled.discard(name)
                 rib.changes()
@@ -290,7 +297,7 @@ class Collector:
     async def _take(self, name: str, rib: Rib, pace: Pace) -> None:
         now_s, pending = self._clock.monotonic_s(), rib.pending
         some = pace.take(pending, now_s)
-        if some < pending:
+        if some < pending and not self._sessions.telling(name):
             self._say_haste(name, pending, now_s)
         if not some:
             return

@@ -14,6 +14,8 @@ CHANGES_PER_S = 500.0
 """After the first ``BATCH_MAX``: half a percent of a reader's time."""
 BULKS, BULKS_PER_S = 3.0, 1 / 30
 """So often is more than a batch taken in at once, which compiles the table: sessions that begin and end are such bulks."""
+TABLES, TABLES_PER_S = 1.0, 1 / 30
+"""So often is what is left of a table taken in at once when its router has told all of it: a large one comes in more parts than bulks."""
 
 
 class Bucket:
@@ -33,6 +35,9 @@ class Bucket:
     def take(self, tokens: float) -> None:
         self._level -= tokens
 
+    def give(self, tokens: float) -> None:
+        self._level = min(self._burst, self._level + tokens)
+
 
 class Pace:
     """Of one ISP."""
@@ -41,6 +46,14 @@ class Pace:
         self._turns = Bucket(TURNS, TURNS_PER_S)
         self._changes = Bucket(float(BATCH_MAX), CHANGES_PER_S)
         self._bulks = Bucket(BULKS, BULKS_PER_S)
+        self._tables = Bucket(TABLES, TABLES_PER_S)
+
+    def table_ends(self, now_s: float) -> None:
+        """A router has told all of its table: what waits of it may come in at once."""
+        if self._tables.holds(now_s) >= 1:
+            self._tables.take(1)
+            self._turns.give(1)
+            self._bulks.give(1)
 
     def take(self, pending: int, now_s: float) -> int:
         """How many of the changes that wait are taken in now: all, some, or none before the next look."""

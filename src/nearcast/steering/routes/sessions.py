@@ -138,6 +138,10 @@ class Sessions:
         self._unsettled.difference_update(found)
         return found
 
+    def telling(self, isp: str) -> bool:
+        """Whether one of its routers has begun and not ended to tell its table: then much changes, and nothing flaps."""
+        return any(each.sweep_at_s is not None and not each.told >= _BOTH for each in self._sessions.values() if each.isp == isp)
+
     def _complete(self, isp: str) -> bool:
         return all(each.up and each.told >= _BOTH for each in self._sessions.values() if each.isp == isp)
 

@@ -15,9 +15,9 @@ process told {{
   run /bin/sh -c cat<$NEARCAST_TEST_PIPE;
   encoder json;
 }}
-neighbor 127.0.0.1 {{
+neighbor {peer} {{
   local-address {address};
-  router-id {address};
+  router-id {router_id};
   local-as {asn};
   peer-as {peer_asn};
   connect {port};
@@ -31,7 +31,8 @@ neighbor 127.0.0.1 {{
 
 
 class Router:
-    """An ExaBGP that opens a session to ``port``. ``say`` is one of its commands: ``announce route 20.1.0.0/16 next-hop 127.0.0.11``."""
+    """An ExaBGP that opens a session to ``port`` of loopback, over IPv6 where its address is one. ``say`` is one of its commands:
+    ``announce route 20.1.0.0/16 next-hop 127.0.0.11``."""
 
     def __init__(
         self, folder: Path, port: int, *, address: str = "127.0.0.11", asn: int = 64511, peer_asn: int = 64500, password: str = ""
@@ -40,7 +41,13 @@ class Router:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "router.conf").write_text(
             CONFIGURATION.format(
-                address=address, asn=asn, peer_asn=peer_asn, port=port, password=f'md5-password "{password}";' if password else ""
+                peer="::1" if ":" in address else "127.0.0.1",
+                router_id="127.0.0.11" if ":" in address else address,
+                address=address,
+                asn=asn,
+                peer_asn=peer_asn,
+                port=port,
+                password=f'md5-password "{password}";' if password else "",
             )
         )
         self._pipe = folder / "told"
@@ -72,11 +79,11 @@ class Router:
         os.write(self._out, "".join(f"{each}\n" for each in commands).encode())
 
     def announce(self, prefix: str, more: str = "") -> None:
-        hop = "::1" if ":" in prefix else self.address
+        hop = "::1" if ":" in prefix else "127.0.0.11" if ":" in self.address else self.address
         self.say(f"announce route {prefix} next-hop {hop} {more}")
 
     def withdraw(self, prefix: str) -> None:
-        hop = "::1" if ":" in prefix else self.address
+        hop = "::1" if ":" in prefix else "127.0.0.11" if ":" in self.address else self.address
         self.say(f"withdraw route {prefix} next-hop {hop}")
 
     def signal(self, number: signal.Signals) -> None:

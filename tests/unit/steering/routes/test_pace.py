@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.steering.routes.pace import BATCH_MAX, BULKS, BULKS_PER_S, CHANGES_PER_S, TURNS, TURNS_PER_S, Pace
+from nearcast.steering.routes.pace import BATCH_MAX, BULKS, BULKS_PER_S, CHANGES_PER_S, TABLES, TABLES_PER_S, TURNS, TURNS_PER_S, Pace
 
 TICK_S = 0.25
 
@@ -22,6 +22,17 @@ def test_a_whole_table_is_taken_in_at_once_when_a_session_begins_and_when_it_end
     pace = Pace()
     assert pace.take(20_000, 0.0) == 20_000
     assert pace.take(20_000, 1.0) == 20_000
+
+
+def test_what_is_left_of_a_large_table_comes_in_when_all_of_it_was_told() -> None:
+    pace = Pace()
+    taken = [pace.take(20_000, part / 10) for part in range(10)]
+    assert sum(some > BATCH_MAX for some in taken) == BULKS
+    assert pace.take(20_000, 1.0) <= BATCH_MAX
+    pace.table_ends(1.1)
+    assert pace.take(140_000, 1.1) == 140_000
+    pace.table_ends(1.2)  # a session that begins and ends on and on gains nothing by it
+    assert pace.take(20_000, 1.2) <= BATCH_MAX
 
 
 def test_one_prefix_that_flaps_is_followed_every_half_second() -> None:
@@ -47,6 +58,8 @@ def test_the_bounds_hold_and_whatever_waits_is_taken_in(seed: int) -> None:
     for _ in range(400):
         now_s += chance.random() * 0.2
         pending += chance.choice((0, 0, 1, 50, 5_000))
+        if chance.random() < 0.05:
+            pace.table_ends(now_s)
         some = pace.take(pending, now_s)
         assert 0 <= some <= pending
         turns += some > 0
@@ -56,8 +69,9 @@ def test_the_bounds_hold_and_whatever_waits_is_taken_in(seed: int) -> None:
         else:
             changes += some
         pending -= some
-    assert turns <= TURNS + now_s * TURNS_PER_S + 1
-    assert bulks <= BULKS + now_s * BULKS_PER_S + 1
+    tables = TABLES + now_s * TABLES_PER_S
+    assert turns <= TURNS + now_s * TURNS_PER_S + tables + 1
+    assert bulks <= BULKS + now_s * BULKS_PER_S + tables + 1
     assert changes <= BATCH_MAX + now_s * CHANGES_PER_S + 1
     while pending:  # now it is calm
         now_s += TICK_S
