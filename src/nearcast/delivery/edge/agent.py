@@ -24,6 +24,7 @@ from nearcast.delivery.edge.misses import local_cause
 from nearcast.delivery.edge.neighbours import Neighbours
 from nearcast.delivery.edge.orders import Orders
 from nearcast.delivery.edge.parent import bundle
+from nearcast.delivery.edge.patience import Patience
 from nearcast.delivery.edge.reactive import Reactive
 from nearcast.delivery.edge.report import Reporter, Signing, Telling
 from nearcast.delivery.edge.scrub import Scrub
@@ -129,7 +130,8 @@ class EdgeAgent:
         self.orders = Orders(settings.id, conf, self.server, self.transfers, self._opener, self._above, fill=fill, clock=clock)
         self._telling = Telling(self.transfers.stock)
         self.neighbours = Neighbours(settings.id, self._peers_tls, self.server.changed.set)
-        self.reporter = Reporter(self._discovery, self.report, self._told, settings.report_s, self.server.changed, self._signing)
+        changed, patience = self.server.changed, Patience(clock)
+        self.reporter = Reporter(self._discovery, self.report, self._told, settings.report_s, changed, self._signing, patience)
 
     def _exchange(self) -> Exchange | None:
         settings = self.settings

@@ -15,6 +15,8 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (ours is a folder in it that is 
 MEMORY_BYTES_MIN = 512 << 20
 """A smaller memory file system (a container's) could be full between two looks at it."""
 WINDOW_BYTES = (64 << 20, 1 << 30)
+OWNER = "edge"
+"""The file that names the edge's folder."""
 _log = structlog.get_logger("edge")
 
 
@@ -40,7 +42,10 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
     try:
         found = os.statvfs(shared)
         total_bytes, free_bytes = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        sweep(shared)
         if total_bytes >= MEMORY_BYTES_MIN and _own(base):
+            folder.mkdir(parents=True, exist_ok=True)
+            (base / OWNER).write_bytes(os.fsencode(folder))
             return _made(base, window_bytes(free_bytes), min(total_bytes // 8, 1 << 30))
     except OSError as error:
         _log.info("there is no memory file system", path=str(shared), error=error.strerror)
@@ -52,6 +57,17 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
 def close_window(window: Window) -> None:
     """Leave nothing of it behind."""
     shutil.rmtree(window.base, ignore_errors=True)
+
+
+def sweep(shared: Path) -> None:
+    """Remove the windows of edges whose folders are gone: who was killed could not do so himself."""
+    for base in shared.glob(f"nearcast-{os.geteuid()}-*"):
+        try:
+            if _ours(base.lstat()) and not Path(os.fsdecode((base / OWNER).read_bytes())).exists():
+                _log.info("an edge was removed; so is its window", window=str(base))
+                shutil.rmtree(base, ignore_errors=True)
+        except (OSError, ValueError):  # another start was quicker, or it does not say whose it is
+            continue
 
 
 def narrow(window: Window) -> bool:
@@ -68,10 +84,13 @@ def _own(base: Path) -> bool:
     try:
         base.mkdir(mode=0o711)
     except FileExistsError:
-        found = base.lstat()
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+        return _ours(base.lstat())
     base.chmod(0o711)
     return True
+
+
+def _ours(found: os.stat_result) -> bool:
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _made(base: Path, size_bytes: int, floor_bytes: int) -> Window:

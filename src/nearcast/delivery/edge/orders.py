@@ -10,6 +10,7 @@ import structlog
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
 from nearcast.delivery.edge.kept import KeptParents
+from nearcast.delivery.edge.patience import Patience
 from nearcast.delivery.edge.server import Server
 from nearcast.delivery.fill import source
 from nearcast.delivery.fill.transfer import Transfers
@@ -68,18 +69,18 @@ class Orders:
 
     async def follow(self) -> None:
         """Keep the assignment up to date; what is held stays while nobody answers."""
-        version, delay_s, failed = -1, RETRY_S[0], False
+        version, delay_s, patience = -1, RETRY_S[0], Patience(self._clock)
         while True:
             try:
                 answer = await self._fill.assignment(FillQuestion(appliance=self._appliance, after=version, wait_s=FOLLOW_WAIT_S))
             except NearcastError as error:
-                if not failed:
+                if patience.lost():
                     _log.warning("the fill service does not answer; held films stay", error=error.message, code=error.code)
-                failed = True
                 await self._clock.sleep(delay_s)
                 delay_s = min(RETRY_S[1], delay_s * 2)
                 continue
-            delay_s, failed = RETRY_S[0], False
+            delay_s = RETRY_S[0]
+            patience.answered()
             if answer.version != version:
                 version = answer.version
                 self._transfers.assign(answer)

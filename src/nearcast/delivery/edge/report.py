@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
+from nearcast.delivery.edge.patience import Patience
 from nearcast.delivery.fill.stock import Stock
 from nearcast.model.services import Discovery, ReportAnswer
 from nearcast.model.site import ApplianceReport
@@ -126,6 +127,7 @@ class Reporter:
         interval_s: float,
         changed: asyncio.Event,
         signing: Signing,
+        patience: Patience,
     ) -> None:
         self._discovery = discovery
         self._signing = signing
@@ -133,6 +135,7 @@ class Reporter:
         self._told = told
         self._interval_s = interval_s
         self._changed = changed
+        self._patience = patience
         self.answered = True
 
     async def run(self) -> None:
@@ -143,15 +146,16 @@ class Reporter:
                 async with asyncio.timeout(2 * self._interval_s):
                     answer = await self._discovery.report(report)
                 self.answered = True
+                self._patience.answered()
                 if answer.issued_ms:
                     if self._signing.above(answer.issued_ms):
                         continue
                 else:
                     self._told(report, answer)
             except (NearcastError, TimeoutError) as error:
-                if self.answered:
-                    _log.warning("discovery does not answer; films are served all the same", error=str(error))
                 self.answered = False
+                if self._patience.lost():
+                    _log.warning("discovery does not answer; films are served all the same", error=str(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s):
                     await self._changed.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -230,3 +231,21 @@ def test_the_window_lies_in_memory_where_there_is_room_and_is_ours(tmp_path: Pat
     assert narrow(window)
     assert window_bytes(0) == 64 << 20
     assert window_bytes(1 << 40) == 1 << 30
+
+
+def test_the_window_of_an_edge_that_was_removed_goes_with_the_next_start(tmp_path: Path) -> None:
+    shared, kept, removed, strange = (tmp_path / name for name in ("shared", "kept", "removed", "strange"))
+    shared.mkdir()
+    first, second = open_window(kept, shared), open_window(removed, shared)
+    if first.base.parent != shared:
+        pytest.skip("this machine's disk is too small to stand for a memory file system")
+    (second.landing / "slice").write_bytes(b"x")
+    shutil.rmtree(removed)
+    foreign = shared / f"nearcast-{os.geteuid()}-of-others"
+    foreign.mkdir()
+    foreign.chmod(0o777)  # where anybody may have written whose it is
+    (foreign / "edge").write_text(str(removed))
+    open_window(strange, shared)
+    assert first.landing.exists()
+    assert not second.base.exists()
+    assert foreign.exists()
