@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[int], list[Figure]]] = {
     "compile": steering_routes.compiling,
     "announce": steering_routes.announcing,
     "lookup": steering_routes.looking_up,
+    "rehearse": steering_routes.rehearsing,
     "decide": steering_decisions.deciding,
     "balance": steering_balance.balancing,
     "health": steering_health.watching,

@@ -6,6 +6,7 @@ six systems. Compiling is what production does: a program of its own reads the l
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import statistics
@@ -24,15 +25,17 @@ import numpy as np
 
 from bench.prefixes import generate
 from bench.report import Figure
-from nearcast.model.route import Announcement
+from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
 from nearcast.steering.routes import Prefix
 from nearcast.steering.routes.reader import TableReader
+from nearcast.steering.routes.settings import BgpSettings, Isp
 from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.view import NO_VIEW, View
 
 PREFIXES_4, PREFIXES_6, SITES, ISPS, WAYS = 1_000_000, 200_000, 1_000, 200, 2
-COMPILE_S, COMPILE_MB, ANNOUNCE_MS, LOOKUPS = 10.0, 1000.0, 10.0, 250_000
-COMPILATIONS, ANNOUNCEMENTS, CLIENTS, ROUNDS = 3, 400, 20_000, 5
+COMPILE_S, COMPILE_MB, ANNOUNCE_MS, LOOKUPS, REHEARSE_S, BLOCKED_MS = 10.0, 1000.0, 10.0, 250_000, 5.0, 100.0
+COMPILATIONS, ANNOUNCEMENTS, CLIENTS, ROUNDS, REHEARSALS = 3, 400, 20_000, 5, 3
 GAP_S = 0.01
 """Between two announcements, so that each is seen alone."""
 SITE_NAMES = tuple(f"site-{number:04}" for number in range(SITES))
@@ -213,3 +216,50 @@ def looking_up(seed: int) -> list[Figure]:
         Figure(name="lookups, one core", unit="/s", samples=tuple(warm), reach=LOOKUPS, at_least=True, note=note),
         Figure(name="lookups, each prefix for the first time", unit="/s", samples=tuple(cold), reach=LOOKUPS / 10, at_least=True),
     ]
+
+
+def rehearsing(seed: int) -> list[Figure]:
+    """Who would move, by the service itself: both default routes change, which concerns every prefix; a site goes, which compiles."""
+    with world(seed) as folder:
+        found = [asyncio.run(_rehearsals(folder)) for _ in range(REHEARSALS)]
+    default, compiled, blocked, moved = zip(*found, strict=True)
+    note = f"{moved[0]:,} prefixes would move; at a {PREFIXES_4:,} + {PREFIXES_6:,} prefixes table"
+    return [
+        Figure(name="rehearse both default routes", unit="s", samples=default, reach=REHEARSE_S, note=note),
+        Figure(name="rehearse a site that goes: compiled anew", unit="s", samples=compiled, reach=2 * REHEARSE_S),
+        Figure(name="longest wait of others on that process meanwhile", unit="ms", samples=blocked, reach=BLOCKED_MS),
+    ]
+
+
+async def _rehearsals(folder: Path) -> tuple[float, float, float, float]:
+    """Seconds of both, milliseconds for which nothing else got its turn, and prefixes that move."""
+    from nearcast.model.services import RehearseQuestion
+    from nearcast.steering.routing import RoutingService
+    from nearcast.steering.settings import SteeringSettings
+
+    class Views:
+        def view(self) -> View:
+            return NO_VIEW
+
+    isps = tuple(Isp(name=name, asn=number + 1, sites=SITE_NAMES[:1]) for number, name in enumerate(ISP_NAMES))
+    settings = SteeringSettings(sites=sites(), routes=(), isps=isps, bgp=BgpSettings(asn=64_500))
+    service = RoutingService(settings, TableReader(folder), Views(), tuple)
+    longest_ms = 0.0
+
+    async def watch_others() -> None:
+        nonlocal longest_ms
+        while True:
+            began_s = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest_ms = max(longest_ms, (time.perf_counter() - began_s) * 1e3)
+
+    watching = asyncio.create_task(watch_others())
+    routes = tuple(Route(prefix=prefix, sites=SITE_NAMES[5:8]) for prefix in ("0.0.0.0/0", "::/0"))
+    began_s = time.perf_counter()
+    moved = (await service.rehearse(RehearseQuestion(routes=routes, limit=40))).moved_total
+    default_s = time.perf_counter() - began_s
+    began_s = time.perf_counter()
+    assert (await service.rehearse(RehearseQuestion(sites=sites()[:-1], limit=40))).moved_total
+    compiled_s = time.perf_counter() - began_s
+    watching.cancel()
+    return default_s, compiled_s, longest_ms, moved
