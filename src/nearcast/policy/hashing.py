@@ -136,12 +136,13 @@ class Rendezvous:
     mixes the title with all of them at once.
     """
 
-    __slots__ = ("_keys", "_ones", "_size_bytes", "_split", "_weights", "_words")
+    __slots__ = ("_fractions", "_keys", "_ones", "_size_bytes", "_split", "_weights", "_words")
 
     def __init__(self, appliances: Sequence[int], weights: Sequence[float]) -> None:
         self._keys = sum(each << 128 * place for place, each in enumerate(appliances))
         self._ones = sum(1 << 128 * place for place in range(len(appliances)))
         self._words = self._ones * _WORD
+        self._fractions = self._ones * (_WORD >> 11)
         self._size_bytes = 16 * len(appliances)
         self._split = struct.Struct("<" + "Q8x" * len(appliances)).unpack
         self._weights = tuple(weights)
@@ -152,8 +153,8 @@ class Rendezvous:
         mixed = title * self._ones ^ self._keys
         mixed = (mixed ^ (mixed >> 30 & words)) * 0xBF58476D1CE4E5B9 & words
         mixed = (mixed ^ (mixed >> 27 & words)) * 0x94D049BB133111EB & words
-        split = self._split((mixed ^ (mixed >> 31 & words)).to_bytes(self._size_bytes, "little"))
-        return [-log(((word >> 11) + 0.5) * 2.0**-53) / weight for word, weight in zip(split, self._weights, strict=True)]
+        split = self._split(((mixed ^ (mixed >> 31 & words)) >> 11 & self._fractions).to_bytes(self._size_bytes, "little"))
+        return [-log((word + 0.5) * 2.0**-53) / weight for word, weight in zip(split, self._weights, strict=True)]
 
     def preferred(self, title: int) -> list[int]:
         """The appliances by their places, best first."""
