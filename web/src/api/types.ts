@@ -255,6 +255,8 @@ export interface Explanation {
   candidates: Candidate[];
   considered: Considered[];
   last_known: boolean;
+  /** What the decisions of the play service know and this one does not. */
+  note: string;
 }
 
 export interface PlannedAnnouncement {
@@ -266,7 +268,15 @@ export interface PlannedAnnouncement {
 }
 
 /** What POST /api/v1/routes/rehearse takes. */
-export interface Rehearse {
+/** What is left out stays as it is in force. */
+export interface PlannedSteering {
+  sites?: { name: string; tier?: string; zone?: string; parents?: string[]; isp?: string; latitude?: number; longitude?: number }[];
+  isps?: { name: string; asn: number; sites?: string[]; allow?: string[]; prefixes_max?: number }[];
+  asn?: number;
+  geographic?: { mmdb?: string; blocks?: Record<string, string[]> };
+  routes?: { prefix: string; sites: string[] }[];
+}
+export interface Rehearse extends PlannedSteering {
   announce: PlannedAnnouncement[];
   withdraw: { prefix: string; isp: string; site: string }[];
 }
@@ -282,6 +292,10 @@ export interface Rehearsal {
   moved: Moved[];
   moved_total: number;
   refused: { prefix: string; source: string; why: string }[];
+  refused_total: number;
+  accepted: { prefix: string; source: string }[];
+  accepted_total: number;
+  changes: string[];
 }
 
 export interface RouteSource {
@@ -290,6 +304,8 @@ export interface RouteSource {
   state: "up" | "down" | "loaded";
   prefixes: number;
   refused: number;
+  last_refused: string;
+  last_refused_at: number;
   problem: string;
 }
 

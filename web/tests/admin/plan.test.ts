@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { planned, room } from "../../src/pages/admin/plan";
+import { configured, planned, room } from "../../src/pages/admin/plan";
 
 describe("planned", () => {
   it("takes one prefix a line, with what an ISP tells of it", () => {
@@ -29,6 +29,58 @@ describe("planned", () => {
     expect(mistakes).toHaveLength(1);
     expect(mistakes[0]).toContain(line);
     expect(body.announce).toHaveLength(1);
+  });
+});
+
+describe("configured", () => {
+  const TOML = `
+[network]
+host = "0.0.0.0"
+[steering.bgp]
+asn = 64500
+port = 1179
+[[steering.sites]]
+name = "rack"
+zone = "eu"
+label = "The rack"
+latitude = 50.5
+longitude = 8
+[[steering.isps]]
+name = "riverbank"
+asn = 64511
+routers = ["198.51.100.11"]
+password = "s3cret"
+allow = ["20.0.0.0/12"]
+[steering.geographic]
+blocks = { DE = ["198.51.100.0/24"] }
+`;
+
+  it("takes what moves viewers and nothing else", async () => {
+    const { body, mistakes } = await configured(TOML);
+    expect(mistakes).toEqual([]);
+    expect(body).toEqual({
+      announce: [],
+      withdraw: [],
+      sites: [{ name: "rack", zone: "eu", latitude: 50.5, longitude: 8 }],
+      isps: [{ name: "riverbank", asn: 64511, allow: ["20.0.0.0/12"] }],
+      asn: 64500,
+      geographic: { blocks: { DE: ["198.51.100.0/24"] } },
+    });
+    expect(JSON.stringify(body)).not.toContain("s3cret");
+  });
+
+  it.each([
+    ["[[steering.sites", "no TOML"],
+    ["asn = 1\nasn = 2", "no TOML"],
+    ["", "nothing of [steering]"],
+    ["steering = 5", "nothing of [steering]"],
+    ["[steering]\nsites = 5", "[[steering.sites]]"],
+    ["[steering]\nroutes = [5]", "[[steering.routes]]"],
+  ])("%j is a mistake", async (text, said) => {
+    const { body, mistakes } = await configured(text);
+    expect(mistakes).toHaveLength(1);
+    expect(mistakes[0]).toContain(said);
+    expect(body).toEqual({ announce: [], withdraw: [] });
   });
 });
 

@@ -1,5 +1,5 @@
-// What an operator types or pastes as an ISP's plan, one line each, as the gateway takes it. Pure.
-import type { Rehearse } from "../../api/types";
+// What an operator types or pastes as an ISP's plan, one line each, or as a new configuration, as the gateway takes it. Pure.
+import type { PlannedSteering, Rehearse } from "../../api/types";
 
 export interface Plan {
   body: Rehearse;
@@ -40,6 +40,44 @@ function attributesOf(text: string): { as_path: number[]; med: number } | null {
   if (!found) return null;
   const numbers = (found[1] ?? "").match(/\d+/g) ?? [];
   return { as_path: numbers.map(Number), med: Number(found[2] ?? 0) };
+}
+
+const FIELDS = {
+  sites: ["name", "tier", "zone", "parents", "isp", "latitude", "longitude"],
+  isps: ["name", "asn", "sites", "allow", "prefixes_max"],
+  routes: ["prefix", "sites"],
+  geographic: ["mmdb", "blocks"],
+};
+
+type Table = Record<string, unknown>;
+const isTable = (value: unknown): value is Table => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What of a configuration file moves viewers. The rest of it, passwords among it, stays in the browser. */
+export async function configured(text: string): Promise<Plan> {
+  const body: Rehearse = { announce: [], withdraw: [] };
+  const { parse } = await import("smol-toml");
+  let steering: unknown;
+  try {
+    steering = parse(text).steering;
+  } catch (error) {
+    return { body, mistakes: [`this is no TOML: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`] };
+  }
+  if (!isTable(steering)) return { body, mistakes: ["there is nothing of [steering] in it: sites, isps, routes, bgp or geographic"] };
+  const wanted: Table = {};
+  for (const name of ["sites", "isps", "routes"] as const) {
+    const rows = steering[name];
+    if (rows === undefined) continue;
+    if (!Array.isArray(rows) || !rows.every(isTable)) return { body, mistakes: [`steering.${name} is no list of tables: [[steering.${name}]]`] };
+    wanted[name] = rows.map((each) => picked(each, FIELDS[name]));
+  }
+  if (isTable(steering.geographic)) wanted.geographic = picked(steering.geographic, FIELDS.geographic);
+  if (isTable(steering.bgp) && steering.bgp.asn !== undefined) wanted.asn = steering.bgp.asn;
+  // The gateway checks every value; what is wrong it names.
+  return { body: { ...body, ...(wanted as PlannedSteering) }, mistakes: [] };
+}
+
+function picked(table: Table, names: string[]): Table {
+  return Object.fromEntries(names.filter((name) => table[name] !== undefined).map((name) => [name, table[name]]));
 }
 
 /** How much a prefix has room for: addresses of IPv4, networks of a household (/64) of IPv6. */

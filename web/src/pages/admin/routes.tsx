@@ -1,14 +1,16 @@
-// Where viewers go and why, who would move if an ISP changed what it announces, and where routes come from.
+// Where viewers go and why, who would move if sites, ISPs or what these announce changed, and where routes come from.
 import { useEffect, useState } from "preact/hooks";
 import { api, problemOf } from "../../api/client";
 import type { Considered, Explanation, Problem, Rehearsal, RouteSource, RoutingStatus, Title, TitleList } from "../../api/types";
 import { counted } from "../../ui/format";
 import { ProblemPanel, sentence } from "../../ui/problem";
-import { planned, room } from "./plan";
+import { configured, planned, room } from "./plan";
 
 const LOOK_MS = 5_000;
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
 const KINDS: Record<RouteSource["kind"], string> = { config: "Configuration", bgp: "BGP", geographic: "Geography" };
+/** What is rehearsed where it is no ISP's plan. */
+const CONFIGURATION = "";
 const TONES: Record<Considered["verdict"], string> = { chosen: "good", spare: "warn", rejected: "bad" };
 
 export function Routes() {
@@ -111,24 +113,25 @@ function Answer({ found }: { found: Explanation }) {
           </li>
         ))}
       </ul>
+      {found.note && <p class="fine" data-testid="explain-note">{sentence(found.note)}</p>}
     </div>
   );
 }
 
 function Plan({ isps }: { isps: string[] }) {
-  const [isp, setIsp] = useState("");
+  const [isp, setIsp] = useState<string | null>(null);
   const [site, setSite] = useState("");
   const [text, setText] = useState("");
   const [found, setFound] = useState<Rehearsal | null>(null);
   const [mistakes, setMistakes] = useState<string[]>([]);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const who = isp || isps[0] || "";
+  const who = isp ?? isps[0] ?? CONFIGURATION;
   const ask = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const plan = planned(text, who, site.trim());
-    setMistakes(plan.mistakes);
     setFound(null);
     setProblem(null);
+    const plan = who === CONFIGURATION ? await configured(text) : planned(text, who, site.trim());
+    setMistakes(plan.mistakes);
     if (plan.mistakes.length) return;
     try {
       setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: 200 }, timeout_ms: 60_000 }));
@@ -139,36 +142,44 @@ function Plan({ isps }: { isps: string[] }) {
   return (
     <section class="panel route-part" aria-label="Rehearse">
       <h2>Who would move?</h2>
-      {isps.length === 0 ? (
-        <p class="fine">No ISP is configured. <code>nearcast routes diff NEW.toml</code> rehearses a new configuration.</p>
-      ) : (
-        <form class="film-form" onSubmit={(event) => void ask(event)}>
+      <form class="film-form" onSubmit={(event) => void ask(event)}>
+        {who === CONFIGURATION ? (
+          <p class="fine">A new configuration, or what changes of it: <code>[[steering.sites]]</code>, <code>[[steering.isps]]</code>, <code>[[steering.routes]]</code>, <code>[steering.bgp]</code> <code>asn</code>, <code>[steering.geographic]</code>. What it leaves out stays as it is in force. Nothing is changed.</p>
+        ) : (
           <p class="fine">What an ISP plans, one prefix a line: <code>20.4.0.0/16</code>, <code>announce 20.4.0.0/16 as-path 64511 64999 med 20</code>, <code>withdraw 20.1.0.0/16</code>. Nothing is changed.</p>
-          <div class="inline-form">
-            <select aria-label="ISP" data-testid="plan-isp" value={who} onChange={(event) => setIsp(event.currentTarget.value)}>
-              {isps.map((each) => <option key={each} value={each}>{each}</option>)}
-            </select>
-            <input placeholder="All of its sites" aria-label="Site" value={site} onInput={(event) => setSite(event.currentTarget.value)} />
-          </div>
-          <label class="field">
-            <span>Plan</span>
-            <textarea required rows={4} data-testid="plan-text" class="mono" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
-          </label>
-          <div class="actions"><button class="button primary" type="submit" data-testid="plan-ask">Rehearse</button></div>
-        </form>
-      )}
+        )}
+        <div class="inline-form">
+          <select aria-label="Who plans" data-testid="plan-isp" value={who} onChange={(event) => { setIsp(event.currentTarget.value); setFound(null); setMistakes([]); setProblem(null); }}>
+            {isps.map((each) => <option key={each} value={each}>{each}</option>)}
+            <option value={CONFIGURATION}>A new configuration</option>
+          </select>
+          {who !== CONFIGURATION && <input placeholder="All of its sites" aria-label="Site" value={site} onInput={(event) => setSite(event.currentTarget.value)} />}
+        </div>
+        <label class="field">
+          <span>{who === CONFIGURATION ? "TOML" : "Plan"}</span>
+          <textarea required rows={who === CONFIGURATION ? 10 : 4} data-testid="plan-text" class="mono" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        </label>
+        <div class="actions"><button class="button primary" type="submit" data-testid="plan-ask">Rehearse</button></div>
+      </form>
       {mistakes.length > 0 && <ul class="field-problem" role="alert" data-testid="plan-mistakes">{mistakes.map((each) => <li key={each}>{each}</li>)}</ul>}
       {problem && <Refusal problem={problem} />}
-      {found && <Movement found={found} />}
+      {found && <Movement found={found} isp={who} />}
     </section>
   );
 }
 
-function Movement({ found }: { found: Rehearsal }) {
+function Movement({ found, isp }: { found: Rehearsal; isp: string }) {
   const more = found.moved_total - found.moved.length;
+  const unlisted = [
+    [found.refused_total - found.refused.length, "refused"],
+    [found.accepted_total - found.accepted.length, "taken"],
+  ] as const;
   return (
     <div class="route-answer" data-testid="plan-answer">
-      {found.refused.map((each) => <p key={each.prefix} class="field-problem" data-testid="plan-refused">Refused: {sentence(each.why)}</p>)}
+      {found.changes.length > 0 && <ul class="fine" data-testid="plan-changes">{found.changes.map((each) => <li key={each}>{sentence(each)}</li>)}</ul>}
+      {found.refused.map((each) => <p key={`${each.source} ${each.prefix}`} class="field-problem" data-testid="plan-refused">Refused{each.source !== isp && ` of ${each.source}`}: {sentence(each.why)}</p>)}
+      {found.accepted.map((each) => <p key={`${each.source} ${each.prefix}`} class="fine" data-testid="plan-accepted">Taken from then on of {each.source}: <code>{each.prefix}</code></p>)}
+      {unlisted.map(([count, what]) => count > 0 && <p key={what} class="fine">{count.toLocaleString("en")} more would be {what}.</p>)}
       <p class="route-headline">{found.moved_total ? `${counted(found.moved_total, "block")} of addresses would move.` : "Nobody would move."}{more > 0 && ` The ${found.moved.length} largest:`}</p>
       {found.moved.length > 0 && (
         <div class="route-scroll">
@@ -193,6 +204,8 @@ function Movement({ found }: { found: Rehearsal }) {
 
 const prefixes = (count: number, kind = ""): string => `${count.toLocaleString("en")} ${kind}prefix${count === 1 ? "" : "es"}`;
 
+const utc = (unix_s: number): string => `${new Date(unix_s * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
 function Sources({ status }: { status: RoutingStatus }) {
   return (
     <section class="panel route-part" aria-label="Sources">
@@ -207,6 +220,7 @@ function Sources({ status }: { status: RoutingStatus }) {
               <strong>{each.name}</strong>
               <span class="fine">{KINDS[each.kind]} · {prefixes(each.prefixes)}{each.refused > 0 && ` · ${each.refused.toLocaleString("en")} refused`}</span>
               {each.problem && <span class="fine">{sentence(each.problem)}</span>}
+              {each.last_refused && <span class="fine" data-testid="route-refused">Last refused, {utc(each.last_refused_at)}: {sentence(each.last_refused)}</span>}
             </div>
             <span class="film-state"><span class={`dot ${each.state === "down" ? "bad" : "good"}`} />{each.state}</span>
           </li>
