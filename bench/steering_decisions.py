@@ -121,6 +121,8 @@ class Viewers:
 
 def measured(sites: int, titles: int, seed: int) -> tuple[list[float], list[float]]:
     """Decisions per CPU-second, and the 99th percentile of their times in µs, round by round."""
+    gc.collect()
+    gc.freeze()  # as the nursery does with what is loaded when it forks a process
     random = np.random.default_rng(seed)
     places, view = fleet(sites, titles, random)
     default = tuple(each.name for each in places[:12])
