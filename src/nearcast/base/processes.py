@@ -13,6 +13,7 @@ import os
 import pwd
 import select
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -176,15 +177,24 @@ def held(path: Path) -> bool:
     return False
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Readers see the old content or the new, never a part. ``durable``: the new is on the disk before it takes the old one's place."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    fresh.replace(path)
+def write_atomically(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Readers see the old content or the new, never a part. ``durable``: the new is on the disk before it takes the old one's place.
+
+    ``mode``: who may do what with it, less the umask, from its first byte on. Raises OSError, and the old one stays.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 def rotate(path: Path, size_bytes_max: int, keep: int) -> bool:

@@ -32,6 +32,12 @@ BACKLOG = 1024
 _log = structlog.get_logger("web")
 
 
+def only_http(scope: Scope) -> None:
+    """Raises NotImplementedError for all else, which is how ASGI is told that there is no lifespan and no websocket here."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+
+
 class BadCertificate(BadInput):
     """The TLS certificate or its key cannot be used."""
 

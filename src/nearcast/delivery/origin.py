@@ -16,7 +16,7 @@ from msgspec import Struct
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
-from nearcast.base.web import Application, Receive, Scope, Send
+from nearcast.base.web import Application, Receive, Scope, Send, only_http
 
 CHUNK_BYTES = 256 * 1024
 TYPES = {
@@ -65,8 +65,7 @@ def application(store: ObjectStore, token: str) -> Application:
     expected = f"Bearer {token}".encode()
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])  # how ASGI says that there is no lifespan and no websocket here
+        only_http(scope)
         headers = dict(scope["headers"])
         method: str = scope["method"]
         if scope["path"] == "/healthz":

@@ -16,7 +16,7 @@ import msgspec
 from nearcast.base import context
 from nearcast.base.errors import BadInput, Conflict, NearcastError, NotFound, TooLarge
 from nearcast.base.ids import new_id
-from nearcast.base.web import Application, Receive, Scope, Send
+from nearcast.base.web import Application, Receive, Scope, Send, only_http
 from nearcast.media import arrival
 from nearcast.media.files import disk
 from nearcast.media.ingest import IngestService, UploadCapability
@@ -108,8 +108,7 @@ def application(ingest: IngestService, origins: Sequence[str] = ()) -> Applicati
     uploads = _Uploads(ingest)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])  # how ASGI says that there is no lifespan and no websocket here
+        only_http(scope)
         headers = {name.lower(): value for name, value in scope["headers"]}
         request_id = new_id("r")
         context.request_id.set(request_id)

@@ -24,7 +24,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from nearcast.base.errors import BadInput, Conflict, Denied, NearcastError, NotFound, TooLarge
-from nearcast.base.web import Application, Receive, Scope, Send
+from nearcast.base.web import Application, Receive, Scope, Send, only_http
 from nearcast.delivery.settings import Identifier
 from nearcast.policy import capability
 from nearcast.system import peers
@@ -223,8 +223,7 @@ def application(joining: Joining, authority: bytes, now_s: Callable[[], float] =
     """An ASGI application: ``GET /authority.pem`` (``authority``), which the token's fingerprint proves, and ``POST /join``."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])  # how ASGI says that there is no lifespan and no websocket here
+        only_http(scope)
         try:
             if (scope["method"], scope["path"]) == ("GET", "/authority.pem"):
                 await _say(send, 200, authority)

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nearcast.base import sqlite
 from nearcast.control.history.bookmarks import Mark
-from nearcast.control.store.engine import prepare_sqlite
 from nearcast.control.store.errors import StoreOutdated, StoreUnavailable, seam
 from nearcast.control.store.settings import StoreSettings
 from nearcast.model.session import Bookmark
@@ -68,25 +68,13 @@ class SqliteBookmarks:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return sqlite.connect(self._path, busy_s=self._settings.busy_timeout_ms / 1000, synchronous=self._settings.synchronous)
         except OSError as error:
             raise StoreUnavailable(f"cannot make the folder of {self._path}: {error.strerror}") from error
-        timeout_s = self._settings.busy_timeout_ms / 1000
-        connection = sqlite3.connect(self._path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-        prepare_sqlite(connection, self._settings)
-        return connection
 
     def _prepare(self) -> None:
-        self._path.chmod(0o600)
-        self._writing.execute("BEGIN IMMEDIATE")
-        (found,) = self._writing.execute("PRAGMA user_version").fetchone()
-        if found > SCHEMA_VERSION:
-            self._writing.execute("ROLLBACK")
+        if not sqlite.make_tables(self._writing, _TABLES, SCHEMA_VERSION):
             raise StoreOutdated(f"{self._path.name} is of a newer version of Nearcast")
-        for statement in filter(str.strip, _TABLES.split(";")):
-            self._writing.execute(statement)
-        self._writing.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self._writing.execute("COMMIT")
 
     async def put(self, marks: Sequence[Mark]) -> None:
         rows = [

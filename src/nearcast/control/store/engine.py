@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
+from nearcast.base import sqlite
 from nearcast.base.errors import NearcastError
 from nearcast.control.store.errors import StoreUnavailable, seam
 from nearcast.control.store.settings import StoreSettings
@@ -63,7 +63,8 @@ def make_engine(url: str, settings: StoreSettings = _DEFAULT, *, foreign_keys: b
     )
 
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        prepare_sqlite(connection, settings, foreign_keys=foreign_keys)
+        busy_s = settings.busy_timeout_ms / 1000
+        sqlite.prepare(connection, busy_s=busy_s, synchronous=settings.synchronous, foreign_keys=foreign_keys)
 
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
@@ -71,22 +72,6 @@ def make_engine(url: str, settings: StoreSettings = _DEFAULT, *, foreign_keys: b
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
-
-
-def prepare_sqlite(connection: sqlite3.Connection, settings: StoreSettings, *, foreign_keys: bool = True) -> None:
-    """Set one fresh connection up. Turning the log on needs the file to itself for a moment, so it is tried for a while."""
-    connection.execute(f"PRAGMA busy_timeout={settings.busy_timeout_ms}")
-    for attempt in range(100):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            # SQLite answers "locked" here without asking its busy handler while another process does the same.
-            if "locked" not in str(error) or attempt == 99:
-                raise
-            time.sleep(0.02)
-    connection.execute(f"PRAGMA synchronous={settings.synchronous.upper()}")
-    connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
 
 class Store:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from nearcast.base.errors import NearcastError, Unavailable
 from nearcast.base.metrics import CONTENT_TYPE
-from nearcast.base.web import Application, Receive, Scope, Send, WebServer, serve_asgi
+from nearcast.base.web import Application, Receive, Scope, Send, WebServer, only_http, serve_asgi
 from nearcast.delivery.edge import page
 from nearcast.delivery.edge.status import Status
 from nearcast.delivery.settings import EdgeSettings
@@ -47,8 +47,7 @@ def application(status: Callable[[], Status], registry: CollectorRegistry | None
     """The ASGI application. ``tokens`` answers below ``/cat/``, which nginx passes on for viewers, whatever name they call it by."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])  # how ASGI says that there is no lifespan and no websocket here
+        only_http(scope)
         path: str = scope["path"]
         if path.startswith(CAT_PREFIX) and tokens is not None:
             await tokens(scope, receive, send)

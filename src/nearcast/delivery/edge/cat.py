@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import BadInput, Denied, NearcastError
-from nearcast.base.web import Application, Receive, Scope, Send
+from nearcast.base.web import Application, Receive, Scope, Send, only_http
 from nearcast.delivery.edge.keys import EdgeKeys
 from nearcast.policy import capability
 
@@ -280,8 +280,7 @@ class Exchange:
         """An ASGI application, for nginx to pass on to."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                raise NotImplementedError(scope["type"])
+            only_http(scope)
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             try:
                 answer = self.path(_token(scope, headers), self._asked(scope))

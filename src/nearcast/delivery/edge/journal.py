@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from nearcast.base.processes import write_atomically
 from nearcast.model.traffic import Fetched, TrafficReport
 
 _log = structlog.get_logger("edge")
@@ -98,17 +99,8 @@ class Journal:
 
     def _fresh(self, path: Path, report: TrafficReport) -> int:
         """Replace a file at once; returns it open at its end."""
-        fresh, text = path.with_suffix(".new"), msgspec.json.encode(report) + b"\n"
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            view = memoryview(text)
-            while view:
-                view = view[os.write(file, view) :]
-            fresh.replace(path)
-        except OSError:
-            os.close(file)
-            raise
-        return file
+        write_atomically(path, msgspec.json.encode(report) + b"\n", mode=0o600)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def _complain(self, error: OSError) -> None:
         if not self._failed:

@@ -4,12 +4,12 @@ sparing the origin."""
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from nearcast.base.processes import write_atomically
 from nearcast.model.fill import FillSource
 
 Parents = tuple[FillSource, ...]
@@ -37,11 +37,6 @@ class KeptParents:
         """Replace what was saved. A disk that has no room for it is no reason to stop: the next agent is told anew."""
         if parents == self._saved:
             return
-        fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(parents))
-            fresh.replace(self._path)
+            write_atomically(self._path, msgspec.json.encode(parents), mode=0o600)
             self._saved = parents

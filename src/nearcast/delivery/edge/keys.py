@@ -6,14 +6,14 @@ there to tell it the newest one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 import structlog
 from msgspec import Struct
+
+from nearcast.base.processes import write_atomically
 
 _log = structlog.get_logger("edge")
 
@@ -72,12 +72,4 @@ class KeyFile:
 
     def save(self, keys: EdgeKeys) -> None:
         """Replace what was saved, at once and whole. Raises OSError."""
-        fresh = self._path.with_suffix(".new")
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(_Stored(self._first, keys)))
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(self._path)
+        write_atomically(self._path, msgspec.json.encode(_Stored(self._first, keys)), durable=True, mode=0o600)

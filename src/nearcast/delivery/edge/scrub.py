@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
+from nearcast.base.processes import write_atomically
 from nearcast.delivery.fill.blocks import block_span, is_block, read_digests
 from nearcast.delivery.fill.disk import Disk, Held
 from nearcast.delivery.fill.rate import Limiter
@@ -194,10 +195,8 @@ class Scrub:
 
     def _keep(self, progress: Progress) -> None:
         self.progress = progress
-        fresh = self._state.with_suffix(".new")
         with contextlib.suppress(OSError):  # on a full disk the pass begins anew after a restart: no harm
-            fresh.write_bytes(msgspec.json.encode(progress))
-            fresh.replace(self._state)
+            write_atomically(self._state, msgspec.json.encode(progress))
 
 
 class _Reader:

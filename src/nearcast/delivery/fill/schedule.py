@@ -22,6 +22,7 @@ from nearcast.delivery.settings import FillSettings
 from nearcast.model.fill import ORIGIN, Assignment, FillItem, FillSource, Hop, Pin, Placement, SourceKind
 from nearcast.model.rendition import File
 from nearcast.model.site import ApplianceState
+from nearcast.policy import hashing
 from nearcast.policy.windows import window_at
 
 SOURCES_MAX = 4
@@ -64,7 +65,9 @@ Files = Mapping[str, Mapping[str, File]]
 
 def ranked(key: str, ids: Iterable[str]) -> list[str]:
     """``ids`` in the order of ``key``: the same wherever it is asked, and another for each key."""
-    return sorted(ids, key=lambda each: hashlib.blake2b(f"{key}\0{each}".encode(), digest_size=8).digest())
+    names = sorted(ids)
+    order = hashing.preferred(hashing.key(key), [hashing.key(each) for each in names], [1.0] * len(names))
+    return [names[place] for place in order]
 
 
 def urgent_pins(pins: Iterable[Pin], size_bytes: Mapping[str, int], settings: FillSettings, now_s: float) -> frozenset[str]:

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from nearcast.base import sqlite
 from nearcast.base.errors import Unavailable
 from nearcast.model.fill import Pin, Placement
 
@@ -26,7 +27,6 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 KEPT = 3
 """Generations that are kept, for who wants to compare."""
-BUSY_S = 5.0
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS placements (generation INTEGER PRIMARY KEY, made_at REAL NOT NULL, holdings BLOB NOT NULL);
@@ -105,27 +105,19 @@ class SqlitePlacements:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="placements")
         self._path = path
         with _seam(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite.connect(path)
             try:
-                path.chmod(0o600)
                 self._prepare()
             except BaseException:
                 self._connection.close()
                 raise
 
     def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if found > SCHEMA_VERSION:
-            raise PlanStoreBroken(f"{self._path} is of a newer version of Nearcast", hint="run that version, or restore a backup")
         (told,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if told != "ok":
             raise PlanStoreDamaged(f"{self._path} is damaged: {told}")
-        for statement in filter(str.strip, _TABLES.split(";")):
-            self._connection.execute(statement)
-        self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        if not sqlite.make_tables(self._connection, _TABLES, SCHEMA_VERSION):
+            raise PlanStoreBroken(f"{self._path} is of a newer version of Nearcast", hint="run that version, or restore a backup")
 
     async def latest(self, after: int = 0) -> Placement | None:
         return await self._on(lambda: self._latest(after))
