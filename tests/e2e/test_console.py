@@ -159,6 +159,9 @@ def test_an_address_is_explained(page: Page, system: System) -> None:
     page.get_by_test_id("explain-ask").click()
     expect(page.get_by_test_id("route-problem")).to_contain_text("is not an IP address")
     expect(page.get_by_test_id("route-problem")).to_contain_text("NC3032")
+    page.get_by_test_id("explain-address").fill("[2001:db8::7]:443")
+    page.get_by_test_id("explain-ask").click()
+    expect(page.get_by_test_id("route-problem")).to_contain_text("Give the address alone: 2001:db8::7")
 
 
 def test_a_plan_of_an_isp_is_rehearsed(page: Page, system: System) -> None:
@@ -175,3 +178,36 @@ def test_a_plan_of_an_isp_is_rehearsed(page: Page, system: System) -> None:
     expect(moved.locator("td").nth(3)).to_contain_text("dallas, ")
     expect(page.get_by_test_id("plan-refused")).to_contain_text("8.8.0.0/16 is not in the ISP's allow list (NC3025)")
     expect(page.locator('[data-testid="route-source"][data-source="riverbank"]')).to_have_attribute("data-state", "down")
+
+
+NEW = """
+[[steering.isps]]
+name = "riverbank"
+asn = 64511
+sites = ["dallas"]
+allow = ["30.0.0.0/12"]
+[[steering.routes]]
+prefix = "0.0.0.0/0"
+sites = ["mumbai", "frankfurt"]
+[[steering.routes]]
+prefix = "203.0.113.0/24"
+sites = ["dallas", "frankfurt", "singapore", "mumbai"]
+"""
+
+
+def test_a_new_configuration_is_rehearsed(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/#/admin/routes")
+    page.get_by_test_id("plan-isp").select_option(label="A new configuration")
+    page.get_by_test_id("plan-text").fill("[[steering.sites")
+    page.get_by_test_id("plan-ask").click()
+    expect(page.get_by_test_id("plan-mistakes")).to_contain_text("this is no TOML")
+    page.get_by_test_id("plan-text").fill(NEW)
+    page.get_by_test_id("plan-ask").click()
+    expect(page.get_by_test_id("plan-changes")).to_contain_text("The ISP riverbank may also announce 30.0.0.0/12.")
+    moved = page.get_by_test_id("plan-moved")
+    expect(moved.locator("tr", has_text="128.0.0.0/2")).to_contain_text("mumbai, frankfurt")
+    expect(moved).not_to_contain_text("203.0.113.0/24")
+    page.get_by_test_id("plan-text").fill(NEW.replace('"mumbai", "frankfurt"', '"atlantis"'))
+    page.get_by_test_id("plan-ask").click()
+    expect(page.get_by_test_id("route-problem")).to_contain_text("'atlantis'")
+    expect(page.get_by_test_id("route-problem")).to_contain_text("NC3034")

@@ -44,7 +44,7 @@ def isp_changes(before: SteeringSettings, after: SteeringSettings) -> Iterator[s
         ):
             if was != will:
                 yield f"the ISP {name} {what} {will} instead of {was}"
-        for word, found in (("also", {*other.allow} - {*one.allow}), ("no more", {*one.allow} - {*other.allow})):
+        for word, found in (("also", {*other.allow} - {*one.allow}), ("no longer", {*one.allow} - {*other.allow})):
             if found:
                 yield f"the ISP {name} may {word} announce {', '.join(sorted(found))}"
 

@@ -132,7 +132,7 @@ def test_sites_and_isps_of_the_file_are_compared_too(routing: FakeRouting, tmp_p
     assert lines[:4] == [
         "the site south is in the zone n instead of the zone s",
         "the ISP riverbank may also announce 20.4.0.0/16",
-        "the ISP riverbank may no more announce 20.0.0.0/12",
+        "the ISP riverbank may no longer announce 20.0.0.0/12",
         "refused, of riverbank: 20.1.0.0/16 is not in the ISP's allow list (NC3025)",
     ]
     assert [line.split()[0] for line in lines[5:]] == ["20.1.0.0/16"]

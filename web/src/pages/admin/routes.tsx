@@ -7,6 +7,7 @@ import { ProblemPanel, sentence } from "../../ui/problem";
 import { configured, planned, room } from "./plan";
 
 const LOOK_MS = 5_000;
+const LISTED = 50;
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
 const KINDS: Record<RouteSource["kind"], string> = { config: "Configuration", bgp: "BGP", geographic: "Geography" };
 /** What is rehearsed where it is no ISP's plan. */
@@ -121,11 +122,19 @@ function Answer({ found }: { found: Explanation }) {
 function Plan({ isps }: { isps: string[] }) {
   const [isp, setIsp] = useState<string | null>(null);
   const [site, setSite] = useState("");
-  const [text, setText] = useState("");
+  const [lines, setLines] = useState("");
+  const [toml, setToml] = useState("");
   const [found, setFound] = useState<Rehearsal | null>(null);
   const [mistakes, setMistakes] = useState<string[]>([]);
   const [problem, setProblem] = useState<Problem | null>(null);
   const who = isp ?? isps[0] ?? CONFIGURATION;
+  const [text, setText] = who === CONFIGURATION ? [toml, setToml] : [lines, setLines];
+  const choose = (name: string): void => {
+    setIsp(name);
+    setFound(null);
+    setMistakes([]);
+    setProblem(null);
+  };
   const ask = async (event: Event): Promise<void> => {
     event.preventDefault();
     setFound(null);
@@ -134,7 +143,7 @@ function Plan({ isps }: { isps: string[] }) {
     setMistakes(plan.mistakes);
     if (plan.mistakes.length) return;
     try {
-      setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: 200 }, timeout_ms: 60_000 }));
+      setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: LISTED }, timeout_ms: 60_000 }));
     } catch (error) {
       setProblem(problemOf(error));
     }
@@ -149,7 +158,7 @@ function Plan({ isps }: { isps: string[] }) {
           <p class="fine">What an ISP plans, one prefix a line: <code>20.4.0.0/16</code>, <code>announce 20.4.0.0/16 as-path 64511 64999 med 20</code>, <code>withdraw 20.1.0.0/16</code>. Nothing is changed.</p>
         )}
         <div class="inline-form">
-          <select aria-label="Who plans" data-testid="plan-isp" value={who} onChange={(event) => { setIsp(event.currentTarget.value); setFound(null); setMistakes([]); setProblem(null); }}>
+          <select aria-label="Who plans" data-testid="plan-isp" value={who} onChange={(event) => choose(event.currentTarget.value)}>
             {isps.map((each) => <option key={each} value={each}>{each}</option>)}
             <option value={CONFIGURATION}>A new configuration</option>
           </select>
