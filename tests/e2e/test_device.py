@@ -30,7 +30,8 @@ def watched(browser: Browser, system: System, film: Film, *scripts: str, **optio
 
     def asked(request: Request) -> None:
         if request.url.endswith("/api/v1/play"):
-            told.append(request.post_data_json["device"]["max_height"])
+            body: Any = request.post_data_json
+            told.append(body["device"]["max_height"])
 
     with browsers.page_in(browser, **options) as page:
         for each in scripts:
