@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ def title(name: str, number: int = 0) -> Title:
     return Title(name, hashing.key(name), number)
 
 
-def site(holdings: Mapping[str, Mapping[str, int]], count: int = 4, **more: float) -> Standing:
+def site(holdings: Mapping[str, Mapping[str, int]], count: int = 4, **more: Any) -> Standing:
     """``a`` with appliances a-0 and so on."""
     made = Standing(Site(name="a"))
     made.see(view([health(f"a-{number}", **more) for number in range(count)], holdings), 1, 1000.0)
