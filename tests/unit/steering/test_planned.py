@@ -233,7 +233,7 @@ def some_settings(chance: random.Random) -> SteeringSettings:
     )
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_who_would_move_is_who_moves_once_it_is_in_force(seed: int) -> None:
     chance = random.Random(seed)
