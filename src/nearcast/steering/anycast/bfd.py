@@ -1,7 +1,7 @@
 """BFD (RFC 5880, RFC 5881) with the site's routers, by a BIRD that does nothing else: a silent black hole is noticed in milliseconds.
 
 ExaBGP has no BFD. The router ties its BGP session to the BFD session between the same two addresses; when packets stop, it drops the
-routes without waiting for the hold time. BIRD 2: https://bird.network.cz/?get_doc&f=bird-6.html#ss6.3.
+routes without waiting for the hold time. A guard ends BIRD when we are frozen (guard.py). BIRD 2: https://bird.network.cz/?get_doc&f=bird-6.html#ss6.3.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ import os
 import pwd
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from nearcast.base.clock import Clock
 from nearcast.base.errors import Unavailable
 from nearcast.base.keep import Keeper
 from nearcast.base.processes import write_atomically
+from nearcast.steering.anycast import guard as guarding
 from nearcast.steering.anycast.settings import AnycastSettings, Router
 
 PATHS = ("/usr/sbin", "/usr/local/sbin")
 CONF, CONTROL = "bird.conf", "bird.ctl"
 USER = "bird"
 ASK_S = 1.0
+BEAT_S, PATIENCE_S = 0.2, 1.5
+"""So often do we give a sign of life; so long without one, and BIRD is ended."""
 STOP_S = 1.0
 _SESSION = re.compile(r"^\s?(?P<address>[0-9a-fA-F.:]+)\s+(?P<interface>\S+)\s+(?P<state>Up|Down|Init|AdminDown)\s", re.MULTILINE)
 
@@ -83,7 +87,10 @@ class Bfd:
         # Names without a folder: another user may not come by way of the folders above.
         command = [find_program(), "-f", "-c", CONF, "-s", CONTROL, "-P", "bird.pid"]
         self._user = _user()
-        self.keeper = Keeper("bird", [*_as(self._user), *command], log, clock, folder=folder)
+        self._clock = clock
+        self._life = folder.with_name(f"{folder.name}.life")  # not where BIRD's user could put something else
+        guard = [sys.executable, "-I", "-S", guarding.__file__, str(self._life), str(PATIENCE_S)]
+        self.keeper = Keeper("bird", [*guard, *_as(self._user), *command], log, clock, folder=folder)
 
     async def run(self) -> None:
         """Until cancelled or ``stop``."""
@@ -92,7 +99,25 @@ class Bfd:
         if self._user:
             for each in (self._folder, self._folder / CONF):
                 os.chown(each, self._user.pw_uid, self._user.pw_gid)
-        await self.keeper.run()
+        self._life.unlink(missing_ok=True)
+        os.mkfifo(self._life, 0o600)
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self.keeper.run()
+        finally:
+            beating.cancel()
+            self._life.unlink(missing_ok=True)
+
+    async def _beat(self) -> None:
+        """Signs of life to the guard."""
+        channel = os.open(self._life, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while True:
+                with contextlib.suppress(BlockingIOError):  # nobody reads while BIRD is started again
+                    os.write(channel, b".")
+                await self._clock.sleep(BEAT_S)
+        finally:
+            os.close(channel)
 
     async def stop(self) -> None:
         """End it in order: it tells the routers that it goes (AdminDown), which is no reason to drop anything (RFC 5882, 3.2)."""

@@ -1,8 +1,8 @@
 """Speaks BGP to the site's routers by an ExaBGP of its own, so that what is announced never outlives the one who vouches for it.
 
 Whoever falls, the routes go: we are killed or frozen — the relay withdraws; the relay falls — we end ExaBGP, and its sessions break;
-ExaBGP falls — its sessions break; it is frozen — it does not acknowledge, and is ended; all are frozen at once — the routers' hold
-timers, or BFD.
+ExaBGP falls — its sessions break; it is frozen — it does not acknowledge, and is ended; all are frozen at once — BFD, which a guard ends
+then (guard.py), or the routers' hold timers.
 """
 
 from __future__ import annotations

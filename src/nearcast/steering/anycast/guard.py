@@ -1,0 +1,54 @@
+"""Keeps BIRD for as long as the announcer gives signs of life: BFD that goes on would vouch for routes which nobody looks after any more.
+
+``guard.py FIFO PATIENCE_S COMMAND…``, standard library only, so that it starts at once. Each byte from the FIFO is a sign of life. When
+none comes for PATIENCE_S, BIRD is killed, and tells the routers nothing: to them it is a black hole, and they drop the routes (RFC 5882,
+4.2), though ExaBGP and its helper be frozen with the announcer. Time in which this process was due and not run counts for nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+TICK_S = 0.2
+HELD_UP_S = 0.1
+_PR_SET_PDEATHSIG = 1
+
+
+def heard_after(heard_s: float, due_s: float, woke_s: float, signed: bool) -> float:
+    """When the announcer was heard last, once we woke at ``woke_s`` that were to wake at ``due_s``; ``signed``: by a sign of life."""
+    if signed:
+        return woke_s
+    return heard_s + (woke_s - due_s) if woke_s - due_s > HELD_UP_S else heard_s
+
+
+def _die_with_us() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(fifo: str, patience_s: float, command: list[str]) -> int:
+    # For writing, too: without it a FIFO whose writer has gone is at its end for ever.
+    channel = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    child = subprocess.Popen(command, preexec_fn=_die_with_us)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    heard_s = time.monotonic()
+    while child.poll() is None:
+        due_s = time.monotonic() + TICK_S
+        signed = bool(select.select([channel], [], [], TICK_S)[0])
+        if signed:
+            os.read(channel, 4096)
+        heard_s = heard_after(heard_s, due_s, time.monotonic(), signed)
+        if time.monotonic() - heard_s > patience_s:
+            print(f"no sign of life for {patience_s:g} s: {command[0]} is ended", flush=True)
+            child.kill()
+            child.wait()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), sys.argv[3:]))

@@ -1,0 +1,103 @@
+"""BIRD goes on only while the announcer gives signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearcast.base.clock import SystemClock
+from nearcast.base.processes import family
+from nearcast.steering.anycast import bfd, guard
+from nearcast.steering.anycast.bfd import Bfd
+from nearcast.steering.anycast.settings import AnycastSettings, Router
+
+from ...delivery.making import until
+
+ENDS_WELL = "trap 'exit 7' TERM; touch ready; while :; do sleep 0.05; done"
+
+
+@contextmanager
+def guarded(folder: Path, patience_s: float) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A guard of a shell that ends with 7 when it is asked to, and where to give signs of life."""
+    fifo = folder / "life"
+    os.mkfifo(fifo)
+    life = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    arguments = [sys.executable, "-I", "-S", guard.__file__, str(fifo), str(patience_s), "/bin/sh", "-c", ENDS_WELL]
+    process = subprocess.Popen(arguments, cwd=folder)
+    try:
+        yield process, life
+    finally:
+        process.kill()
+        process.wait()
+        os.close(life)
+
+
+def ward(process: subprocess.Popen[bytes]) -> int:
+    """The shell; 0 before it was started."""
+    return next((pid for pid in family(process.pid) if pid != process.pid), 0)
+
+
+async def test_without_a_sign_of_life_it_is_killed(tmp_path: Path) -> None:
+    with guarded(tmp_path, 1.5) as (process, life):
+        for _ in range(25):
+            os.write(life, b".")
+            await asyncio.sleep(0.1)
+        assert process.poll() is None
+        await until(lambda: process.poll() is not None)
+        assert process.returncode == 128 + signal.SIGKILL
+
+
+async def test_asked_to_end_it_asks_and_killed_it_takes_its_ward_along(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with guarded(tmp_path / "a", 60.0) as (process, _):
+        await until(lambda: (tmp_path / "a" / "ready").exists())
+        process.terminate()
+        await until(lambda: process.poll() is not None)
+        assert process.returncode == 7
+    with guarded(tmp_path, 60.0) as (process, _):
+        await until(lambda: ward(process))
+        pid = ward(process)
+        process.kill()
+        await until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100))
+def test_what_we_were_not_run_counts_for_nothing(heard_s: float, more_s: float, late_s: float) -> None:
+    due_s = heard_s + more_s
+    woke_s = due_s + late_s
+    assert guard.heard_after(heard_s, due_s, woke_s, True) == woke_s
+    silent_s = woke_s - guard.heard_after(heard_s, due_s, woke_s, False)
+    assert silent_s <= more_s + guard.HELD_UP_S + 1e-6
+    assert silent_s >= more_s - 1e-6
+
+
+async def test_bird_lives_while_we_do_and_not_when_we_are_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bird"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(bfd, "find_program", lambda: str(program))
+    monkeypatch.setattr(bfd, "_user", lambda: None)
+    monkeypatch.setattr(bfd, "PATIENCE_S", 1.5)
+    router = Router(address="127.0.0.1", asn=64500, local="127.0.0.2", bfd=True)
+    settings = AnycastSettings(asn=64512, addresses=("192.0.2.53",), routers=(router,))
+    made = Bfd(settings, tmp_path / "bfd", tmp_path / "log", SystemClock())
+    running = asyncio.create_task(made.run())
+    await until(lambda: made.keeper.pid)
+    await asyncio.sleep(2.5)
+    assert made.keeper.restarts == 0
+    monkeypatch.setattr(bfd, "BEAT_S", 3600.0)
+    await until(lambda: made.keeper.restarts)
+    assert "no sign of life" in (tmp_path / "log").read_text()
+    await made.stop()
+    await running
+    assert not (tmp_path / "bfd.life").exists()
