@@ -53,8 +53,10 @@ class Door:
         self.nginx = Nginx(program, self.folder, self._build)
         check_paths(str(self.folder), self._module, *self._files)
         host = ports.authority(ports.dialled(settings.listen[0]), settings.port)
-        # Our own process on this machine, whose certificate names the public address: nothing to verify.
-        self._client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=False)  # noqa: S501
+        # Our own process on this machine, whose certificate names the public address: nothing to verify. Each sign of life is asked for
+        # over a connection of its own, as clients come.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=False, limits=limits)  # noqa: S501
         self._health_url = f"{'https' if settings.tls_certificate else 'http'}://{host}/healthz"
 
     async def start(self) -> None:
