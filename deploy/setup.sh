@@ -163,7 +163,7 @@ web_app() {
   find_node
   if ! stamped web/node_modules/.stamp "$modules"; then
     say "installing the locked web packages"
-    (cd web && npm ci --no-audit --no-fund --loglevel=error) >&2 \
+    (cd web && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error) >&2 \
       || fail NC0906 "the web packages could not be installed" "check that this machine reaches an npm registry"
     printf '%s' "$modules" >web/node_modules/.stamp
   fi

@@ -19,7 +19,7 @@ VERBS = {
     "status": "Show what runs.",
     "doctor": "Check everything that is needed, and say what to do.",
     "ingest": "Turn a film into a playable title.",
-    "jobs": "List ingest jobs, or cancel one.",
+    "jobs": "List ingest jobs; follow or cancel one.",
     "titles": "List the titles.",
     "edit": "Change what a title is called.",
     "unpublish": "Withdraw a title.",

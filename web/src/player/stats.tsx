@@ -1,6 +1,6 @@
 // What is going on behind the picture, for those who want to know: key s, or the button with the bars.
 import { useEffect, useState } from "preact/hooks";
-import { bitrate } from "../ui/format";
+import { bitrate, counted } from "../ui/format";
 import { Close } from "../ui/icons";
 import { engine } from "./engine";
 import { vmafByHeight } from "./quality";
@@ -57,7 +57,7 @@ function look(): Line[] {
     line("alternates", "Alternates", network?.ranked().filter((each) => each !== edge).map((each) => each.appliance).join(", ") || "–"),
     line("switches", "Edge switches", String(network?.switches ?? 0)),
     line("dropped", "Dropped frames", `${stats?.droppedFrames || 0} of ${stats?.decodedFrames || 0}`),
-    line("stalled", "Stalled", `${window.__nearcast.stalled_s.toFixed(1)} s in ${window.__nearcast.stalls}`),
+    line("stalled", "Stalled", `${window.__nearcast.stalled_s.toFixed(1)} s, ${counted(window.__nearcast.stalls, "time")}`),
     line("startup", "Startup", state.startup_ms.value === null ? "–" : `${Math.round(state.startup_ms.value)} ms`),
     line("steering", "Steering", session?.steering_source ?? "–"),
     line("session", "Session", session ? `${session.session_id.slice(0, 16)}` : "–"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearcast.operations.lab import needs
 from nearcast.operations.lab.commands import environment, into
-from nearcast.operations.lab.system import System
+from nearcast.operations.lab.system import DEVICE, System
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -112,6 +112,10 @@ class Watching:
         """Which appliance sent the last segment."""
         return str(self._page.evaluate("() => window.__nearcast?.network?.current?.appliance ?? ''"))
 
+    def order(self) -> list[str]:
+        """The pathways in the order that the last steering document told; empty before there was one."""
+        return list(self._page.evaluate("() => window.__nearcast.network.order"))
+
     def wait_past(self, position_s: float, timeout_s: float) -> bool:
         """Until the film is past a position; False where it does not get there."""
         from playwright.sync_api import TimeoutError as TooLate
@@ -126,9 +130,34 @@ class Watching:
         self._page.wait_for_timeout(1000 * seconds)
 
 
+class Seat:
+    """A viewer in front of a film's page, who has yet to press Play."""
+
+    def __init__(self, page: Page, system: System) -> None:
+        self._page, self._url = page, f"{system.url}/#/title/{system.title}"
+
+    def play(self, answer: dict[str, Any] | None = None) -> Watching:
+        """Press Play, and see it run. ``answer``: what Play told at an earlier time, instead of what it would tell now."""
+        page = self._page
+        page.unroute("**/api/v1/play")
+        if answer is not None:
+            page.route("**/api/v1/play", lambda route: route.fulfill(json=answer))
+        page.get_by_test_id("play-button").click()
+        found = Watching(page)
+        page.wait_for_function(PLAYING_JS, arg=1.0, timeout=START_MS)
+        found.watch()
+        return found
+
+    def leave(self) -> None:
+        """From the film back to its page."""
+        self._page.goto("about:blank")
+        self._page.goto(self._url)
+        self._page.get_by_test_id("play-button").wait_for()
+
+
 @contextlib.contextmanager
-def watching(system: System, viewer: str) -> Iterator[Watching]:
-    """Sign in by link, open the film, press Play, and see it run. Raises CannotRun where there is no browser."""
+def seated(system: System, viewer: str) -> Iterator[Seat]:
+    """Sign in by link, and open the film's page. Raises CannotRun where there is no browser."""
     if missing := lacking():
         raise needs.CannotRun(needs.reason(missing), hint="; ".join(each.cure for each in missing))
     from playwright.sync_api import sync_playwright
@@ -140,17 +169,22 @@ def watching(system: System, viewer: str) -> Iterator[Watching]:
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 800})
             context.set_default_timeout(START_MS)
+            context.add_init_script(f"localStorage.setItem('nearcast.device', '{DEVICE}')")
             page: Any = context.new_page()
             page.goto(system.new_link())
             page.get_by_test_id("viewer-menu").wait_for()
-            page.goto(f"{system.url}/#/title/{system.title}")
-            page.get_by_test_id("play-button").click()
-            found = Watching(page)
-            page.wait_for_function(PLAYING_JS, arg=1.0, timeout=START_MS)
-            found.watch()
-            yield found
+            seat = Seat(page, system)
+            seat.leave()
+            yield seat
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def watching(system: System, viewer: str) -> Iterator[Watching]:
+    """Sign in, press Play, and see it run. Raises CannotRun where there is no browser."""
+    with seated(system, viewer) as seat:
+        yield seat.play()
 
 
 def _wrapper(system: System, viewer: str) -> Path:

@@ -25,6 +25,8 @@ GATEWAY_PORT = 8080
 OWN_PAGE = 100
 """An edge's own page is so far above its port."""
 FILM = "Harbour"
+DEVICE = "lab"
+"""The name of every viewer's device, so that a session that was asked for can be played in any of their browsers."""
 LIMIT = "throughput_max_bps"
 STOP_S = 15.0
 FILLED_S = 90.0
@@ -190,7 +192,7 @@ class System:
 
     def play(self, viewer: str) -> dict[str, Any]:
         """The answer to Play."""
-        found: dict[str, Any] = self.at(viewer, "POST", "/api/v1/play", {"title_id": self.title, "device": {"id": "lab"}})
+        found: dict[str, Any] = self.at(viewer, "POST", "/api/v1/play", {"title_id": self.title, "device": {"id": DEVICE}})
         return found
 
     def seen(self, viewer: str) -> Seen:

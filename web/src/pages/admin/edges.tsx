@@ -84,15 +84,17 @@ function Edge({ appliance: { report, age_s }, health }: { appliance: Appliance; 
         </div>
         <span class="film-state"><span class={`dot ${tone}`} />{stale ? `silent for ${Math.round(age_s)} s` : told}</span>
       </header>
-      <span class="bar" role="progressbar" aria-label="Placed" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
-        <span style={{ width: `${share * 100}%` }} />
-      </span>
+      {share < 1 && (
+        <span class="bar" role="progressbar" aria-label="Of what it is to hold" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
+          <span style={{ width: `${share * 100}%` }} />
+        </span>
+      )}
       <dl class="details">
         <div><dt>Holds</dt><dd>{bytes(report.held_bytes)} in {counted(Object.keys(report.holdings).length, "title")}{report.missing_bytes > 0 && `, ${bytes(report.missing_bytes)} to come`}</dd></div>
         {report.fill_bps > 0 && report.missing_bytes > 0 && <div><dt>Fetches</dt><dd>{megabits(report.fill_bps)}</dd></div>}
         <div><dt>Sends</dt><dd>{sending(report)}</dd></div>
         <div><dt>Sent</dt><dd>{bytes(report.sent_bytes_total)} in {counted(report.requests_total, "request")}{hits(report)}</dd></div>
-        <div><dt>Room</dt><dd>{bytes(report.capacity_bytes)} for placed films, {bytes(report.reactive_bytes)} of others kept, {bytes(report.disk_free_bytes)} free on the disk</dd></div>
+        <div><dt>Room</dt><dd>{bytes(report.capacity_bytes)} for placed films, {bytes(report.disk_free_bytes)} free on the disk{report.reactive_bytes > 0 && `, ${bytes(report.reactive_bytes)} kept of what viewers asked for`}</dd></div>
         {health?.why && <div><dt>Health</dt><dd>{health.why}</dd></div>}
         {report.problem && <div><dt>Problem</dt><dd>{report.problem}</dd></div>}
         <div><dt>Address</dt><dd class="mono">{report.address}</dd></div>

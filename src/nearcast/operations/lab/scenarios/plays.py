@@ -7,10 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 from nearcast.base.errors import NearcastError
 from nearcast.operations.lab.asking import Asking, changes, settled_s
-from nearcast.operations.lab.browser import watching
+from nearcast.operations.lab.browser import Seat, seated, watching
 from nearcast.operations.lab.internet import wait_for
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.system import Seen, System
@@ -32,6 +33,13 @@ SESSIONS = 60
 FADES_S = 12.0
 """After so long a session that was given, and brings nothing, is forgotten (policy.balance.GIVEN_FADES_S is 5 s)."""
 HELD_S = 6.0
+LEAVES_S = 20.0
+"""The web player asks for its first steering document after 10 s, and the next segment goes where that says."""
+ATTEMPTS, AGAIN_S = 3, 1.0
+
+
+Answer = dict[str, Any]
+"""What Play answered."""
 
 
 def first(system: System, viewer: str) -> str:
@@ -182,19 +190,23 @@ def _knows_limit(system: System, id: str) -> bool:
 def site_full(system: System, scenario: Scenario, told: Told) -> list[Row]:
     """Downloads bring a site to 96 % of its limit, and end. Where ``carl`` would be sent is asked of explanations and of DNS all the time,
     of Play itself a few times: each Play counts as a session that will bring load, and so many would fill the site by themselves.
+
+    Of the sessions that were begun before, about a tenth is told to leave. One of those is watched in a browser, from the full site on.
     """
     id = "east-1"
     system.limit(id, LIMIT_BPS)
     try:
         wait_for("the site to be first", lambda: _knows_limit(system, id) and system.explained("carl") == id, BACK_S, 0.2)
-        sessions = [str(system.play("carl")["session_id"]) for _ in range(SESSIONS)]
-        time.sleep(FADES_S)
-        return _full(system, id, sessions, scenario, told)
+        sessions = [system.play("carl") for _ in range(SESSIONS)]
+        faded_s = time.monotonic() + FADES_S
+        with seated(system, "carl") as seat:
+            time.sleep(max(0.0, faded_s - time.monotonic()))
+            return _full(system, id, sessions, seat, scenario, told)
     finally:
         system.limit(id, 0)
 
 
-def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told: Told) -> list[Row]:
+def _full(system: System, id: str, sessions: list[Answer], seat: Seat, scenario: Scenario, told: Told) -> list[Row]:
     load = Load(system, "dora", id)
     address = system.net.plan.address(system.edges[id].node)
     with Asking(lambda: (system.explained("carl"), system.resolved("carl"))) as asking, Asking(lambda: share(system, id)) as shares:
@@ -204,6 +216,7 @@ def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told
             wait_for("the site to be full", lambda: any(each.what >= FULL_BY_REPORT for each in list(shares.answers)), BACK_S, 0.05)
             full_s = next(each.came_s for each in list(shares.answers) if each.what >= FULL_BY_REPORT)
             left_s, leaving, ttl_s = _leaving(system, id, sessions, full_s)
+            film = _film_leaves(system, id, sessions, seat)
             time.sleep(max(0.0, HELD_S - (time.monotonic() - full_s)))
             played = first(system, "carl")
         finally:
@@ -215,7 +228,7 @@ def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told
         answers = list(asking.answers)
     away_s = next((each.came_s for each in answers if each.what[0] != id and address not in each.what[1]), float("inf")) - full_s
     moves = changes([each.what[0] for each in answers])
-    share_told = f"{leaving} of {SESSIONS}"
+    share_told = f"{len(leaving)} of {SESSIONS}"
     told(f"away {away_s:.2f} s after it said so, {share_told} sessions told to leave, back after {back_s:.1f} s, {moves} changes")
     return [
         Row(
@@ -226,22 +239,55 @@ def _full(system: System, id: str, sessions: list[str], scenario: Scenario, told
         ),
         Row(what="Play sends somebody there all the same", figure=int(played == id), limit=0, unit=""),
         Row(what="running sessions are told to leave", figure=round(left_s, 2), limit=ttl_s, note=share_told),
+        *film,
         Row(what="changes of the first choice, away and back", figure=moves, limit=2, unit=""),
         Row(what="back after the load has ended", figure=round(back_s, 2), limit=BACK_S),
     ]
 
 
-def _leaving(system: System, id: str, sessions: list[str], since_s: float) -> tuple[float, int, float]:
-    """How long after ``since_s`` the first session that plays from ``id`` was told of another pathway first; how many were, of all; and
-    how many seconds lie between two questions of a player then."""
-    first_s, leaving, ttl_s = float("inf"), 0, system.steering_ttl_s
+def _leaving(system: System, id: str, sessions: list[Answer], since_s: float) -> tuple[float, list[Answer], float]:
+    """How long after ``since_s`` the first session that plays from ``id`` was told of another pathway first; all that were; and how many
+    seconds lie between two questions of a player then."""
+    first_s, leaving, ttl_s = float("inf"), [], system.steering_ttl_s
     for each in sessions:
-        order, now_ttl_s = system.pathways("carl", each, id)
+        order, now_ttl_s = system.pathways("carl", str(each["session_id"]), id)
         if order[0] != id:
             first_s = min(first_s, time.monotonic() - since_s)
-            leaving += 1
+            leaving.append(each)
             ttl_s = float(now_ttl_s)
     return first_s, leaving, ttl_s
+
+
+def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) -> list[Row]:
+    """A film of a session that is told to leave, from the full site on."""
+    stalls, longest_s, left_s, went = 0, 0.0, float("inf"), id
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            seat.leave()
+        # Who stands at the edge of the share may be called back a moment later: who is told twice is not.
+        _, leaving, _ = _leaving(system, id, sessions, 0.0)
+        time.sleep(AGAIN_S)
+        _, leaving, _ = _leaving(system, id, leaving, 0.0)
+        if not leaving:
+            continue
+        began_s = time.monotonic()
+        film = seat.play(leaving[0])
+        film.hurry()
+        film.settle()
+        film.watch()
+        while film.appliance() == id and time.monotonic() - began_s < BACK_S and film.order()[:1] != [id]:
+            film.wait(0.1)
+        if (went := film.appliance()) != id:
+            left_s = time.monotonic() - began_s if film.order()[:1] == [went] else float("inf")
+            film.wait(BEYOND_S)
+            stalls, longest_s = film.stalls()
+            break
+        # Every 30 s another share is asked to go (policy.balance.SHIFT_S), and that came first: its time has just begun.
+    stalls = stalls if longest_s < STANDSTILL_S and went != id else max(1, stalls)
+    return [
+        Row(what="a running film follows its document", figure=round(left_s, 2), limit=LEAVES_S, note=f"{id} to {went}"),
+        Row(what="stalls of that film", figure=stalls, limit=0, unit="", note=f"longest standstill {longest_s:.2f} s"),
+    ]
 
 
 # --- the steering service ---------------------------------------------------------------------------------------------
