@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nearcast.model.site import Site
 from nearcast.steering.routes.base import NONE
 from nearcast.steering.routes.compile import I32, Index
-from nearcast.steering.routes.forest import Flags, Forest, Ways
+from nearcast.steering.routes.forest import Flags, Forest, Ways, ranges
 from nearcast.steering.routes.geographic import EARTH_KM, Geography, direction
 from nearcast.steering.routes.table import NEAR_MAX
 
@@ -103,10 +103,8 @@ def differing(forest: Forest, levels: list[Index], one: Ways, other: Ways) -> Fl
     counts, others = np.diff(one.first), np.diff(other.first)
     found: Flags = counts != others
     same = np.flatnonzero(~found)
-    spans = counts[same]
-    offsets = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
-    left, right = np.repeat(one.first[same], spans) + offsets, np.repeat(other.first[same], spans) + offsets
-    found[np.repeat(same, spans)[one.site[left] != other.site[right]]] = True
+    left, right = (ranges(each.first[same], each.first[same + 1]) for each in (one, other))
+    found[np.repeat(same, counts[same])[one.site[left] != other.site[right]]] = True
     for level in levels[1:]:
         parent = forest.parent[level]
         found[level] |= found[parent] & (forest.length[parent] > 0)

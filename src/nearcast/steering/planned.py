@@ -6,47 +6,29 @@ row of theirs: then the table is compiled in memory, as the writer would compile
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from nearcast.base.config import Unfitting
-from nearcast.base.errors import Conflict, NotFound
+from nearcast.base.errors import Conflict
 from nearcast.model.route import Announcement
-from nearcast.model.services import Accepted, PlannedGeography, PlannedIsp, Refused, Rehearsal, RehearseQuestion
+from nearcast.model.services import PlannedGeography, PlannedIsp, Rehearsal, RehearseQuestion
 from nearcast.model.site import Site
+from nearcast.steering.announced import BadPlan, Heard, changed, judged, judged_again, spread_over
 from nearcast.steering.changes import isp_changes, site_changes
 from nearcast.steering.rehearse import ALL, World, difference, movement
 from nearcast.steering.routes import BadRoute, Table, parse_prefix
 from nearcast.steering.routes.base import CONFIG
-from nearcast.steering.routes.bgp import Reason
-from nearcast.steering.routes.configured import close_to, spread
+from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.geographic import Geography
 from nearcast.steering.routes.overlay import BadAnnouncement, Overlay
 from nearcast.steering.routes.places import geography_of
-from nearcast.steering.routes.rebuild import told_by
-from nearcast.steering.routes.rib import judge
 from nearcast.steering.routes.rows import arrays_of, base_of, by_name, joined, rows_of, rows_of_base
 from nearcast.steering.routes.settings import Isp
 from nearcast.steering.settings import SteeringSettings
-
-
-class NoIsp(NotFound):
-    """There is no ISP of this name."""
-
-    code = "NC3033"
-    cure = "`nearcast routes` lists the ISPs; [[steering.isps]] in the configuration declares them"
-
-
-class BadPlan(Conflict):
-    """What is planned does not fit the sites, ISPs and prefixes that there are."""
-
-    code = "NC3034"
-    exit_code = 2
-    cure = "a plan has prefixes in CIDR notation, each once, and names sites that are in force, or that it brings along"
 
 
 class NotRehearsed(Conflict):
@@ -66,14 +48,6 @@ class Present(NamedTuple):
     held: Sequence[Announcement] = ()
 
 
-class _Heard(NamedTuple):
-    """What an ISP announces, judged anew."""
-
-    taken: list[Announcement]
-    refused: list[Refused]
-    accepted: list[Accepted]
-
-
 def rehearsed(present: Present, question: RehearseQuestion, limit: int, wanted: Callable[[], None] = lambda: None) -> Rehearsal:
     """Who would move. ``wanted`` is called now and then; what it raises ends the work. Raises NoIsp, BadPlan and NotRehearsed."""
     try:
@@ -88,11 +62,14 @@ def _rehearsed(
 ) -> Rehearsal:
     before = World(present.table, {each.name: each for each in present.settings.sites})
     sites = {each.name: each for each in settings.sites}
-    heard = _Heard([], [], [])
+    heard = Heard([], [], [])
     prefixes = dict(present.prefixes)
     compiles = _compiles(present.settings, settings)
     if compiles:
-        for name, found in _judged(present, settings, wanted):
+        isps = {each.name: each for each in settings.isps}
+        for name in changed(present.settings, settings):
+            wanted()
+            found = judged_again(present.table, present.held, isps[name], settings.bgp.asn)
             heard.taken.extend(found.taken)
             heard.refused.extend(found.refused)
             heard.accepted.extend(found.accepted)
@@ -102,8 +79,8 @@ def _rehearsed(
         changes = difference((), ())
     else:
         table, changes = present.table, difference(spread(present.settings.routes, sites), spread(settings.routes, sites))
-    announced, refused = _planned(question.announce, settings, table, prefixes)
-    withdrawn = [each for told in question.withdraw for each in _spread(told, settings)]
+    announced, refused = judged(question.announce, settings, table, prefixes)
+    withdrawn = list(spread_over(question.withdraw, settings))
     after = World(table.altered((*changes.announce, *announced), (*changes.withdraw, *withdrawn)), sites)
     everywhere = compiles or _placing(present.settings.sites) != _placing(settings.sites)
     told = (*changes.announce, *changes.withdraw, *announced, *withdrawn)
@@ -190,8 +167,8 @@ def _compiles(before: SteeringSettings, after: SteeringSettings) -> bool:
 def _compiled(present: Present, settings: SteeringSettings, told: Iterable[Announcement]) -> Table:
     """The table with the sites, routes and ISPs of ``settings``; ``told``: what ISPs announce that are others now."""
     table, sites = present.table, by_name(settings.sites)
-    names, changed = {each.name for each in sites}, set(_changed(present, settings))
-    stays = {each.name for each in settings.isps} - changed
+    names = {each.name for each in sites}
+    stays = {each.name for each in settings.isps}.difference(changed(present.settings, settings))
     gone = [each for each in table.base.sources if each not in stays]
     over = (each for each in table.overlay.announcements() if each.source in stays and each.site in names)
     fresh = [*spread(settings.routes, names), *over, *told]
@@ -205,91 +182,3 @@ def _geography(present: Present, settings: SteeringSettings) -> Geography | None
     if settings.geographic == present.settings.geographic or settings.geographic.mmdb:
         return present.table.geography
     return geography_of(settings.geographic.blocks)
-
-
-def _changed(present: Present, settings: SteeringSettings) -> list[str]:
-    """The ISPs of which other prefixes, or other sites, would be in the table."""
-    known = {each.name: each for each in present.settings.isps}
-
-    def telling(isp: Isp | None) -> object:
-        return isp and (isp.asn, isp.sites, isp.allow, isp.prefixes_max)
-
-    renumbered = present.settings.bgp.asn != settings.bgp.asn
-    return [each.name for each in settings.isps if renumbered or telling(known.get(each.name)) != telling(each)]
-
-
-# --- what ISPs announce -----------------------------------------------------------------------------------------------
-
-
-def _judged(present: Present, settings: SteeringSettings, wanted: Callable[[], None]) -> Iterator[tuple[str, _Heard]]:
-    """Of each ISP that is another what it announces now, by its new filter."""
-    isps = {each.name: each for each in settings.isps}
-    for name in _changed(present, settings):
-        wanted()
-        told = told_by(present.table.base, present.table.overlay.changed, name)
-        present_now = {prefix: replace(each, site="") for (prefix, _), each in told.items()}
-        held = {each.prefix: each for each in present.held if each.source == name}
-        yield name, _heard(isps[name], settings.bgp.asn, present_now, held)
-
-
-def _heard(isp: Isp, own_asn: int, present: Mapping[str, Announcement], held: Mapping[str, Announcement]) -> _Heard:
-    found = _Heard([], [], [])
-    if not own_asn:
-        return found
-    room = isp.prefixes_max
-    for each, reason in judge(isp, own_asn, [*present.values(), *(each for prefix, each in held.items() if prefix not in present)]):
-        reason = reason or (Reason.MAXIMUM if room < 1 else None)
-        if reason is None:
-            room -= 1
-            found.taken.extend(replace(each, site=site, order=order) for order, site in enumerate(isp.sites))
-            if isp.sites and each.prefix not in present:
-                found.accepted.append(Accepted(prefix=each.prefix, source=isp.name))
-        elif each.prefix in present:
-            found.refused.append(_refused(each, reason))
-    return found
-
-
-def _planned(
-    announcements: Sequence[Announcement], settings: SteeringSettings, table: Table, prefixes: Mapping[str, int]
-) -> tuple[list[Announcement], list[Refused]]:
-    """What the filter would take of planned announcements, and what it would refuse."""
-    taken: list[Announcement] = []
-    refused: list[Refused] = []
-    room = Counter({each.name: each.prefixes_max - prefixes.get(each.name, 0) for each in settings.isps})
-    for told in announcements:
-        isp = _of(told, settings)
-        path = told.as_path or (isp.asn,)
-        [(judged, reason)] = judge(isp, settings.bgp.asn, [replace(told, prefix=str(parse_prefix(told.prefix)), as_path=path)])
-        known = any(each.source == isp.name for each in table.entries(parse_prefix(told.prefix)))
-        if reason is None and not known:
-            room[isp.name] -= 1
-            reason = Reason.MAXIMUM if room[isp.name] < 0 else None
-        if reason is not None:
-            refused.append(_refused(told, reason))
-        else:
-            taken += _spread(judged, settings)
-    return taken, refused
-
-
-def _refused(told: Announcement, reason: Reason) -> Refused:
-    return Refused(prefix=told.prefix, source=told.source, why=f"{told.prefix} {reason.sentence} ({reason.code})")
-
-
-def _spread(told: Announcement, settings: SteeringSettings) -> Iterator[Announcement]:
-    """For the site that it names, else for all of the ISP's."""
-    isp, prefix = _of(told, settings), str(parse_prefix(told.prefix))
-    names = [each.name for each in settings.sites]
-    if told.site and told.site not in names:
-        raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, names))
-    if not told.site and not isp.sites:
-        raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
-    for order, site in enumerate((told.site,) if told.site else isp.sites):
-        yield replace(told, prefix=prefix, site=site, order=told.order or order)
-
-
-def _of(told: Announcement, settings: SteeringSettings) -> Isp:
-    names = [each.name for each in settings.isps]
-    found = next((each for each in settings.isps if each.name == told.source), None)
-    if found is None:
-        raise NoIsp(f"there is no ISP {told.source!r}", hint=close_to(told.source, names) if names else "")
-    return found

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from nearcast.model.route import Announcement, Route
 from nearcast.model.services import PlannedGeography, PlannedIsp, RehearseQuestion
 from nearcast.model.site import Site
-from nearcast.steering.planned import BadPlan, NotRehearsed, Present, rehearsed
+from nearcast.steering.announced import BadPlan
+from nearcast.steering.planned import NotRehearsed, Present, rehearsed
 from nearcast.steering.rehearse import ALL, World, movement
 from nearcast.steering.routes import Table
 from nearcast.steering.routes.bgp import Update

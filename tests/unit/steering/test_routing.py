@@ -20,8 +20,8 @@ from nearcast.model.route import Announcement, Route
 from nearcast.model.services import ExplainQuestion, Nothing, Rehearsal, RehearseQuestion, SourceStatus
 from nearcast.model.site import Site
 from nearcast.steering import routing
+from nearcast.steering.announced import BadPlan, NoIsp
 from nearcast.steering.decide import Decider
-from nearcast.steering.planned import BadPlan, NoIsp
 from nearcast.steering.routes import Table
 from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp

@@ -94,7 +94,7 @@ def ways_of(table: Table, forest: Forest, parts: tuple[_Part, _Part], sites: Map
     index, at = index[stays[at]], at[stays[at]]
     arrays = {name: np.asarray(base.arrays[name]) for name in ("first", "site", "source")}
     first = arrays["first"].astype(np.intp)
-    rows = _ranges(first[index], first[index + 1])
+    rows = ranges(first[index], first[index + 1])
     number = np.array([numbers.get(each.name, _NOBODY) if each.name in sites else _NOBODY for each in base.sites] + [_NOBODY])
     network = np.array([_network(sites.get(each.name), base) for each in base.sites] + [_OPEN])
     site, source = arrays["site"][rows], arrays["source"][rows]
@@ -145,7 +145,7 @@ def _within(base: Base, version: int, regions: Sequence[Prefix]) -> Index:
     """Of the base's prefixes those in the regions, and those around them."""
     spans = [(_behind(base, version, each.number), _behind(base, version, each.end)) for each in regions]
     around = {index for each in regions for index in base.chain(base.intervals.owner(version, each.number))}
-    inside = _ranges(*np.array(spans, dtype=np.intp).reshape(-1, 2).T)
+    inside = ranges(*np.array(spans, dtype=np.intp).reshape(-1, 2).T)
     return np.union1d(inside, np.array(sorted(around), dtype=np.intp)) if around else inside
 
 
@@ -195,7 +195,7 @@ def _merged(version: int, parts: Sequence[tuple[U64, U64, U8]]) -> tuple[tuple[U
     return (high, low, length), np.split(at, np.cumsum([len(each[0]) for each in parts])[:-1])
 
 
-def _ranges(start: Index, end: Index) -> Index:
+def ranges(start: Index, end: Index) -> Index:
     """All indices of all ranges."""
     spans = end - start
     return np.repeat(start - (np.cumsum(spans) - spans), spans) + np.arange(spans.sum())
