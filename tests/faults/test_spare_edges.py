@@ -114,3 +114,16 @@ def test_hls_js_leaves_a_frozen_edge_without_a_stall(browser: Browser, system: S
         with faults.frozen(system.edge_pids(used)):
             watch([viewer], BEYOND_S)
             assert viewer.edge() != used
+
+
+@pytest.mark.skipif(not foreign.SHAKA.is_file(), reason="the web app's packages are not here")
+def test_shaka_player_goes_on_at_what_its_manifest_names_beside(browser: Browser, system: System, film: Film) -> None:
+    healthy(system, GIVEN)
+    with system.client() as client:
+        session = client.post("/api/v1/play", json={"title_id": film.id, "device": {"id": "other"}}).raise_for_status().json()
+    configuration = foreign.recommended()
+    configuration["streaming"]["bufferingGoal"] = BUFFER_S
+    with browsers.page_in(browser, bypass_csp=True) as page:
+        foreign.play(page, system, session["dash_url"], configuration)
+        browsers.wait_playing(page)
+        goes_on(system, Viewer(page, lambda: foreign.edge_in_use(page, system)), [each["appliance"] for each in session["edges"]])
