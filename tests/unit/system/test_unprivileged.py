@@ -17,7 +17,9 @@ from nearcast.steering.dns.settings import DnsSettings
 from nearcast.steering.health.published import ViewWriter
 from nearcast.steering.routes.store import TableWriter
 from nearcast.steering.settings import SteeringSettings
-from nearcast.system import dns, folders, settings, unprivileged
+from nearcast.system import dns, folders, settings, table, unprivileged
+from nearcast.system.part import System
+from nearcast.system.secrets import Keys
 from nearcast.system.settings import Settings
 from nearcast.system.steering_checks import name_server_user, uid_of, user_name
 from tests.unit.steering.dns.test_server import free_port
@@ -167,3 +169,16 @@ def test_doctor_tells_as_whom_queries_are_read(home: Home) -> None:
 def test_who_is_not_root_stays_who_it_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert dns.lower_user(home, "nobody-of-this-name") is None
+
+
+def test_a_worker_whose_folder_was_removed_begins_anew(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = dns.Published(System(home, settings.load(home), Keys({table.CALLS: bytes(32)})))
+    published.check()
+    below = tmp_path / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    published.lies_in(Path(), Path("view"))
+    published.check()
+    below.rmdir()
+    with pytest.raises(dns.FolderGone):
+        published.check()
