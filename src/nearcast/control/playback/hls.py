@@ -49,7 +49,8 @@ def clone(manifest: Manifest, video: Sequence[Rendition], audio: Sequence[Rendit
     mains = (
         [(each, group) for each in video for group in groups] if video else [(tracks[0], group) for group, tracks in _codec_groups(audio)]
     )
-    renditions = {each.file.root: edge.base_url + each.playlist.name for each in (*audio, *manifest.text)}
+    others: tuple[Rendition | TextTrack, ...] = (*audio, *manifest.text)
+    renditions = {each.file.root: edge.base_url + each.playlist.name for each in others}
     variants = {_stable_id(main, group): edge.base_url + main.playlist.name for main, group in mains}
     return PathwayClone(base_id=base_id, id=edge.pathway, uri_replacement=UriReplacement(variants=variants, renditions=renditions))
 

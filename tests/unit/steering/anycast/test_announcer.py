@@ -228,6 +228,7 @@ async def test_a_program_is_kept_and_ended(tmp_path: Path) -> None:
     running = asyncio.create_task(keeper.run())
     await until(lambda: keeper.pid)
     first = keeper.pid
+    await until(lambda: (tmp_path / "log").read_text() == "here\n")
     keeper.restart("a test")
     await until(lambda: keeper.pid not in (0, first))
     assert keeper.restarts == 1
