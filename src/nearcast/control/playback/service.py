@@ -150,8 +150,12 @@ class PlaybackService:
         """The content-steering document of a session: its edges as steering sees them now, the one in use first while there is no reason
         to leave it. Raises as ``manifest``."""
         sealed = self._open(question.session_id)
-        steered = await self._choose(sealed, question.client_address, question.last_pathway, self._settings.spare_edges)
-        pathways = tuple(each.pathway for each in steered.edges)
+        address, current = question.client_address, question.last_pathway
+        # Asked apart, so that a far site which is full makes nobody ask more often.
+        steered = await self._choose(sealed, address, current)
+        more = await self._choose(sealed, address, current, self._settings.spare_edges)
+        edges = (*steered.edges, *(each for each in more.edges if each not in steered.edges))
+        pathways = tuple(each.pathway for each in edges)
         return SteeringDocument(
             version=1,
             ttl=selection.steering_ttl_s(
@@ -160,8 +164,8 @@ class PlaybackService:
             reload_uri=f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering",
             pathway_priority=pathways,
             service_location_priority=pathways,
-            pathway_clones=await self._clones(sealed, steered.edges) if question.protocol == "hls" else (),
-            edges=steered.edges,
+            pathway_clones=await self._clones(sealed, edges) if question.protocol == "hls" else (),
+            edges=edges,
         )
 
     async def _clones(self, sealed: SessionCapability, edges: Sequence[EdgeChoice]) -> tuple[PathwayClone, ...]:

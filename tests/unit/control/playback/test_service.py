@@ -244,6 +244,14 @@ async def test_the_steering_document_follows_the_edges(world: World) -> None:
     assert moved.ttl == 10, "the player was on an edge that is gone"
 
 
+async def test_a_missing_spare_edge_makes_nobody_ask_more_often(world: World) -> None:
+    session = session_of(await world.playback.play(question()))
+    world.steering.up.remove("bom-1")
+    document = await world.playback.steering(SessionQuestion(session_id=session.session_id, gateway_url=URL, last_pathway="fra-1"))
+    assert document.pathway_priority == ("fra-1", "dal-1", "sin-1")
+    assert document.ttl == 60
+
+
 async def test_only_hls_players_are_told_of_clones(world: World) -> None:
     """Of the edges that their playlist may lack; DASH replaces the host alone, and our paths differ by appliance."""
     session = session_of(await world.playback.play(question()))
