@@ -129,15 +129,13 @@ def read_path(text: str) -> tuple[int, ...]:
 
 
 def read_plan(file: Path) -> RehearseQuestion:
-    """What of a configuration file moves viewers. Raises BadConfiguration with every mistake of the whole file, UnreadableConfiguration."""
-    from nearcast.base.config import UnreadableConfiguration, parse
-    from nearcast.system.settings import Settings
+    """What of a configuration file moves viewers, with the options that the environment sets, as it would be in force.
 
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableConfiguration(f"{file} cannot be read: {error}") from error
-    found = parse(Settings, text, str(file)).steering
+    Raises BadConfiguration with every mistake of the whole file, UnreadableConfiguration.
+    """
+    from nearcast.system import settings
+
+    found = settings.planned(reach.home(), file).steering
     return RehearseQuestion(
         sites=found.sites,
         isps=tuple(

@@ -248,14 +248,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     """
     environment = {**remembered(home), **os.environ} if environment is None else environment
     path = config_path(home, environment)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        if path != home.config:
-            raise config.UnreadableConfiguration(f"{path} is not there") from error
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
+    text = _text(path, named=path != home.config)
 
     def look(whole: Settings) -> Iterator[Unfitting]:
         if not (home.secrets / JOINED).exists():  # of a host that has joined, the main host knows the sites
@@ -266,3 +259,23 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         yield from folders.misplaced(home, whole.appliances)
 
     return config.parse(Settings, text, str(path), environment, look)
+
+
+def planned(home: Home, path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """What would be in force with another file in the place of the configuration: what the environment sets, it sets there, too. Raises as
+    ``load``; what it would be refused for on this host alone (appliances in sites that there are none of, folders) is left aside.
+    """
+    environment = {**remembered(home), **os.environ} if environment is None else environment
+    return config.parse(Settings, _text(path), str(path), environment)
+
+
+def _text(path: Path, *, named: bool = True) -> str:
+    """Of a file that nobody has named: empty where there is none. Raises UnreadableConfiguration."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if not named:
+            return ""
+        raise config.UnreadableConfiguration(f"{path} is not there") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error

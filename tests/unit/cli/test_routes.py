@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from nearcast.base.config import BadConfiguration
 from nearcast.base.errors import NearcastError, NotFound, Unavailable
+from nearcast.base.paths import Home
 from nearcast.cli import main, reach, routes
 from nearcast.model.services import Catalog, TitleQuestion
+from nearcast.system import settings
 from tests.fakes.routing import FakeRouting
 
 NEW = """
@@ -50,7 +52,8 @@ class Titles:
 
 
 @pytest.fixture
-def routing(monkeypatch: pytest.MonkeyPatch) -> FakeRouting:
+def routing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRouting:
+    monkeypatch.setenv("NEARCAST_HOME", str(tmp_path / "home"))
     made = FakeRouting()
     system = SimpleNamespace(client=lambda protocol, **_: Titles() if protocol is Catalog else made)
     monkeypatch.setattr(reach, "converse", lambda body: asyncio.run(body(system)))
@@ -136,6 +139,24 @@ def test_sites_and_isps_of_the_file_are_compared_too(routing: FakeRouting, tmp_p
         "refused, of riverbank: 20.1.0.0/16 is not in the ISP's allow list (NC3025)",
     ]
     assert [line.split()[0] for line in lines[5:]] == ["20.1.0.0/16"]
+
+
+def test_what_the_environment_sets_it_sets_for_the_new_file_too(
+    routing: FakeRouting, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a variable, and by an option that the last start was given."""
+    home = Home(tmp_path / "home")
+    home.make()
+    (tmp_path / "same.toml").write_text(NEW.replace("asn = 64500", "asn = 65000") + SAME)
+    run("diff", str(tmp_path / "same.toml"))
+    assert "our own AS number is 65000 instead of 64500" in capsys.readouterr().out
+    monkeypatch.setenv("NEARCAST_STEERING__BGP__ASN", "64500")
+    run("diff", str(tmp_path / "same.toml"))
+    assert capsys.readouterr().out == "nobody would move\n"
+    monkeypatch.delenv("NEARCAST_STEERING__BGP__ASN")
+    settings.remember(home, {"NEARCAST_STEERING__BGP__ASN": "64500"})
+    run("diff", str(tmp_path / "same.toml"))
+    assert capsys.readouterr().out == "nobody would move\n"
 
 
 def test_what_cannot_be_rehearsed_is_told(routing: FakeRouting, tmp_path: Path) -> None:

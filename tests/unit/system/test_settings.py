@@ -33,6 +33,17 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
         settings.load(Home(tmp_path), {})
 
 
+def test_another_file_would_be_in_force_with_the_same_environment(tmp_path: Path) -> None:
+    home, other = Home(tmp_path), tmp_path / "other.toml"
+    other.write_text("[network]\ngateway_port = 1234\nupload_port = 1235\n")
+    environment = {"NEARCAST_NETWORK__GATEWAY_PORT": "4321", "NEARCAST_CONFIG": str(tmp_path / "named.toml")}
+    found = settings.planned(home, other, environment)
+    assert (found.network.gateway_port, found.network.upload_port) == (4321, 1235)
+    for missing in (tmp_path / "missing.toml", home.config):
+        with pytest.raises(UnreadableConfiguration, match="is not there"):
+            settings.planned(home, missing, {})
+
+
 @pytest.mark.parametrize(
     "text",
     [
