@@ -33,7 +33,8 @@ COPY_S = 3600
 PUBLISH_S = STATIC_TTL_S + COPY_S
 DS_TTL_S = delegation.TTL_S
 """Of the DS at the parent, if nothing else is told."""
-_KEY = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", re.DOTALL)
+_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----\n?", re.DOTALL)
+"""Beside it there may be blocks that are no key: openssl writes EC PARAMETERS first."""
 _ROLLOVER = re.compile(rb"Rollover: ([a-z]+), since ([0-9]+), for ([0-9]+) s\n")
 
 
@@ -162,7 +163,7 @@ def packed(ring: Ring) -> bytes:
 
 def unpacked(content: bytes) -> Ring:
     """Raises ValueError."""
-    keys = [_key(each) for each in _KEY.findall(content)]
+    keys = [_key(each[0]) for each in _KEY.finditer(content)]
     head = _ROLLOVER.match(content)
     if head is None and len(keys) == 1:
         return Ring(keys[0])

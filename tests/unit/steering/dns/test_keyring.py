@@ -238,6 +238,18 @@ def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["dns.pem"]
 
 
+def test_a_key_that_openssl_made_is_taken(tmp_path: Path) -> None:
+    """By default it writes the curve's parameters as a block of their own before the key."""
+    path = tmp_path / "dns.pem"
+    path.touch(mode=0o600)
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-out", path], check=True)
+    assert path.read_bytes().startswith(b"-----BEGIN EC PARAMETERS-----")
+    found = keyring.load(path)
+    assert found.stage == "stable"
+    keyring.save(path, keyring.begun(found, NEW, NOW))
+    assert same(keyring.load(path).key, found.key)
+
+
 def test_keys_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "dns.pem"
 
@@ -250,7 +262,8 @@ def test_keys_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BadKey, match="No such file"):
         keyring.load(path)
     refused(b"-----BEGIN", "0 keys")
-    refused(b"-----BEGIN X-----\n-----END X-----\n", "cannot|can't|not a key|deserialize|PEM")
+    refused(b"-----BEGIN X-----\n-----END X-----\n", "0 keys")
+    refused(b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "cannot|can't|not a key|deserialize|PEM")
     other = ec.generate_private_key(ec.SECP384R1())
     pem = other.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     refused(pem, "P-256")
