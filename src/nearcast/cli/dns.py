@@ -105,11 +105,13 @@ def start() -> None:
 
 @rollover.command("next")
 @click.option("--ds-replaced", is_flag=True, help="All servers of the parent zone have the new DS in place of the old.")
-@click.option("--ds-ttl", type=click.IntRange(0, 604800), help="TTL of the old DS at the parent, in seconds; without it, a day.")
+@click.option("--ds-ttl", type=click.IntRange(0, 604800), help="With --ds-replaced: TTL of the old DS, in seconds; without it, a day.")
 def advance(ds_replaced: bool, ds_ttl: int | None) -> None:
     """Take the next step, if its time has come: the parent may replace the DS; the new key signs; the old one is gone."""
     from nearcast.steering.dns import keyring
 
+    if ds_ttl is not None and not ds_replaced:
+        raise click.UsageError("--ds-ttl is for --ds-replaced: no other stage lasts for the DS at the parent")
     ttl_s = keyring.DS_TTL_S if ds_ttl is None else ds_ttl
     _step(lambda ring: keyring.advanced(ring, time.time(), replaced=ds_replaced, ds_ttl_s=ttl_s))
 

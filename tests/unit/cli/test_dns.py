@@ -6,6 +6,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -80,6 +81,13 @@ def test_a_rollover_from_start_to_end(home: Home) -> None:
     assert [each.state for each in signing_key(home, settings.load(home))] == ["good"]
     assert "no rollover" in run(home, "dns", "keys").stderr
     assert "no worker runs here" in run(home, "dns", "reload").stderr
+
+
+def test_a_ttl_of_the_old_ds_is_never_dropped_without_a_word(home: Home) -> None:
+    """Without --ds-replaced no stage is to last for it."""
+    found = CliRunner().invoke(main.cli, ["--home", str(home.root), "dns", "rollover", "next", "--ds-ttl", "3600"], standalone_mode=False)
+    assert isinstance(found.exception, click.UsageError)
+    assert "--ds-replaced" in found.exception.message
 
 
 def test_without_signatures_there_is_nothing_to_roll(home: Home) -> None:
