@@ -168,8 +168,7 @@ def _signed() -> tuple[Home, DnsSettings]:
 
 
 def _zone() -> tuple[Home, DnsSettings]:
-    from nearcast.steering.dns import keyring
-    from nearcast.system import settings
+    from nearcast.system import settings, signing
     from nearcast.system.dns import key_path
 
     home = reach.home()
@@ -177,7 +176,7 @@ def _zone() -> tuple[Home, DnsSettings]:
     if not found.zone:
         raise NoZone("no zone is set")
     home.make()
-    if keyring.make(key_path(home)) and found.dnssec:
+    if signing.make(home) and found.dnssec:
         talk.say(f"a new signing key was made: {key_path(home)}; if the parent zone has a DS already, put back the key that it is for")
     return home, found
 

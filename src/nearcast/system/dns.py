@@ -55,9 +55,10 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.dns.server import worker as server
     from nearcast.steering.dns.server.counting import Counting
     from nearcast.steering.dns.zone import Zone
+    from nearcast.system import signing
 
     settings = system.settings.steering
-    if keyring.make(key_path(system.home)) and settings.dns.dnssec:
+    if signing.make(system.home) and settings.dns.dnssec:
         _log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
     ring = keyring.load(key_path(system.home))
     zone = Zone(settings.dns, settings.sites)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from nearcast.base.errors import Unavailable
 from nearcast.base.paths import Home
-from nearcast.base.processes import Lock, send
+from nearcast.base.processes import AlreadyRunning, Lock, send
 from nearcast.system import start
 from nearcast.system.dns import key_path
 from nearcast.system.table import DNS_PREFIX
@@ -29,17 +30,43 @@ class NotRestarted(Unavailable):
     cure = "see `nearcast status` and its log; `nearcast dns reload` goes on with the others"
 
 
+@contextlib.contextmanager
+def alone(home: Home) -> Iterator[None]:
+    """Nobody else changes the keys meanwhile, and no copy of them is left by who was killed. Raises AlreadyRunning."""
+    from nearcast.steering.dns import keyring
+
+    lock = Lock(home.run / "dns-keys.lock")
+    try:
+        lock.take()
+    except AlreadyRunning as error:
+        raise AlreadyRunning("another command changes the keys", hint="wait until it has ended") from error
+    try:
+        keyring.tidy(key_path(home))
+        yield
+    finally:
+        lock.free()
+
+
+def make(home: Home) -> bool:
+    """``keyring.make``; of two starts at once, the quicker one's stands for both."""
+    from nearcast.steering.dns import keyring
+
+    while not key_path(home).exists():
+        try:
+            with alone(home):
+                return keyring.make(key_path(home))
+        except AlreadyRunning:
+            time.sleep(POLL_S)
+    return False
+
+
 def change(home: Home, step: Callable[[Ring], Ring]) -> Ring:
     """Take a step of a rollover, one at a time. Raises BadKey, NotNow, AlreadyRunning."""
     from nearcast.steering.dns import keyring
 
-    lock = Lock(home.run / "dns-keys.lock")
-    lock.take()
-    try:
+    with alone(home):
         ring = step(keyring.load(key_path(home)))
         keyring.save(key_path(home), ring)
-    finally:
-        lock.free()
     return ring
 
 

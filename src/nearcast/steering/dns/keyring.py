@@ -183,19 +183,13 @@ def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def make(path: Path) -> bool:
-    """Make the key where there is none, for its owner alone; of two starts at once, the quicker one's stands for both.
+    """Make the key where there is none, for its owner alone. One at a time.
 
     Whether it was made: then the parent zone has no DS for it yet, or another's.
     """
     if path.exists():
         return False
-    near = _written(path.with_name(f".{path.name}.{os.getpid()}"), _pem(ec.generate_private_key(ec.SECP256R1())))
-    try:
-        os.link(near, path)
-    except FileExistsError:
-        return False
-    finally:
-        near.unlink()
+    save(path, Ring(ec.generate_private_key(ec.SECP256R1())))
     return True
 
 
@@ -207,6 +201,12 @@ def save(path: Path, ring: Ring) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def tidy(path: Path) -> None:
+    """Remove what was written beside it by who was then killed: it holds a key. Nobody may be saving meanwhile."""
+    for each in path.parent.glob(f".{path.name}.*"):
+        each.unlink(missing_ok=True)
 
 
 def _written(path: Path, content: bytes) -> Path:
