@@ -177,15 +177,17 @@ def held(path: Path) -> bool:
     return False
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
+def write_atomically(path: Path, content: bytes, *, durable: bool = False, mode: int | None = None) -> None:
     """Readers see the old content or the new, never a part. ``durable``: the new is on the disk before it takes the old one's place.
 
-    ``mode``: who may do what with it, less the umask, from its first byte on. Raises OSError, and the old one stays.
+    ``mode``: who may do what with it, from its first byte on; None: what the umask leaves to all. Raises OSError, and the old one stays.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
     fresh.unlink(missing_ok=True)
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode), "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             if durable:
                 file.flush()

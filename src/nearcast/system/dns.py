@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from nearcast.base import shared
 from nearcast.base.errors import Internal
+from nearcast.base.processes import user_name
 from nearcast.system import folders, unprivileged
 from nearcast.system.part import Part, System
 
@@ -41,7 +43,7 @@ def lacks_key(home: Home, settings: Settings) -> bool:
 
 
 async def build(system: System, process: str) -> Part:
-    """Raises CannotListen, BadKey, NotHere, NoSuchUser."""
+    """Raises CannotListen, BadKey, NotHere, NoSuchUser; its ``settled`` Refused."""
     from prometheus_client import REGISTRY
 
     from nearcast.base.vital import Sign
@@ -86,6 +88,7 @@ async def build(system: System, process: str) -> Part:
         elif user is not None:
             _log.warning("queries are read as root: other parts run in the same process")
         worker.begin()
+        published.check()
 
     async def failed() -> None:
         """Raises what ended the worker, that it stands still, or that nothing can be published to it any more."""
@@ -109,12 +112,20 @@ class FolderGone(Internal):
     cure = "the process is started again, and finds the one that was made anew"
 
 
+class Refused(Internal):
+    """A worker of the name server may not read what is published to it: it would name dead appliances for ever."""
+
+    code = "NC0238"
+    cure = "let the worker's user (`user` of [steering.dns]) read data/steering/ and all below it but `lock`; `steer` does so as it starts"
+
+
 class Published:
     """Table and view of this host; by ``lies_in`` from now on elsewhere, as seen from the working directory."""
 
     def __init__(self, system: System) -> None:
         self._clock = system.clock
         self._here = False
+        self._refused: Path | None = None
         self._open(folders.routes_folder(system.home), folders.view_folder(system.home))
 
     def lies_in(self, routes: Path, view: Path) -> None:
@@ -122,13 +133,26 @@ class Published:
         self._open(routes, view)
 
     def check(self) -> None:
-        """Raises FolderGone."""
-        if self._here and not Path().stat().st_nlink:
-            raise FolderGone("the folder of the route table is not there any more")
+        """Raises FolderGone, and Refused for what cannot be read now either: it may have been just about to be made."""
+        refused = self._refused or self._views.refused
+        self._refused = self._views.refused = None
+        try:
+            if self._here and not Path().stat().st_nlink:
+                raise FolderGone("the folder of the route table is not there any more")
+            if refused is not None:
+                refused.open("rb").close()
+        except PermissionError as error:
+            raise Refused(f"{error.filename} may not be read by {user_name()}") from error
+        except OSError:  # gone by now, or no descriptors: neither is a refusal
+            return
 
     def table(self) -> Table:
-        """Raises NoTable (Unavailable)."""
-        return self._tables.table()
+        """Raises NoTable (Unavailable), and OSError for what cannot be read."""
+        try:
+            return self._tables.table()
+        except PermissionError as error:
+            self._refused = Path(error.filename)
+            raise
 
     def view(self) -> View:
         return self._views.view()
@@ -146,16 +170,10 @@ def lower_user(home: Home, wanted: str) -> Worker | None:
     Raises NoSuchUser.
     """
     found = unprivileged.choose(wanted)
-    folder = folders.routes_folder(home)
     if found is None:
         if os.geteuid() == 0:
             _log.warning("queries are read as root: it is set so, or there is no other user that it can become")
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    if unprivileged.readable(folder, found):
-        unprivileged.forbid_gain()
-        return found
-    if wanted:
-        raise unprivileged.NoSuchUser(f"{wanted} may not go into {folder}")
-    _log.warning("queries are read as root: no other user may read the route table", folder=str(folder), user=found.user)
-    return None
+    shared.make_folder(folders.routes_folder(home))
+    unprivileged.forbid_gain()
+    return found

@@ -22,7 +22,7 @@ _log = structlog.get_logger("unprivileged")
 
 
 class NoSuchUser(BadInput):
-    """The user named for a process does not exist, or cannot read what it needs."""
+    """The user named for a process does not exist."""
 
     code = "NC0235"
     cure = "name another user, or leave it empty"
@@ -49,12 +49,6 @@ def choose(wanted: str) -> Worker | None:
         return found if found.uid else None
     known = [found for name in worker.USERS if (found := worker.find_user(name))]
     return known[0] if known and worker.capable(Path("/proc/self/status").read_text()) else None
-
-
-def readable(folder: Path, user: Worker) -> bool:
-    """Whether ``user`` may go into ``folder`` itself, however closed those above it are."""
-    found = folder.stat()
-    return not worker.bars(found.st_mode, found.st_uid, found.st_gid, user)
 
 
 def forbid_gain() -> None:

@@ -96,7 +96,18 @@ def home(tmp_path: Path) -> Home:
 
 
 @as_root
-def test_rights_are_given_up_for_good_and_what_is_published_can_be_read(home: Home) -> None:
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_rights_are_given_up_for_good_and_what_is_published_can_be_read(home: Home, umask: int) -> None:
+    """Also where the folders are there from a start under another umask."""
+    (folders.view_folder(home) / "holdings").mkdir(parents=True)
+    before = os.umask(umask)
+    try:
+        _rights_are_given_up(home)
+    finally:
+        os.umask(before)
+
+
+def _rights_are_given_up(home: Home) -> None:
     steering = settings.load(home).steering
     site = steering.sites[0].name
 
@@ -134,19 +145,60 @@ def test_whom_root_becomes(home: Home) -> None:
     assert unprivileged.choose("root") is None
     with pytest.raises(unprivileged.NoSuchUser, match="no user"):
         unprivileged.choose("nobody-of-this-name")
-    folder = folders.routes_folder(home)
-    folder.mkdir(parents=True)
-    folder.chmod(0o700)
-    assert dns.lower_user(home, "") is None  # as with umask 077: it stays root, which the log tells
-    with pytest.raises(unprivileged.NoSuchUser, match="may not go"):
-        dns.lower_user(home, "nobody")
 
 
-def test_who_may_go_into_a_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    assert unprivileged.readable(tmp_path, NOBODY)
-    tmp_path.chmod(0o750)
-    assert not unprivileged.readable(tmp_path, NOBODY)
+REFUSED = """
+import contextlib, sys
+from pathlib import Path
+from nearcast.base.errors import NearcastError
+from nearcast.base.paths import Home
+from nearcast.system import dns as built, folders, settings, table, unprivileged
+from nearcast.system.part import System
+from nearcast.system.secrets import Keys
+
+home = Home(Path(sys.argv[1]))
+published = built.Published(System(home, settings.load(home), Keys({table.CALLS: bytes(32)})))
+published.lies_in(Path(), Path("view"))
+unprivileged.become(unprivileged.choose(""), folders.routes_folder(home))
+
+for each in (published.table, published.view):
+    with contextlib.suppress(OSError, NearcastError):  # the worker stays with what it knew
+        each()
+print("read", flush=True)
+sys.stdin.readline()
+try:
+    published.check()
+    print("good")
+except NearcastError as error:
+    print(error.code, error.message)
+"""
+
+
+@as_root
+@pytest.mark.parametrize(
+    "closed", [".", "state", "base-1", "log-1", "view", "view/pulse", "view/view", "view/holdings", "view/holdings/a-1.1"]
+)
+def test_a_worker_that_may_not_read_what_is_published_ends_and_says_so(home: Home, closed: str) -> None:
+    """Steering that began anew under another user or umask, say: its worker would name dead appliances for ever, and be ready."""
+    steering, routes = settings.load(home).steering, folders.routes_folder(home)
+    table_writer, views = TableWriter(routes, steering.sites, steering.routes), ViewWriter(folders.view_folder(home))
+    appliance = ApplianceHealth(id="a-1", site=steering.sites[0].name, address="http://x", holdings_digest="1")
+    table_writer.start()
+    views.open()
+    views.publish(HealthSnapshot(version=0, published_s=0.0, appliances=(appliance,)), {"a-1": {"t": 1}})
+    table_writer.close()
+    views.close()
+    mode = (routes / closed).stat().st_mode
+    for mended in (False, True):
+        (routes / closed).chmod(0o700 if (routes / closed).is_dir() else 0o600)
+        with subprocess.Popen([sys.executable, "-c", REFUSED, str(home.root)], stdin=-1, stdout=-1, text=True) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            assert "read\n" in iter(worker.stdout.readline, "")
+            if mended:  # its writer has just begun, say
+                (routes / closed).chmod(mode)
+            told, _ = worker.communicate("\n")
+        assert told == "good\n" if mended else told.startswith("NC0238 "), told
 
 
 def test_doctor_tells_as_whom_queries_are_read(home: Home) -> None:

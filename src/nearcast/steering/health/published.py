@@ -23,6 +23,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from nearcast.base import shared
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import Unavailable
 from nearcast.base.processes import write_atomically
@@ -114,15 +115,19 @@ class ViewWriter:
     def open(self) -> None:
         """Go on above the version that is there, and know the files that are."""
         try:
-            (self._folder / "holdings").mkdir(parents=True, exist_ok=True)
+            for folder in (self._folder, self._folder / "holdings"):
+                shared.make_folder(folder)
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 self.version = _decode_snapshot((self._folder / "view").read_bytes()).version
             now_s = self._clock.monotonic_s()
             self._written = {each.name: now_s for each in (self._folder / "holdings").iterdir() if not each.name.startswith(".")}
             for left in (self._folder / "holdings").glob(".*"):  # of a writer that was killed
                 left.unlink(missing_ok=True)
+            for each in (self._folder / "view", *(self._folder / "holdings" / name for name in self._written)):
+                shared.show(each)
             # In place, never replaced: readers keep it open.
-            self._pulse = os.open(self._folder / "pulse", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._pulse = os.open(self._folder / "pulse", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, shared.FILE)
+            shared.show(self._pulse)
             os.truncate(self._pulse, min(_PULSE.size, os.fstat(self._pulse).st_size))
         except OSError as error:
             raise NotPublished(f"{self._folder}: {error.strerror or error}") from error
@@ -150,7 +155,7 @@ class ViewWriter:
             for each in fresh.appliances:
                 if each.holdings_digest:
                     self._keep(file_name(each.id, each.holdings_digest), held.get(each.id, NOTHING), now_s)
-            write_atomically(self._folder / "view", _encode(fresh))
+            write_atomically(self._folder / "view", _encode(fresh), mode=shared.FILE)
             self.version = fresh.version
             self.beat()
             self._remove_unused(now_s)
@@ -174,7 +179,7 @@ class ViewWriter:
 
     def _keep(self, name: str, held: Holdings, now_s: float) -> None:
         if name not in self._written:
-            write_atomically(self._folder / "holdings" / name, _encode(held))
+            write_atomically(self._folder / "holdings" / name, _encode(held), mode=shared.FILE)
         self._written[name] = now_s
 
     def _remove_unused(self, now_s: float) -> None:
@@ -199,6 +204,8 @@ class ViewReader:
         """The version that was looked for last, and its writer."""
         self._whole = False
         """Whether all that it names was there."""
+        self.refused: Path | None = None
+        """What it may not read: the last that it was refused."""
         self._held: dict[str, tuple[str, Holdings]] = {}
         """By appliance: a digest, and the holdings that it names."""
         self._loaded = self._shown = NO_VIEW
@@ -241,8 +248,13 @@ class ViewReader:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._folder / "pulse", os.O_RDONLY | os.O_CLOEXEC)
             return unpacked(os.pread(self._descriptor, _PULSE.size + 1, 0))
-        except OSError:
+        except OSError as error:
+            self._note(error)
             return None
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, PermissionError):
+            self.refused = Path(error.filename or self._folder)
 
     def _load(self) -> None:
         self._whole, problem = False, ""
@@ -251,6 +263,7 @@ class ViewReader:
         except FileNotFoundError:
             return
         except (OSError, msgspec.MsgspecError) as error:
+            self._note(error)
             _log.warning("the published health view cannot be read; the one before stays", error=str(error))
             return
         held: dict[str, tuple[str, Holdings]] = {}
@@ -261,6 +274,7 @@ class ViewReader:
                     raw = (self._folder / "holdings" / file_name(each.id, each.holdings_digest)).read_bytes()
                     known = (each.holdings_digest, _decode_holdings(raw))
                 except (OSError, msgspec.MsgspecError) as error:
+                    self._note(error)
                     problem = f"what {each.id} holds: {error}"
             held[each.id] = known
         self._held, self._whole = held, not problem

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
+from nearcast.base import shared
 from nearcast.base.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def write(path: Path, magic: bytes, version: int, meta: dict[str, Any], arrays: 
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with fresh.open("wb") as file:
+            shared.show(file.fileno())
             file.write(bytes(_HEADER_BYTES))
             file.write(directory)
             for each in arrays.values():

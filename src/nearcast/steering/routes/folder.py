@@ -5,6 +5,8 @@ base-<generation>   the compiled table
 log-<generation>    changes since
 places-<digest>     geography
 lock                held by the writer
+
+All but the lock may be read by every user of the host.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import mmap
 import os
 from pathlib import Path
 
+from nearcast.base import shared
 from nearcast.steering.routes.arrays import Damaged
 
 BASE_MAGIC = b"NCROUTE1"
@@ -79,10 +82,19 @@ def _make(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         content = path.read_bytes()
         if len(content) == _STATE_BYTES and content.startswith(_STATE_MAGIC):
+            shared.show(path)
             return
     fresh = path.with_name(f".state.{os.getpid()}")
     fresh.write_bytes(_STATE_MAGIC.ljust(_STATE_BYTES, b"\0"))
+    shared.show(fresh)
     fresh.replace(path)
+
+
+def show(folder: Path) -> None:
+    """Let every user of the host read what is there, of writers before us that went by their umask. Raises OSError."""
+    for kind in ("base", "log", "places"):
+        for each in folder.glob(f"{kind}-*"):
+            shared.show(each)
 
 
 def generations(folder: Path) -> list[int]:

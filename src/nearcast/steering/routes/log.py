@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from nearcast.base import shared
 from nearcast.model.route import Announcement
 from nearcast.steering.routes.arrays import Damaged
 from nearcast.steering.routes.prefix import Prefix, parse_prefix
@@ -67,6 +68,7 @@ class LogWriter:
         self.position = _HEADER_BYTES
         self._size = 0
         try:
+            shared.show(self._descriptor)
             self._grow(_GROWS_BYTES)
             self._write(_MAGIC + struct.pack("=QQQ", generation, first_version, self.position), 0)
         except BaseException:

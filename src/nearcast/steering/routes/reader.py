@@ -109,6 +109,8 @@ class TableReader:
             else:
                 loading.run()
             self._loading = None
+            if loading.error is not None:
+                raise loading.error  # the same file may be read the next time
             if loading.found is not None:
                 self._table, self._changes = loading.found
                 self._generation = loading.generation
@@ -118,7 +120,7 @@ class TableReader:
 
 
 class _Loading(threading.Thread):
-    """Opens one generation: ``found``, or the ``problem``."""
+    """Opens one generation: ``found``, or the ``problem`` that it has; ``error`` where that is not known."""
 
     def __init__(self, folder: Path, generation: int) -> None:
         super().__init__(name="routes-load", daemon=True)
@@ -126,6 +128,7 @@ class _Loading(threading.Thread):
         self.generation = generation
         self.found: tuple[Table, LogReader] | None = None
         self.problem = ""
+        self.error: OSError | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -141,6 +144,8 @@ class _Loading(threading.Thread):
             self.problem = str(error)
         except Damaged as error:
             self.problem = error.message
+        except OSError as error:
+            self.error = error
 
 
 def opened(folder: Path, generation: int, version: int) -> Table:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from nearcast.base import shared
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError, Unavailable
 from nearcast.base.processes import Lock, write_atomically
@@ -24,7 +25,7 @@ from nearcast.steering.routes.arrays import Damaged, load
 from nearcast.steering.routes.atlas import Atlas
 from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.routes.configured import spread
-from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, clean_halves, generations, log_path
+from nearcast.steering.routes.folder import BASE_MAGIC, State, base_path, clean, clean_halves, generations, log_path, show
 from nearcast.steering.routes.last import last
 from nearcast.steering.routes.log import Batch, LogReader, LogWriter, batches, folded
 from nearcast.steering.routes.overlay import BadAnnouncement, check
@@ -106,9 +107,10 @@ class TableWriter:
         Raises AlreadyRunning where another writer lives; WorkFailed and NotKept where there was no table either.
         """
         with self._writing():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            shared.make_folder(self._folder)
             self._only.take()
             try:
+                show(self._folder)
                 self._first()
             except BaseException:
                 self._only.free()
@@ -287,7 +289,7 @@ class TableWriter:
             _log.error(
                 "the route table's files are gone; it is published anew", folder=str(self._folder), code=NotKept.code, hint=NotKept.cure
             )
-            self._folder.mkdir(parents=True, exist_ok=True)
+            shared.make_folder(self._folder)
             only, before = Lock(self._folder / "lock"), self._state
             only.take()
             self._only.free()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -244,6 +245,26 @@ def test_names_lead_nowhere_else() -> None:
     assert len({file_name(name, "0") for name in ("a/b", "a%2Fb", "a.b", "a")}) == 4
     assert digest_of({"t": 1}, "../x") == digest({"t": 1})
     assert digest_of({}, "") == ""
+
+
+def test_the_view_may_be_read_by_every_user_of_the_host(tmp_path: Path, clock: VirtualClock) -> None:
+    """Whatever the umask, and also what an earlier start under a stricter one has left."""
+    folder = tmp_path / "steering" / "view"
+    before = os.umask(0o077)
+    try:
+        for _ in range(2):
+            writer = ViewWriter(folder, clock)
+            writer.open()
+            writer.publish(snapshot("a", holds={"t": 5}), {"a": {"t": 5}})
+            writer.close()
+            found = {str(each.relative_to(folder)): stat.S_IMODE(each.stat().st_mode) for each in folder.rglob("*")}
+            assert found == {"view": 0o644, "pulse": 0o644, "holdings": 0o755, f"holdings/{file_name('a', digest({'t': 5}))}": 0o644}
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+            for each in folder.rglob("*"):
+                each.chmod(0o700 if each.is_dir() else 0o600)
+            folder.chmod(0o700)
+    finally:
+        os.umask(before)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, clock: VirtualClock) -> None:

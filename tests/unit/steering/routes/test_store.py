@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from nearcast.steering.routes import Table, store, worker
 from nearcast.steering.routes import reader as reading
 from nearcast.steering.routes.overlay import BadAnnouncement
 from nearcast.steering.routes.reader import NoTable, TableReader
+from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.store import TableWriter
 from tests.unit.steering.routes.reference import SITES, Reference, announcements
 from tests.unit.steering.routes.writing import DEFAULT, Start, north, told, until
@@ -252,3 +254,27 @@ def test_readers_have_what_was_told_however_often_it_is_compiled(
                 assert reader.table().block(each.version, int(each)) == reference.block(each)
     finally:
         writer.close()
+
+
+def test_the_table_may_be_read_by_every_user_of_the_host(tmp_path: Path) -> None:
+    """Whatever the umask, and also what an earlier start under a stricter one has left. The lock is the writer's own."""
+    blocks = GeographicSettings(blocks={"DE": ("198.51.100.0/24",)})
+    before = os.umask(0o077)
+    try:
+        for _ in range(2):
+            writer = TableWriter(tmp_path / "t", SITES, (DEFAULT,), ("north",), blocks, batch_max=1)
+            writer.start()
+            try:
+                writer.announce((*north("198.51.100.0/24"), *north("203.0.113.0/24")))
+            finally:
+                writer.close()
+            found = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "t").iterdir()}
+            assert {each.partition("-")[0] for each in found} == {"state", "base", "log", "places", "lock"}
+            assert found.pop("lock") == 0o600
+            assert {*found.values()} == {0o644}, found
+            assert stat.S_IMODE((tmp_path / "t").stat().st_mode) == 0o755
+            for each in (tmp_path / "t").iterdir():
+                each.chmod(0o600)
+            (tmp_path / "t").chmod(0o700)
+    finally:
+        os.umask(before)
