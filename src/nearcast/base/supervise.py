@@ -334,13 +334,13 @@ class Supervisor:
 
     async def _while_it_lives(self, command: Command, identity: Identity, ended: asyncio.Task[None]) -> None:
         """Return when the process has ended, or was killed because it gives no sign of life."""
-        watch = vital.Watch(Path(command.sign))
-        while command.sign and not ended.done():
-            await asyncio.wait([ended], timeout=vital.LOOK_S)
-            if not ended.done() and watch.dead(identity.pid):
-                _log.error("gives no sign of life; it is killed and started again", name=command.name, pid=identity.pid)
-                send(identity, signal.SIGKILL, group=True)
-                return
+        with contextlib.closing(vital.Watch(Path(command.sign))) as watch:
+            while command.sign and not ended.done():
+                await asyncio.wait([ended], timeout=vital.LOOK_S)
+                if not ended.done() and watch.dead(identity.pid):
+                    _log.error("gives no sign of life; it is killed and started again", name=command.name, pid=identity.pid)
+                    send(identity, signal.SIGKILL, group=True)
+                    return
 
     async def _spawn(self, kept: _Kept) -> str:
         """Start the process. Answers with why it could not be started, empty when it was."""

@@ -22,18 +22,22 @@ _AT_WORK = frozenset("RD")
 """Running or ready to run, and in the kernel for a disk (proc_pid_stat(5))."""
 
 
-def dead(silent_looks: int, states: frozenset[str]) -> bool:
-    """Whether to give a process up that has given no sign for so many looks; ``states``: of its threads."""
-    return silent_looks >= (STARVED_LOOKS if states & _AT_WORK else SILENT_LOOKS)
+def dead(silent_looks: int, states: frozenset[str] | None) -> bool:
+    """Whether to give a process up that has given no sign for so many looks; ``states``: of its threads, None where they cannot be read."""
+    return silent_looks >= (STARVED_LOOKS if states is None or states & _AT_WORK else SILENT_LOOKS)
 
 
-def states(pid: int) -> frozenset[str]:
-    """Of the threads of a process; none where it has ended."""
+def states(pid: int) -> frozenset[str] | None:
+    """Of the threads of a process; none where it has ended, None where they cannot be read (no descriptors are left, say)."""
     found = set()
-    with contextlib.suppress(OSError):
-        for each in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found.add((each / "stat").read_text().rpartition(")")[2].split()[0])
+    try:
+        for each in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.add(Path(f"/proc/{pid}/task/{each}/stat").read_text().rpartition(")")[2].split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return frozenset()
+    except OSError:
+        return None
     return frozenset(found)
 
 
@@ -57,18 +61,46 @@ class Sign:
 
 
 class Watch:
-    """The supervisor's side, for one process."""
+    """The other side, for one process. The file stays open: who has no descriptor left still sees its signs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._descriptor = -1
         self._last = b""
         self._silent = 0
 
     def dead(self, pid: int) -> bool:
-        """To be asked each LOOK_S. A file that is not there has no news."""
-        found = self._last
-        with contextlib.suppress(OSError):
-            found = self._path.read_bytes()
+        """To be asked each LOOK_S. A file that is not there has no news; one that cannot be read tells nothing."""
+        return not self.moved() and self._silent >= SILENT_LOOKS and dead(self._silent, states(pid))
+
+    def moved(self) -> bool:
+        """Whether there was a sign since it was asked last, or what was given cannot be read; the first counts as one, too."""
+        try:
+            found = self._read()
+        except FileNotFoundError:
+            found = self._last
+        except OSError:
+            return True
         self._silent = self._silent + 1 if found == self._last else 0
         self._last = found
-        return self._silent >= SILENT_LOOKS and dead(self._silent, states(pid))
+        return self._silent == 0
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _read(self) -> bytes:
+        """Raises OSError."""
+        if self._descriptor >= 0 and self._silent and self._made_anew():
+            self.close()
+        if self._descriptor < 0:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._descriptor, _COUNT.size, 0)
+
+    def _made_anew(self) -> bool:
+        """Whether signs are given elsewhere by now; a process whose file was removed goes on in the one that it has."""
+        try:
+            return not os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
