@@ -1,16 +1,15 @@
-"""What ISPs announce and plan to announce, judged by filters that would be in force, and spread over the sites that serve it. Pure."""
+"""What ISPs announce and plan to announce, judged by the filters that would be in force, for the sites that serve it. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from nearcast.base.errors import Conflict, NotFound
 from nearcast.model.route import Announcement
-from nearcast.model.services import Accepted, Refused
+from nearcast.model.services import Accepted, PlannedIsp, Refused, RehearseQuestion
 from nearcast.steering.routes import Table, parse_prefix
 from nearcast.steering.routes.bgp import Reason
 from nearcast.steering.routes.configured import close_to
@@ -36,82 +35,148 @@ class BadPlan(Conflict):
 
 
 class Heard(NamedTuple):
-    """What ISPs announce now, judged anew."""
+    """What the table would be told of ISPs, withdrawals first; what is refused of what they announce or plan, and what is accepted that
+    is held back now."""
 
+    withdrawn: list[Announcement]
     taken: list[Announcement]
     refused: list[Refused]
     accepted: list[Accepted]
 
+    def add(self, other: Heard) -> None:
+        self.withdrawn.extend(other.withdrawn)
+        self.taken.extend(other.taken)
+        self.refused.extend(other.refused)
+        self.accepted.extend(other.accepted)
+
+
+class Plan(NamedTuple):
+    """What an ISP would tell at once, by prefix, each with an announcement for every site that it is for."""
+
+    isp: Isp
+    announced: dict[str, list[Announcement]]
+    withdrawn: dict[str, list[Announcement]]
+
+    @property
+    def gone(self) -> set[str]:
+        """What the ISP would announce no more at all."""
+        whole = {prefix for prefix, rows in self.withdrawn.items() if {each.site for each in rows}.issuperset(self.isp.sites)}
+        return whole.difference(self.announced)
+
 
 def changed(before: SteeringSettings, after: SteeringSettings) -> list[str]:
     """The ISPs of which other prefixes, or other sites, would be in the table."""
-
-    def telling(isp: Isp | None) -> object:
-        return isp and (isp.asn, isp.sites, isp.allow, isp.prefixes_max)
-
     known = {each.name: each for each in before.isps}
-    renumbered = before.bgp.asn != after.bgp.asn
-    return [each.name for each in after.isps if renumbered or telling(known.get(each.name)) != telling(each)]
+    return [each.name for each in after.isps if before.bgp.asn != after.bgp.asn or _telling(known.get(each.name)) != _telling(each)]
 
 
-def judged_again(table: Table, held: Sequence[Announcement], isp: Isp, own_asn: int) -> Heard:
-    """What an ISP has in the table and what was ``held`` back of it, by its filter of now."""
-    found = Heard([], [], [])
+def concerned(settings: SteeringSettings, question: RehearseQuestion) -> dict[str, bool]:
+    """The ISPs in force of which it counts what they announce beside the table: what waits, or what was refused, too."""
+    found = dict.fromkeys((each.source for each in question.withdraw + question.announce), False)
+    planned = settings.isps if question.isps is None else question.isps
+    renumbered = question.asn is not None and question.asn != settings.bgp.asn
+    known = {each.name: _telling(each) for each in settings.isps}
+    found |= {each.name: True for each in planned if renumbered or known.get(each.name) != _telling(each)}
+    return {name: refused for name, refused in found.items() if name in known}
+
+
+def _telling(isp: Isp | PlannedIsp | None) -> object:
+    return isp and (isp.asn, isp.sites, isp.allow, isp.prefixes_max)
+
+
+def judged_again(table: Table, held: Iterable[Announcement], isp: Isp, own_asn: int, gone: Collection[str] = frozenset()) -> Heard:
+    """What an ISP has in the table but for what is ``gone``, and what was ``held`` back of it, by its filter of now."""
+    found = Heard([], [], [], [])
     if not own_asn:
         return found
     told = told_by(table.base, table.overlay.changed, isp.name)
-    present = {prefix: replace(each, site="") for (prefix, _), each in told.items()}
-    waiting = {each.prefix: each for each in held if each.source == isp.name and each.prefix not in present}
+    present = {prefix: replace(each, site="") for (prefix, _), each in told.items() if prefix not in gone}
+    waiting = {each.prefix: each for each in held if each.prefix not in present and each.prefix not in gone}
     room = isp.prefixes_max
     for each, reason in judge(isp, own_asn, [*present.values(), *waiting.values()]):
         reason = reason or (Reason.MAXIMUM if room < 1 else None)
         if reason is None:
             room -= 1
-            found.taken.extend(replace(each, site=site, order=order) for order, site in enumerate(isp.sites))
+            found.taken.extend(_for_all(isp, each))
             if isp.sites and each.prefix in waiting:
-                found.accepted.append(Accepted(prefix=each.prefix, source=isp.name))
+                found.accepted.append(_accepted(each))
         elif each.prefix in present:
             found.refused.append(_refused(each, reason))
     return found
 
 
-def judged(
-    announcements: Sequence[Announcement], settings: SteeringSettings, table: Table, prefixes: Mapping[str, int]
-) -> tuple[list[Announcement], list[Refused]]:
-    """What the filters would take of planned announcements, and what they would refuse. ``prefixes``: how many each ISP has already.
-
-    Raises NoIsp, BadPlan and BadRoute.
-    """
-    isps, of_isp = {each.name: each for each in settings.isps}, defaultdict[str, list[Announcement]](list)
-    for told in announcements:
-        isp = _isp(told, isps)
-        of_isp[isp.name].append(replace(told, prefix=str(parse_prefix(told.prefix)), as_path=told.as_path or (isp.asn,)))
-    taken: list[Announcement] = []
-    refused: list[Refused] = []
-    for name, mine in of_isp.items():
-        room = isps[name].prefixes_max - prefixes.get(name, 0)
-        for told, reason in judge(isps[name], settings.bgp.asn, mine):
-            if reason is None and not any(each.source == name for each in table.entries(parse_prefix(told.prefix))):
-                room -= 1
-                reason = Reason.MAXIMUM if room < 0 else None
-            if reason is not None:
-                refused.append(_refused(told, reason))
-            else:
-                taken.append(told)
-    return list(spread_over(taken, settings)), refused
-
-
-def spread_over(announcements: Sequence[Announcement], settings: SteeringSettings) -> Iterator[Announcement]:
-    """Each for the site that it names, else for all of the ISP's. Raises NoIsp, BadPlan and BadRoute."""
+def plans_of(announce: Iterable[Announcement], withdraw: Iterable[Announcement], settings: SteeringSettings) -> dict[str, Plan]:
+    """By ISP. An announcement is for the site that it names, else for all of the ISP's. Raises NoIsp, BadPlan and BadRoute."""
     isps, sites = {each.name: each for each in settings.isps}, {each.name for each in settings.sites}
-    for told in announcements:
-        isp, prefix = _isp(told, isps), str(parse_prefix(told.prefix))
-        if told.site and told.site not in sites:
-            raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, sorted(sites)))
-        if not told.site and not isp.sites:
-            raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
-        for order, site in enumerate((told.site,) if told.site else isp.sites):
-            yield replace(told, prefix=prefix, site=site, order=told.order or order)
+    found: dict[str, Plan] = {}
+    for verb, rows in (("announced", announce), ("withdrawn", withdraw)):
+        for told in rows:
+            plan = found.setdefault(told.source, Plan(_isp(told, isps), {}, {}))
+            prefix = str(parse_prefix(told.prefix))
+            known = (plan.announced if verb == "announced" else plan.withdrawn).setdefault(prefix, [])
+            for order, site in enumerate(_sites(told, plan.isp, sites)):
+                if any(each.site == site for each in known):
+                    raise BadPlan(f"{prefix} would be {verb} twice by {told.source} for the site {site}")
+                path = told.as_path or (plan.isp.asn,)
+                known.append(replace(told, prefix=prefix, site=site, as_path=path, order=told.order or order))
+    return found
+
+
+def judged(plan: Plan, own_asn: int, table: Table, prefixes: int, held: Iterable[Announcement]) -> Heard:
+    """What comes of an ISP's plan, as ``Rib`` takes it in: what the filter refuses is withdrawn, what goes makes room, for what is planned
+    first and then for what waits. ``prefixes``: how many the ISP has in the table."""
+    isp, found = plan.isp, Heard([], [], [], [])
+    reasons: dict[str, Reason | None] = {}
+    for each, reason in judge(isp, own_asn, (row for rows in plan.announced.values() for row in rows)):
+        reasons[each.prefix] = reasons.get(each.prefix) or reason
+    going = {prefix: {each.site for each in rows} for prefix, rows in plan.withdrawn.items()}
+    found.withdrawn.extend(row for rows in plan.withdrawn.values() for row in rows)
+    for prefix in (prefix for prefix, reason in reasons.items() if reason):
+        going.setdefault(prefix, set()).update(each.site for each in plan.announced[prefix])
+        found.withdrawn.extend(plan.announced[prefix])
+    stays = {prefix for prefix, reason in reasons.items() if not reason}
+    freed = sum(1 for prefix in going.keys() - stays if (has := _has(table, isp, prefix)) and has <= going[prefix])
+    room = isp.prefixes_max - max(0, prefixes - freed)
+    for prefix, reason in reasons.items():
+        more = 0 if reason or _has(table, isp, prefix) else 1
+        reason = reason or (Reason.MAXIMUM if more > room else None)
+        if reason is None:
+            room -= more
+            found.taken.extend(plan.announced[prefix])
+        else:
+            found.refused.append(_refused(plan.announced[prefix][0], reason))
+    if isp.sites and own_asn:
+        _let_in(found, isp, own_asn, room, (each for each in held if each.prefix not in reasons and each.prefix not in going), table)
+    return found
+
+
+def _let_in(found: Heard, isp: Isp, own_asn: int, room: int, waiting: Iterable[Announcement], table: Table) -> None:
+    if room < 1:
+        return
+    for each, reason in judge(isp, own_asn, waiting):
+        if reason is None and not _has(table, isp, each.prefix):
+            found.taken.extend(_for_all(isp, each))
+            found.accepted.append(_accepted(each))
+            room -= 1
+            if room < 1:
+                return
+
+
+def _has(table: Table, isp: Isp, prefix: str) -> set[str]:
+    """The sites for which the ISP has the prefix in the table."""
+    return {each.site for each in table.entries(parse_prefix(prefix)) if each.source == isp.name}
+
+
+def _for_all(isp: Isp, told: Announcement) -> Iterator[Announcement]:
+    return (replace(told, site=site, order=order) for order, site in enumerate(isp.sites))
+
+
+def _sites(told: Announcement, isp: Isp, known: Collection[str]) -> tuple[str, ...]:
+    if told.site and told.site not in known:
+        raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, sorted(known)))
+    if not told.site and not isp.sites:
+        raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
+    return (told.site,) if told.site else isp.sites
 
 
 def _isp(told: Announcement, isps: Mapping[str, Isp]) -> Isp:
@@ -122,3 +187,7 @@ def _isp(told: Announcement, isps: Mapping[str, Isp]) -> Isp:
 
 def _refused(told: Announcement, reason: Reason) -> Refused:
     return Refused(prefix=told.prefix, source=told.source, why=f"{told.prefix} {reason.sentence} ({reason.code})")
+
+
+def _accepted(told: Announcement) -> Accepted:
+    return Accepted(prefix=told.prefix, source=told.source)

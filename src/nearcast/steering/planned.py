@@ -17,7 +17,7 @@ from nearcast.base.errors import Conflict
 from nearcast.model.route import Announcement
 from nearcast.model.services import PlannedGeography, PlannedIsp, Rehearsal, RehearseQuestion
 from nearcast.model.site import Site
-from nearcast.steering.announced import BadPlan, Heard, changed, judged, judged_again, spread_over
+from nearcast.steering.announced import BadPlan, Heard, changed, judged, judged_again, plans_of
 from nearcast.steering.changes import isp_changes, site_changes
 from nearcast.steering.rehearse import ALL, World, difference, movement
 from nearcast.steering.routes import BadRoute, Table, parse_prefix
@@ -40,12 +40,12 @@ class NotRehearsed(Conflict):
 
 
 class Present(NamedTuple):
-    """What is in force. ``prefixes``: how many each ISP has in the table; ``held``: what ISPs announce and the filter holds back."""
+    """What is in force. By ISP, ``prefixes``: how many it has in the table; ``held``: what it announces beside them (see ``concerned``)."""
 
     settings: SteeringSettings
     table: Table
     prefixes: Mapping[str, int]
-    held: Sequence[Announcement] = ()
+    held: Mapping[str, Sequence[Announcement]] = {}
 
 
 def rehearsed(present: Present, question: RehearseQuestion, limit: int, wanted: Callable[[], None] = lambda: None) -> Rehearsal:
@@ -62,37 +62,39 @@ def _rehearsed(
 ) -> Rehearsal:
     before = World(present.table, {each.name: each for each in present.settings.sites})
     sites = {each.name: each for each in settings.sites}
-    heard = Heard([], [], [])
+    heard = Heard([], [], [], [])
     prefixes = dict(present.prefixes)
+    plans = plans_of(question.announce, question.withdraw, settings)
     compiles = _compiles(present.settings, settings)
     if compiles:
         isps = {each.name: each for each in settings.isps}
         for name in changed(present.settings, settings):
             wanted()
-            found = judged_again(present.table, present.held, isps[name], settings.bgp.asn)
-            heard.taken.extend(found.taken)
-            heard.refused.extend(found.refused)
-            heard.accepted.extend(found.accepted)
+            gone = plans[name].gone if name in plans else ()
+            found = judged_again(present.table, present.held.get(name, ()), isps[name], settings.bgp.asn, gone)
+            heard.add(found)
             prefixes[name] = len({each.prefix for each in found.taken})
         table = _compiled(present, settings, heard.taken)
         wanted()
         changes = difference((), ())
     else:
         table, changes = present.table, difference(spread(present.settings.routes, sites), spread(settings.routes, sites))
-    announced, refused = judged(question.announce, settings, table, prefixes)
-    withdrawn = list(spread_over(question.withdraw, settings))
-    after = World(table.altered((*changes.announce, *announced), (*changes.withdraw, *withdrawn)), sites)
+    told = Heard([], [], [], [])
+    for name, plan in plans.items():
+        told.add(judged(plan, settings.bgp.asn, table, prefixes.get(name, 0), present.held.get(name, ())))
+    announce, withdraw = (*changes.announce, *told.taken), (*changes.withdraw, *told.withdrawn)
+    after = World(table.altered(announce, withdraw), sites)
     everywhere = compiles or _placing(present.settings.sites) != _placing(settings.sites)
-    told = (*changes.announce, *changes.withdraw, *announced, *withdrawn)
-    moved = movement(before, after, ALL if everywhere else {parse_prefix(each.prefix) for each in told}, limit, wanted)
-    refused = heard.refused + refused
+    touched = ALL if everywhere else {parse_prefix(each.prefix) for each in (*announce, *withdraw)}
+    moved = movement(before, after, touched, limit, wanted)
+    refused, accepted = heard.refused + told.refused, heard.accepted + told.accepted
     return Rehearsal(
         moved=moved.moved,
         moved_total=moved.total,
         refused=tuple(refused[:limit]),
         refused_total=len(refused),
-        accepted=tuple(heard.accepted[:limit]),
-        accepted_total=len(heard.accepted),
+        accepted=tuple(accepted[:limit]),
+        accepted_total=len(accepted),
         changes=(*site_changes(present.settings.sites, settings.sites), *isp_changes(present.settings, settings)),
     )
 

@@ -26,6 +26,7 @@ from nearcast.model.services import (
     RoutingStatus,
     SourceStatus,
 )
+from nearcast.steering.announced import concerned
 from nearcast.steering.decide import Decider
 from nearcast.steering.planned import Present, rehearsed
 from nearcast.steering.routes import Table, parse_address
@@ -75,9 +76,19 @@ class Views(Protocol):
     def view(self) -> View: ...
 
 
+class Held(Protocol):
+    """What an ISP announces and has not in the table: what waits, and with ``refused`` what the filter has refused: ``Collector.held``."""
+
+    def __call__(self, isp: str, *, refused: bool) -> Iterator[Announcement]: ...
+
+
+def _nothing(isp: str, *, refused: bool) -> Iterator[Announcement]:
+    return iter(())
+
+
 class RoutingService:
     """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force,
-    ``held`` what ISPs announce and the filter holds back.
+    ``held`` what an ISP announces beside it.
 
     A rehearsal ends after ``patience_s``, and with the call that asked for it; one is made at a time.
     """
@@ -89,7 +100,7 @@ class RoutingService:
         views: Views,
         sources: Callable[[], tuple[SourceStatus, ...]],
         compiled_at: Callable[[], float] = lambda: 0.0,
-        held: Callable[[], tuple[Announcement, ...]] = tuple,
+        held: Held = _nothing,
         *,
         clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
@@ -124,7 +135,8 @@ class RoutingService:
         """Raises NoIsp, BadPlan, NotRehearsed and TooWide."""
         table = self._tables.table().altered(())  # ours alone: the thread below reads it while the other goes on
         prefixes = {each.name: each.prefixes for each in self._sources()}
-        present = Present(self._settings, table, prefixes, self._held())
+        held = {name: list(self._held(name, refused=refused)) for name, refused in concerned(self._settings, question).items()}
+        present = Present(self._settings, table, prefixes, held)
         async with self._one:
             return await self._thought(present, question)
 

@@ -7,7 +7,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from nearcast.base import context
 from nearcast.base.clock import SystemClock
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.route import Announcement, Route
-from nearcast.model.services import ExplainQuestion, Nothing, Rehearsal, RehearseQuestion, SourceStatus
+from nearcast.model.services import ExplainQuestion, Nothing, PlannedIsp, Rehearsal, RehearseQuestion, SourceStatus
 from nearcast.model.site import Site
 from nearcast.steering import routing
 from nearcast.steering.announced import BadPlan, NoIsp
@@ -179,6 +179,30 @@ async def test_what_the_filter_would_refuse_moves_nobody_and_is_told() -> None:
         ("20.4.0.0/16", "NC3029"),
     ]
     assert [each.prefix for each in found.moved] == ["20.3.0.0/16"]
+
+
+async def test_what_waits_is_asked_for_where_it_counts_and_comes_in() -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def held(isp: str, *, refused: bool) -> Iterator[Announcement]:
+        asked.append((isp, refused))
+        yield Announcement(prefix="20.9.0.0/16", site="", source=isp, as_path=(64511,))
+
+    sight = Sight()
+    full = replace(SETTINGS, isps=(replace(ISP, prefixes_max=1),))
+    isp = SourceStatus(name="riverbank", kind="bgp", state="up", prefixes=1)
+    made = RoutingService(full, sight, sight, lambda: (isp,), held=held)
+    found = await made.rehearse(RehearseQuestion(withdraw=(Announcement(prefix="20.1.0.0/16", site="", source="riverbank"),)))
+    assert [(each.prefix, each.source) for each in found.accepted] == [("20.9.0.0/16", "riverbank")]
+    assert [(each.prefix, each.after[0]) for each in found.moved] == [("20.1.0.0/16", "north"), ("20.9.0.0/16", "rack")]
+    assert asked == [("riverbank", False)]
+    await made.rehearse(EVERYWHERE)
+    same = PlannedIsp(name="riverbank", asn=64511, sites=ISP.sites, allow=ISP.allow, prefixes_max=1)
+    await made.rehearse(RehearseQuestion(isps=(same,), asn=64500))
+    assert asked[1:] == []
+    await made.rehearse(RehearseQuestion(isps=(replace(same, prefixes_max=2), PlannedIsp(name="hillside", asn=64512))))
+    await made.rehearse(RehearseQuestion(asn=0))
+    assert asked[1:] == [("riverbank", True)] * 2
 
 
 async def test_nonsense_is_refused_with_a_hint() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -144,9 +144,9 @@ class Collector:
             return tuple(replace(each, problem=problem) for each in found)
         return tuple(replace(each, problem="; ".join(filter(None, (self._haste(each.name), each.problem)))) for each in found)
 
-    def held(self) -> tuple[Announcement, ...]:
-        """What ISPs announce and the filter holds back, as far as it is remembered, for no site yet."""
-        return tuple(each for rib in self._sessions.ribs.values() for each in rib.held())
+    def held(self, isp: str, *, refused: bool) -> Iterator[Announcement]:
+        """What an ISP announces and has not in the table, as ``Rib.held`` tells it."""
+        return self._sessions.ribs[isp].held(refused=refused)
 
     def _haste(self, isp: str) -> str:
         pending = self._sessions.ribs[isp].pending

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Literal, NamedTuple
 
@@ -172,18 +172,27 @@ class Rib:
         """All that the table is to know of this ISP."""
         return tuple(each for prefix in self._told for each in self._announcements(prefix))
 
-    def held(self) -> tuple[Announcement, ...]:
-        """What is announced and not in the table, for no site yet: beyond the maximum, refused as far as it is remembered, and all
-        where no site serves it."""
-        found = {prefix: way for prefix in self._waiting if (way := self._best(prefix))}
-        if not self.isp.sites:
-            found |= self._told
-        for (_, prefix), way in self._refused.items():
-            if prefix not in self._told:
-                found[prefix] = min(way, found.get(prefix, way))
-        return tuple(
-            Announcement(prefix=each, site="", source=self.isp.name, as_path=way.as_path, med=way.med) for each, way in found.items()
-        )
+    def held(self, *, refused: bool = True) -> Iterator[Announcement]:
+        """What is announced and not in the table, for no site yet: what waits, in the order in which it comes in; with ``refused`` also
+        what was refused, as far as it is remembered, and all where no site serves it.
+
+        It may be read in parts, with other calls between them: what has gone by then is left out.
+        """
+        ways: dict[str, Way] = {}
+        if refused:
+            for (_, prefix), way in self._refused.items():
+                if prefix not in self._told:
+                    ways[prefix] = min(way, ways.get(prefix, way))
+        told = () if self.isp.sites or not refused else self._told
+        for prefix in [*self._waiting, *told]:
+            known = self._best(prefix)
+            if known is not None:
+                yield self._held(prefix, min(known, ways.pop(prefix, known)))
+        for prefix, way in ways.items():
+            yield self._held(prefix, way)
+
+    def _held(self, prefix: str, way: Way) -> Announcement:
+        return Announcement(prefix=prefix, site="", source=self.isp.name, as_path=way.as_path, med=way.med)
 
     def _best(self, prefix: str) -> Way | None:
         return min((known[prefix] for known in self._routers.values() if prefix in known), default=None)
@@ -194,7 +203,7 @@ class Rib:
             yield Announcement(prefix=prefix, site=site, source=self.isp.name, as_path=way.as_path, med=way.med, order=order)
 
 
-def judge(isp: Isp, own_asn: int, announcements: Iterable[Announcement]) -> list[tuple[Announcement, Reason | None]]:
+def judge(isp: Isp, own_asn: int, announcements: Iterable[Announcement]) -> Iterator[tuple[Announcement, Reason | None]]:
     """What the filter would say of planned announcements, the maximum apart. Raises ValueError for what is no prefix."""
     rules = Filter(isp, own_asn)
-    return [(each, rules.prefix(ipaddress.ip_network(each.prefix)) or rules.path(each.as_path)) for each in announcements]
+    return ((each, rules.prefix(ipaddress.ip_network(each.prefix)) or rules.path(each.as_path)) for each in announcements)
