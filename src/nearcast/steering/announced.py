@@ -133,7 +133,8 @@ def judged(plan: Plan, own_asn: int, table: Table, prefixes: int, held: Iterable
     found.withdrawn.extend(row for rows in plan.withdrawn.values() for row in rows)
     for prefix in (prefix for prefix, reason in reasons.items() if reason):
         going.setdefault(prefix, set()).update(each.site for each in plan.announced[prefix])
-        found.withdrawn.extend(plan.announced[prefix])
+        has = _has(table, isp, prefix)
+        found.withdrawn.extend(each for each in plan.announced[prefix] if each.site in has)
     stays = {prefix for prefix, reason in reasons.items() if not reason}
     freed = sum(1 for prefix in going.keys() - stays if (has := _has(table, isp, prefix)) and has <= going[prefix])
     room = isp.prefixes_max - max(0, prefixes - freed)
