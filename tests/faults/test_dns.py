@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,10 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from nearcast.model.services import Discovery, Nothing
+from nearcast.steering.dns import keyring
+from nearcast.system.dns import key_path
+from nearcast.system.serve import open_system
 from tests.e2e import faults
 from tests.e2e.harness import System, free_ports, new_system, wait_for
 
@@ -84,9 +89,11 @@ def test_every_name_is_answered_and_goes_on_being_answered(running: tuple[System
     for tcp in (False, True):
         every_name(ask, tcp=tcp)
     its_workers_may_do_little(system)
+    discovery_knows_them(system)
     a_worker_dies(system, ask)
     a_worker_freezes(system, ask)
     a_rollover_begins_and_is_taken_back(system, ask)
+    a_rollover_is_killed_before_all_have_begun_with_it(system, ask)
     steering_freezes_and_dies(system, ask)
     an_appliance_freezes_and_dies(system, ask)
     assert system.home.log("supervisor").read_text().count("gives no sign of life") == 1  # the one that was frozen
@@ -133,6 +140,19 @@ def its_workers_may_do_little(system: System) -> None:
     assert [each["state"] for each in checks if each["name"] == "name server's user"] == ["good"]
 
 
+def discovery_knows_them(system: System) -> None:
+    """Although they may not go to its socket any more; `nearcast status` of other hosts lists what it knows."""
+    wait_for("discovery to know the workers", lambda: {"dns-1", "dns-2"} <= {*asyncio.run(services_known(system))})
+
+
+async def services_known(system: System) -> list[str]:
+    opened = open_system(system.home)
+    try:
+        return [each.service for each in (await opened.client(Discovery).instances(Nothing())).instances]
+    finally:
+        await opened.channels.close()
+
+
 def a_worker_dies(system: System, ask: Asking) -> None:
     before = system.identity("dns-1").pid
     faults.killed([before])
@@ -168,6 +188,32 @@ def a_rollover_begins_and_is_taken_back(system: System, ask: Asking) -> None:
             address, signature = ask(PLAY, signed=True).answer
             dns.dnssec.validate(address, signature, {dns.name.from_text(ZONE): before})
     assert ask(ZONE, "DNSKEY", tcp=True, signed=True).answer[0] == before
+
+
+def a_rollover_is_killed_before_all_have_begun_with_it(system: System, ask: Asking) -> None:
+    """The hours that a stage lasts do not pass while a worker knows nothing of it; it is told, and the next command ends what was begun."""
+    path, supervisor, first = key_path(system.home), system.status.supervisor.pid, system.identity("dns-1")
+    with faults.frozen([supervisor]):  # so that the first worker does not come back, and the command waits for it
+        with system.popen("dns", "rollover", "start") as command:
+            wait_for("the first worker to be told to begin anew", lambda: not first.alive)
+            faults.killed([command.pid])
+        assert keyring.load(path).stage == "published"
+    wait_for("the first worker to come back", lambda: system.status.ready and system.identity("dns-1") != first)
+    ring = keyring.load(path)
+    keyring.save(path, ring._replace(since_s=ring.since_s - 2 * keyring.PUBLISH_S))
+    found = json.loads(system.run("dns", "keys", "--json"))
+    assert found["late"] == ["dns-2"]
+    assert found["left_s"] == keyring.PUBLISH_S
+    (check,) = [each for each in json.loads(system.cli("doctor", "--json").stdout) if each["name"] == "signing key"]
+    assert "dns-2 has not begun" in check["found"]
+    assert "nearcast dns reload" in check["cure"]
+    refused = system.cli("dns", "rollover", "next")
+    assert "NC3064" in refused.stderr, refused.stderr
+    assert "dns-2 has begun anew" in refused.stderr
+    assert keyring.load(path).stage == "published"
+    assert {len(ask(ZONE, "DNSKEY", signed=True).answer[0]) for _ in range(IN_A_ROW)} == {2}
+    assert json.loads(system.run("dns", "keys", "--json"))["late"] == []
+    system.run("dns", "rollover", "cancel")
 
 
 def steering_freezes_and_dies(system: System, ask: Asking) -> None:

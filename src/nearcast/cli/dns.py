@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +13,9 @@ from nearcast.base.paths import Home
 from nearcast.cli import reach, talk
 
 if TYPE_CHECKING:
-    from nearcast.steering.dns.keyring import Ring
-    from nearcast.steering.dns.settings import DnsSettings
+    from nearcast.steering.dns.keyring import Stage
+    from nearcast.system.settings import Settings
+    from nearcast.system.signing import Standing, Step
 
 
 class NoZone(BadInput):
@@ -34,10 +34,13 @@ class KeyRow(Struct, frozen=True, kw_only=True):
 
 
 class Keys(Struct, frozen=True, kw_only=True):
-    """What ``nearcast dns keys --json`` prints. ``since``: Unix time of the stage; 0 without a rollover."""
+    """What ``nearcast dns keys --json`` prints. ``since``: Unix time of the stage, or of when the last worker began with it; 0 without a
+    rollover. ``late``: workers of this host that have not begun with it.
+    """
 
     stage: str
     since: int
+    late: tuple[str, ...]
     left_s: float
     next: str
     keys: tuple[KeyRow, ...]
@@ -68,11 +71,10 @@ def delegation() -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def keys(as_json: bool) -> None:
     """Print the keys that sign the zone with their DS records, and where a rollover stands."""
-    from nearcast.steering.dns import keyring
-    from nearcast.system.dns import key_path
+    from nearcast.system import signing
 
     home, settings = _signed()
-    found = _keys(settings, keyring.load(key_path(home)))
+    found = _keys(settings.steering.dns.zone, signing.standing(home, signing.workers_of(settings)))
     if as_json:
         talk.answer_json(found)
         return
@@ -83,8 +85,14 @@ def keys(as_json: bool) -> None:
 @command.command("reload")
 def reload() -> None:
     """Start the workers of this host again, one after the other: after secrets/dns.pem was copied from another host."""
-    home, _ = _signed()
-    _restart(home)
+    from nearcast.system import signing
+
+    home, settings = _signed()
+    workers = signing.workers_of(settings)
+    with signing.alone(home):
+        if not signing.restart_workers(home, workers, talk.say):
+            talk.say("no worker runs here under a supervisor; start those again that run in another way")
+    _tell(signing.standing(home, workers))
 
 
 @command.group("rollover")
@@ -100,7 +108,7 @@ def start() -> None:
     """Make the next key, and publish it beside the present one."""
     from nearcast.steering.dns import keyring
 
-    _step(lambda ring: keyring.begun(ring, keyring.fresh(ring), time.time()))
+    _step(lambda ring, _: keyring.begun(ring, keyring.fresh(ring), time.time()), "published")
 
 
 @rollover.command("next")
@@ -113,7 +121,10 @@ def advance(ds_replaced: bool, ds_ttl: int | None) -> None:
     if ds_ttl is not None and not ds_replaced:
         raise click.UsageError("--ds-ttl is for --ds-replaced: no other stage lasts for the DS at the parent")
     ttl_s = keyring.DS_TTL_S if ds_ttl is None else ds_ttl
-    _step(lambda ring: keyring.advanced(ring, time.time(), replaced=ds_replaced, ds_ttl_s=ttl_s))
+    _step(
+        lambda ring, late: keyring.advanced(ring, time.time(), late=late, replaced=ds_replaced, ds_ttl_s=ttl_s),
+        *(("replaced",) if ds_replaced else ("ready", "stable")),
+    )
 
 
 @rollover.command("cancel")
@@ -121,62 +132,63 @@ def cancel() -> None:
     """Throw the next key away. Only while the parent zone has no DS of it, and none on its way."""
     from nearcast.steering.dns import keyring
 
-    _step(keyring.cancelled)
+    _step(lambda ring, _: keyring.cancelled(ring), "stable")
 
 
-def _step(step: Callable[[Ring], Ring]) -> None:
-    from nearcast.steering.dns import keyring
+def _step(step: Step, *leads_to: Stage) -> None:
     from nearcast.system import signing
 
-    home, _ = _signed()
-    ring = signing.change(home, step)
-    talk.say(f"stage {ring.stage}: {keyring.advice(ring, time.time())}")
-    _restart(home)
+    home, settings = _signed()
+    _tell(signing.take(home, signing.workers_of(settings), step, leads_to, talk.say))
     talk.say("copy secrets/dns.pem to the other hosts that answer for the zone, `nearcast dns reload` there, and save the secrets")
 
 
-def _restart(home: Home) -> None:
-    from nearcast.system import signing
+def _tell(found: Standing) -> None:
+    from nearcast.steering.dns import keyring
 
-    if not signing.restart_workers(home, lambda name: talk.say(f"{name} has begun anew")):
-        talk.say("no worker runs here under a supervisor; start those again that run in another way")
+    talk.say(f"stage {found.ring.stage}: {keyring.advice(found.ring, time.time(), found.late)}")
 
 
-def _keys(settings: DnsSettings, ring: Ring) -> Keys:
+def _keys(zone: str, standing: Standing) -> Keys:
     from nearcast.steering.dns import delegation as records
     from nearcast.steering.dns import keyring, wire
 
-    now_s = time.time()
-    found = keyring.signers(wire.name(settings.zone), ring)
+    now_s, (ring, late) = time.time(), standing
+    found = keyring.signers(wire.name(zone), ring)
     uses = ("signs answers", "published beside it" if ring.stage != "replaced" else "was before; still published")
     shown = [(each, use) for each, use in zip((found.main, found.beside), uses, strict=True) if each]
-    rows = tuple(KeyRow(tag=each.tag, use=use, ds=records.ds(settings.zone, each)) for each, use in shown)
-    left_s = keyring.left_s(ring, now_s) if ring.following else 0.0
-    return Keys(stage=ring.stage, since=ring.since_s, left_s=left_s, next=keyring.advice(ring, now_s), keys=rows)
+    return Keys(
+        stage=ring.stage,
+        since=ring.since_s if ring.following else 0,
+        late=late,
+        left_s=keyring.left_s(ring, now_s, late) if ring.following else 0.0,
+        next=keyring.advice(ring, now_s, late),
+        keys=tuple(KeyRow(tag=each.tag, use=use, ds=records.ds(zone, each)) for each, use in shown),
+    )
 
 
 def _unsigned() -> NoZone:
     return NoZone("answers are not signed", hint="set [steering.dns] dnssec = true, and start again")
 
 
-def _signed() -> tuple[Home, DnsSettings]:
+def _signed() -> tuple[Home, Settings]:
     """Where a zone is signed. Makes its key if there is none yet. Raises NoZone."""
     home, settings = _zone()
-    if not settings.dnssec:
+    if not settings.steering.dns.dnssec:
         raise _unsigned()
     return home, settings
 
 
-def _zone() -> tuple[Home, DnsSettings]:
+def _zone() -> tuple[Home, Settings]:
     from nearcast.system import settings, signing
     from nearcast.system.dns import key_path
 
     home = reach.home()
-    found = settings.load(home).steering.dns
-    if not found.zone:
+    found = settings.load(home)
+    if not found.steering.dns.zone:
         raise NoZone("no zone is set")
     home.make()
-    if signing.make(home) and found.dnssec:
+    if signing.make(home) and found.steering.dns.dnssec:
         talk.say(f"a new signing key was made: {key_path(home)}; if the parent zone has a DS already, put back the key that it is for")
     return home, found
 
@@ -186,5 +198,6 @@ def _records() -> list[str]:
     from nearcast.steering.dns import keyring, wire
     from nearcast.system.dns import key_path
 
-    home, settings = _zone()
+    home, whole = _zone()
+    settings = whole.steering.dns
     return records.records(settings, keyring.delegated(wire.name(settings.zone), keyring.load(key_path(home))))

@@ -63,6 +63,8 @@ async def build(system: System, process: str) -> Part:
     if signing.make(system.home) and settings.dns.dnssec:
         _log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
     ring = keyring.load(key_path(system.home))
+    if settings.dns.dnssec:
+        signing.note(system.home, process, ring, system.clock.now_s())
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
         zone,

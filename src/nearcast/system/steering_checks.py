@@ -17,7 +17,7 @@ from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.model.services import Nothing, Routing
-from nearcast.system import anycast, folders, places, start, unprivileged
+from nearcast.system import anycast, folders, places, signing, start, unprivileged
 from nearcast.system.checking import Check, attempt, version
 from nearcast.system.dns import key_path, signs
 from nearcast.system.settings import Settings
@@ -167,20 +167,22 @@ def user_name(uid: int) -> str:
 
 
 def signing_key(home: Home, whole: Settings) -> Iterator[Check]:
-    """Whether the key of the zone can be used, and where a rollover stands."""
+    """Whether the key of the zone can be used, where a rollover stands, and which workers have not begun with it."""
     from nearcast.steering.dns import keyring
 
     if not signs(whole) or not key_path(home).exists():
         return
     try:
-        ring = keyring.load(key_path(home))
+        ring, late = signing.standing(home, signing.workers_of(whole))
     except NearcastError as error:
         yield Check(name="signing key", state="bad", found=error.message, cure=error.hint)
         return
-    if ring.following is None:
+    if ring.following is None and not late:
         yield Check(name="signing key", state="good", found=f"{key_path(home)}")
-    else:
-        yield Check(name="signing key", state="note", found=f"a rollover is {ring.stage}", cure=keyring.advice(ring, time.time()))
+        return
+    found = keyring.behind(ring, late) if late else f"a rollover is {ring.stage}"
+    cure = keyring.CATCH_UP if late else keyring.advice(ring, time.time())
+    yield Check(name="signing key", state="note", found=found, cure=cure)
 
 
 def answers(host: str, port: int, zone: str) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import click
@@ -14,12 +15,13 @@ from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.cli import main
 from nearcast.steering.dns import keyring
-from nearcast.system import settings
+from nearcast.system import settings, signing
 from nearcast.system.dns import key_path
 from nearcast.system.steering_checks import signing_key
 from nearcast.system.stores import database_path
 
-CONFIG = '[steering.dns]\nzone = "cdn.example"\nport = 5399\n'
+WORKERS = ("dns-1", "dns-2")
+CONFIG = '[steering.dns]\nzone = "cdn.example"\nport = 5399\nworkers = 2\n'
 
 
 @pytest.fixture
@@ -44,9 +46,12 @@ def refused(home: Home, *arguments: str) -> str:
 
 
 def long_ago(home: Home) -> None:
-    """As if the stage had begun a month before."""
+    """As if the stage had been written a month before, and all workers had begun with it at once."""
     ring = keyring.load(key_path(home))
     keyring.save(key_path(home), ring._replace(since_s=ring.since_s - 30 * 86400))
+    for each in WORKERS:
+        (home.run / f"{each}.keys").unlink(missing_ok=True)
+        signing.note(home, each, ring, ring.since_s - 30 * 86400)
 
 
 def shown(home: Home) -> tuple[str, list[tuple[str, str]]]:
@@ -63,6 +68,12 @@ def test_a_rollover_from_start_to_end(home: Home) -> None:
     assert run(home, "dns", "ds").stdout.strip() == old
     stage, ((first, _), (new, use)) = shown(home)
     assert (stage, first, use) == ("published", old, "published beside it")
+    assert "dns-1, dns-2 have not begun" in refused(home, "dns", "rollover", "next")
+    assert [each.found[:27] for each in signing_key(home, settings.load(home))] == ["dns-1, dns-2 have not begun"]
+    assert json.loads(run(home, "dns", "keys", "--json").stdout)["late"] == ["dns-1", "dns-2"]
+    assert "nearcast dns reload" in run(home, "dns", "keys").stderr
+    for each in WORKERS:
+        signing.note(home, each, keyring.load(key_path(home)), time.time())
     assert "lasts" in refused(home, "dns", "rollover", "next")
     assert [each.found for each in signing_key(home, settings.load(home))] == ["a rollover is published"]
     long_ago(home)
@@ -70,6 +81,8 @@ def test_a_rollover_from_start_to_end(home: Home) -> None:
     run(home, "dns", "rollover", "next")
     assert run(home, "dns", "ds").stdout.strip() == new
     assert run(home, "dns", "delegation").stdout.splitlines()[-1] == new
+    assert "nearcast dns reload" in refused(home, "dns", "rollover", "next", "--ds-replaced")
+    long_ago(home)
     assert "--ds-replaced" in refused(home, "dns", "rollover", "next")
     run(home, "dns", "rollover", "next", "--ds-replaced", "--ds-ttl", "3600")
     assert shown(home)[1] == [(new, "signs answers"), (old, "was before; still published")]
@@ -78,6 +91,8 @@ def test_a_rollover_from_start_to_end(home: Home) -> None:
     long_ago(home)
     run(home, "dns", "rollover", "next")
     assert shown(home) == ("stable", [(new, "signs answers")])
+    assert [each.state for each in signing_key(home, settings.load(home))] == ["note"]
+    long_ago(home)
     assert [each.state for each in signing_key(home, settings.load(home))] == ["good"]
     assert "no rollover" in run(home, "dns", "keys").stderr
     assert "no worker runs here" in run(home, "dns", "reload").stderr

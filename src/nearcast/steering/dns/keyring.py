@@ -1,8 +1,9 @@
 """The key that signs the zone, and the way from it to the next one, kept in one file of the secrets.
 
-A rollover goes by stages, each written before anything acts by it, so that it may be stopped and gone on with anywhere. It is the
-double-DNSKEY way for a key that is both zone- and key-signing (RFC 6781, 4.1.2 and 4.1.3; its times are those of RFC 7583, 3.2 and 3.3),
-without a second signature over the answers: all caches have both keys before the new one signs anything but the keys themselves.
+A rollover goes by stages, each written before anything acts by it, and lasting from when the last worker of the name server has begun with
+it, so that it may be stopped and gone on with anywhere. It is the double-DNSKEY way for a key that is both zone- and key-signing (RFC 6781,
+4.1.2 and 4.1.3; its times are those of RFC 7583, 3.2 and 3.3), without a second signature over the answers: all caches have both keys
+before the new one signs anything but the keys themselves.
 
     stage      keys    keys signed by  answers by  DS at the parent    next when
     stable     old     old             old         old
@@ -14,8 +15,10 @@ without a second signature over the answers: all caches have both keys before th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -33,6 +36,7 @@ COPY_S = 3600
 PUBLISH_S = STATIC_TTL_S + COPY_S
 DS_TTL_S = delegation.TTL_S
 """Of the DS at the parent, if nothing else is told."""
+CATCH_UP = "`nearcast dns reload`; start the name server again where no supervisor runs it"
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----\n?", re.DOTALL)
 """Beside it there may be blocks that are no key: openssl writes EC PARAMETERS first."""
 _ROLLOVER = re.compile(rb"Rollover: ([a-z]+), since ([0-9]+), for ([0-9]+) s\n")
@@ -54,7 +58,7 @@ class NotNow(Conflict):
 
 class Ring(NamedTuple):
     """``key`` is the one that was first, ``following`` the one that takes its place; None while ``stable``. ``since_s``: Unix time of the
-    stage; ``wait_s``: how long it lasts at least.
+    stage; ``wait_s``: how long it lasts at least, from when all workers have begun with it.
     """
 
     key: ec.EllipticCurvePrivateKey
@@ -91,6 +95,13 @@ def delegated(origin: bytes, ring: Ring) -> Signer:
     return found.wanted or found.main
 
 
+def fingerprint(ring: Ring) -> str:
+    """Of the stage and its keys, whenever it began: who has the same answers the same."""
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    keys = (each.public_key().public_bytes(*form) for each in (ring.key, ring.following) if each)
+    return hashlib.sha256(b"".join((ring.stage.encode(), *keys))).hexdigest()
+
+
 def begun(ring: Ring, following: ec.EllipticCurvePrivateKey, now_s: float) -> Ring:
     """The first step. Raises NotNow."""
     if ring.following is not None:
@@ -98,15 +109,19 @@ def begun(ring: Ring, following: ec.EllipticCurvePrivateKey, now_s: float) -> Ri
     return ring._replace(following=following, stage="published", since_s=int(now_s), wait_s=PUBLISH_S)
 
 
-def left_s(ring: Ring, now_s: float) -> float:
-    """Until the next step may be taken."""
-    return max(0.0, ring.since_s + ring.wait_s - now_s)
+def left_s(ring: Ring, now_s: float, late: Sequence[str] = ()) -> float:
+    """Until the next step may be taken; at least, if workers are ``late``: they have not begun with the stage yet."""
+    return float(ring.wait_s) if late else max(0.0, ring.since_s + ring.wait_s - now_s)
 
 
-def advanced(ring: Ring, now_s: float, *, replaced: bool = False, ds_ttl_s: int = DS_TTL_S) -> Ring:
-    """The next step. ``replaced``: the parent has the new DS in place of the old, whose TTL was ``ds_ttl_s``. Raises NotNow."""
+def advanced(ring: Ring, now_s: float, *, late: Sequence[str] = (), replaced: bool = False, ds_ttl_s: int = DS_TTL_S) -> Ring:
+    """The next step. ``late``: workers that have not begun with the stage. ``replaced``: the parent has the new DS in place of the old,
+    whose TTL was ``ds_ttl_s``. Raises NotNow.
+    """
     if ring.following is None:
         raise NotNow("no rollover is under way", hint="`nearcast dns rollover start` begins one")
+    if late:
+        raise NotNow(behind(ring, late), hint=CATCH_UP)
     if left := left_s(ring, now_s):
         raise NotNow(f"the stage {ring.stage!r} lasts {left:.0f} s more", hint="resolvers still know what was before; try again then")
     if replaced != (ring.stage == "ready"):
@@ -127,8 +142,10 @@ def cancelled(ring: Ring) -> Ring:
     return Ring(ring.key)
 
 
-def advice(ring: Ring, now_s: float) -> str:
+def advice(ring: Ring, now_s: float, late: Sequence[str] = ()) -> str:
     """What is to be done next, as a sentence."""
+    if late:
+        return f"{behind(ring, late)}: {CATCH_UP}"
     if ring.following is None:
         return "no rollover is under way"
     if left := left_s(ring, now_s):
@@ -136,6 +153,12 @@ def advice(ring: Ring, now_s: float) -> str:
     if ring.stage == "ready":
         return "put the new DS in place of the old at the parent zone (`nearcast dns ds`), then `nearcast dns rollover next --ds-replaced`"
     return f"the stage {ring.stage!r} has lasted long enough: `nearcast dns rollover next`"
+
+
+def behind(ring: Ring, late: Sequence[str]) -> str:
+    """Which workers have not begun with the stage, as a sentence."""
+    lasts = f", which lasts {ring.wait_s} s from then on" if ring.wait_s else ""
+    return f"{', '.join(late)} {'has' if len(late) == 1 else 'have'} not begun with the stage {ring.stage!r}{lasts}"
 
 
 def fresh(beside: Ring) -> ec.EllipticCurvePrivateKey:

@@ -155,6 +155,12 @@ def test_no_step_is_taken_too_early() -> None:
         keyring.advanced(READY, NOW + 10 * PUBLISH_S)
     with pytest.raises(NotNow, match="lasts"):
         keyring.advanced(REPLACED, REPLACED.since_s + 7200)
+    for ring in (PUBLISHED, READY, REPLACED):  # however long ago it was written
+        with pytest.raises(NotNow, match="dns-2 has not begun") as refused:
+            keyring.advanced(ring, NOW + 10**6, late=("dns-2",), replaced=ring.stage == "ready")
+        assert "nearcast dns reload" in refused.value.hint
+        assert keyring.left_s(ring, NOW + 10**6, ("dns-2",)) == ring.wait_s
+        assert "nearcast dns reload" in keyring.advice(ring, NOW + 10**6, ("dns-1", "dns-2"))
     assert keyring.advanced(READY, NOW + PUBLISH_S, replaced=True, ds_ttl_s=1).wait_s >= 3600 + keyring.COPY_S  # what is in caches
     assert Ring(NEW) == DONE
 
@@ -164,6 +170,12 @@ def test_it_can_be_taken_back_until_the_parent_knows() -> None:
     for ring in (STABLE, REPLACED):
         with pytest.raises(NotNow):
             keyring.cancelled(ring)
+
+
+def test_stages_are_told_apart_and_their_times_are_not() -> None:
+    assert len({keyring.fingerprint(each) for each in STAGES}) == len(STAGES)
+    assert keyring.fingerprint(PUBLISHED) != keyring.fingerprint(PUBLISHED._replace(following=keyring.fresh(STABLE)))
+    assert keyring.fingerprint(PUBLISHED) == keyring.fingerprint(PUBLISHED._replace(since_s=1, wait_s=2))
 
 
 @pytest.mark.parametrize("ring", STAGES)
