@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from nearcast.base.errors import Conflict
 
+_TICKS_IN_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -44,6 +45,11 @@ class Identity(Struct, frozen=True):
         """Running, or stopped by a signal; a zombie is dead."""
         found = _stat(self.pid)
         return found is not None and found[1] == self.started_ticks and found[0] not in "ZX"
+
+    @property
+    def started_at(self) -> float:
+        """Unix time. Its ticks are counted from the start of the machine."""
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + self.started_ticks / _TICKS_IN_S
 
 
 def _stat(pid: int) -> tuple[str, int, int] | None:

@@ -17,7 +17,8 @@ SILENT_LOOKS = 5
 """So many without a sign, while no thread has anything to do: it is frozen, or waits for what does not come."""
 STARVED_LOOKS = 75
 """So many in any case. One that waits for a processor, or for a disk, is no better off when it is started again."""
-_COUNT = struct.Struct("=Q")
+_SIGN = struct.Struct("=QQ")
+"""How many signs there were, and the id of the process that gave the last."""
 _AT_WORK = frozenset("RD")
 """Running or ready to run, and in the kernel for a disk (proc_pid_stat(5))."""
 
@@ -48,16 +49,16 @@ class Sign:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             # Reserved, not only declared: a hole in the file on a full disk would kill whoever writes to it (SIGBUS).
-            os.posix_fallocate(descriptor, 0, _COUNT.size)
-            self._map = mmap.mmap(descriptor, _COUNT.size)
+            os.posix_fallocate(descriptor, 0, _SIGN.size)
+            self._map = mmap.mmap(descriptor, _SIGN.size)
         finally:
             os.close(descriptor)
-        self._count = _COUNT.unpack_from(self._map)[0]
+        self._count, self._pid = _SIGN.unpack_from(self._map)[0], os.getpid()
 
     def give(self) -> None:
         """The work goes on. Costs a write to memory."""
         self._count += 1
-        _COUNT.pack_into(self._map, 0, self._count)
+        _SIGN.pack_into(self._map, 0, self._count, self._pid)
 
 
 class Watch:
@@ -67,11 +68,16 @@ class Watch:
         self._path = path
         self._descriptor = -1
         self._last = b""
-        self._silent = 0
+        self.silent_looks = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the process that gave the last sign; 0 where there was none."""
+        return int(_SIGN.unpack(self._last)[1]) if len(self._last) == _SIGN.size else 0
 
     def dead(self, pid: int) -> bool:
         """To be asked each LOOK_S. A file that is not there has no news; one that cannot be read tells nothing."""
-        return not self.moved() and self._silent >= SILENT_LOOKS and dead(self._silent, states(pid))
+        return not self.moved() and self.silent_looks >= SILENT_LOOKS and dead(self.silent_looks, states(pid))
 
     def moved(self) -> bool:
         """Whether there was a sign since it was asked last, or what was given cannot be read; the first counts as one, too."""
@@ -81,9 +87,9 @@ class Watch:
             found = self._last
         except OSError:
             return True
-        self._silent = self._silent + 1 if found == self._last else 0
+        self.silent_looks = self.silent_looks + 1 if found == self._last else 0
         self._last = found
-        return self._silent == 0
+        return self.silent_looks == 0
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -92,11 +98,11 @@ class Watch:
 
     def _read(self) -> bytes:
         """Raises OSError."""
-        if self._descriptor >= 0 and self._silent and self._made_anew():
+        if self._descriptor >= 0 and self.silent_looks and self._made_anew():
             self.close()
         if self._descriptor < 0:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        return os.pread(self._descriptor, _COUNT.size, 0)
+        return os.pread(self._descriptor, _SIGN.size, 0)
 
     def _made_anew(self) -> bool:
         """Whether signs are given elsewhere by now; a process whose file was removed goes on in the one that it has."""

@@ -104,7 +104,7 @@ async def build(system: System, process: str) -> Part:
         worker.stop()
         await asyncio.to_thread(worker.wait, 5.0)
 
-    return Part(closers=[close], failed=failed, settled=settled)
+    return Part(closers=[close], failed=failed, settled=settled, leases=False)
 
 
 class FolderGone(Internal):

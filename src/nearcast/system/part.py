@@ -27,12 +27,14 @@ class Part:
 
     ``failed`` is awaited beside the signals: when it returns, something the process cannot do without has ended, and so does
     the process. ``settled`` is called once all parts of the process are built, with whether this is the only one.
+    ``leases``: whether it holds its own lease at discovery (``system.leases``).
     """
 
     services: Mapping[type[Any], object] = field(default_factory=dict)
     closers: list[Closer] = field(default_factory=list)
     failed: Callable[[], Awaitable[object]] | None = None
     settled: Callable[[bool], None] | None = None
+    leases: bool = True
 
 
 Builder = Callable[["System", str], Awaitable[Part]]

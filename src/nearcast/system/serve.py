@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -18,13 +17,10 @@ import structlog
 
 from nearcast.base import log, rpc
 from nearcast.base.errors import Internal, NearcastError, NotFound
-from nearcast.base.ids import new_id
 from nearcast.base.paths import Home, find_home
 from nearcast.base.processes import Lock
 from nearcast.base.supervise import notifier
-from nearcast.model.services import Discovery, DropQuestion
-from nearcast.model.site import Instance
-from nearcast.system import part, places, secrets, settings, start
+from nearcast.system import leases, part, places, secrets, settings, start
 from nearcast.system.table import CALLS, Bulkhead
 
 STOP_S = 6.0
@@ -106,8 +102,9 @@ async def _start(system: part.System, name: str, bulkhead: Bulkhead, closers: li
     mutual = system.mutual() if rpc.elsewhere(address) else None
     server = await rpc.serve({Metrics: ProcessMetrics(name), **built.services}, address, token=system.rpc_token, mutual=mutual)
     closers.append(lambda: server.stop(2.0))
-    keeper = asyncio.create_task(_keep_registered(system, name, address))
-    closers.append(lambda: _cancel(keeper))
+    if built.leases:
+        keeper = asyncio.create_task(leases.keep(system, name, time.time()))
+        closers.append(lambda: leases.end(keeper))
     return built
 
 
@@ -125,27 +122,6 @@ def _freeing(lock: Lock) -> part.Closer:
         lock.free()
 
     return free
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-async def _keep_registered(system: part.System, name: str, address: str) -> None:
-    """Tell discovery of this instance well within its lease, and that it goes when it goes."""
-    instance = Instance(id=f"{name}/{new_id('i')}", service=name, address=address, host=part.host_name(), started_at=time.time())
-    discovery = system.client(Discovery, timeout_s=1.0)
-    try:
-        while True:
-            pause_s = 1.0
-            with contextlib.suppress(NearcastError):  # discovery may be down; it is told as soon as it is back
-                pause_s = (await discovery.register(instance)).lease_s / 3
-            await system.clock.sleep(pause_s)
-    finally:
-        with contextlib.suppress(NearcastError, asyncio.CancelledError):
-            await discovery.drop(DropQuestion(id=instance.id))
 
 
 def run(names: Sequence[str]) -> int:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from nearcast.base.clock import Clock
 from nearcast.base.errors import NearcastError
 from nearcast.model.services import Discovery, Quality, Routing
-from nearcast.system import dismissal, folders, tls
+from nearcast.system import dismissal, folders, leases, places, tls
 from nearcast.system.part import Part, System
+from nearcast.system.table import DNS_PREFIX
 
 if TYPE_CHECKING:
     from nearcast.steering.routes.reader import TableReader
@@ -80,6 +81,12 @@ async def build(system: System, process: str) -> Part:
     sight = ViewReader(views, system.clock)
     routing = RoutingService(settings, reader, sight, collector.sources, lambda: writer.compiled_at, collector.held, clock=system.clock)
 
+    workers = [each for each in places.processes(system.settings) if each.startswith(DNS_PREFIX)]
+    held = [asyncio.create_task(leases.keep_for(system, each)) for each in workers]
+
+    async def close_leases() -> None:
+        await asyncio.gather(*map(leases.end, held))
+
     async def close_table() -> None:
         await asyncio.to_thread(writer.close)
 
@@ -93,4 +100,4 @@ async def build(system: System, process: str) -> Part:
         for each in done:
             each.result()
 
-    return Part(services={Routing: routing}, closers=[close_table, collector.stop, watcher.stop], failed=failed)
+    return Part(services={Routing: routing}, closers=[close_table, collector.stop, watcher.stop, close_leases], failed=failed)

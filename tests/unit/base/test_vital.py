@@ -46,7 +46,7 @@ def sleeper() -> Iterator[int]:
     try:
         os.kill(child.pid, signal.SIGSTOP)
         until_s = time.monotonic() + 30
-        while vital.states(child.pid) != {"T"}:
+        while vital.states(child.pid) != frozenset("T"):
             assert time.monotonic() < until_s, "it was not stopped"
             time.sleep(0.01)
         yield child.pid
