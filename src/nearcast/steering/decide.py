@@ -22,11 +22,12 @@ from nearcast.steering import explain, pathway, rank
 from nearcast.steering.plans import Plan, Plans
 from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL
 from nearcast.steering.routes import NO_MATCH, Match
-from nearcast.steering.standing import Standing, Title
+from nearcast.steering.standing import ORDERS_MAX, SHARED_MAX, Standing, Title
 from nearcast.steering.view import NO_VIEW, View
 
 AGAIN_S = 1.0
 """So often loads are taken over anew while the view stays the same."""
+ORDERS_MIN = 64
 HOLDERS_SOUGHT = 8
 """So many sites of the route are looked at for one that holds the title, where none of the answers does."""
 
@@ -41,12 +42,15 @@ class Matching(Protocol):
 
 
 class Limits(NamedTuple):
-    """How much is kept at most: sites named in plans (all plans together), matches whose plan is known, orders of titles (all sites
-    together; two to four bytes for each), and sessions that may ask again."""
+    """How much is kept at most: sites named in plans (all plans together), matches whose plan is known, titles (0.3 kB each), orders of
+    a title at a site (two bytes each), those of them that large sites keep for themselves (0.2 to 0.4 kB each), and sessions that may
+    ask again."""
 
     planned: int = 1_000_000
     matches: int = 100_000
-    titles: int = 16_000_000
+    titles: int = 200_000
+    orders: int = 16_000_000
+    own_orders: int = 300_000
     sessions: int = 20_000
 
 
@@ -94,6 +98,7 @@ class Decider:
         self._stamp = 0
         self._titles: dict[str, Title] = {}
         self._titles_max = self._limits.titles
+        self._appliances = 0
         self._plans = Plans(self._limits.planned, self._limits.matches)
         self._near: dict[tuple[str, str], bool] = {}
         self._recent: dict[str, tuple[str, ...]] = {}
@@ -113,8 +118,11 @@ class Decider:
         if view is self._view:
             return
         self._view = view
-        if view.by_site.keys() != self._standings.keys():
+        others = view.by_site.keys() != self._standings.keys()
+        if others:
             self._gather(view)
+        if others or len(view.snapshot.appliances) != self._appliances:
+            self._bound(view)
 
     def decide(
         self,
@@ -185,7 +193,14 @@ class Decider:
             name: self._standings.get(name) or Standing(Site(name=name)) for name in unknown
         }
         self._plans.gather(self._standings)
-        self._titles_max = max(1, self._limits.titles // max(1, len(self._standings)))
+
+    def _bound(self, view: View) -> None:
+        """Share out what may be kept of titles among the sites that there are."""
+        self._appliances = len(view.snapshot.appliances)
+        self._titles_max = max(1, min(self._limits.titles, self._limits.orders // max(1, len(self._standings))))
+        large = sum(len(here) > SHARED_MAX for here in view.by_site.values())
+        for each in self._standings.values():
+            each.orders_max = min(ORDERS_MAX, max(ORDERS_MIN, self._limits.own_orders // max(1, large)))
 
     def _seen(self, state: Standing) -> Standing:
         if state.stamp != self._stamp:

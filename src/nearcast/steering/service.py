@@ -57,7 +57,7 @@ class _Signer(capability.PathSigner):
 
     def __init__(self, root: bytes, appliance: ApplianceHealth, number: int) -> None:
         super().__init__(capability.edge_key(root, appliance.id, appliance.key_generation), appliance.key_generation)
-        self.generation, self.address = appliance.key_generation, appliance.address
+        self.generation, self.address, self.site = appliance.key_generation, appliance.address, appliance.site
         self.origin = appliance.address.rstrip("/")
         self.number = number
 
@@ -81,7 +81,12 @@ class Paths:
         found = []
         for appliance in appliances:
             signer = self._signers.get(appliance.id)
-            if signer is None or signer.address != appliance.address or signer.generation != appliance.key_generation:
+            if (
+                signer is None
+                or signer.address != appliance.address
+                or signer.generation != appliance.key_generation
+                or signer.site != appliance.site
+            ):
                 signer = self._signer(appliance)
             choice = known.get(signer.number)
             if choice is None:

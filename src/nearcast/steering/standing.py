@@ -26,8 +26,10 @@ ASKED_MIN, ASKED_PER_SERVER = 1000.0, 250.0
 ASKED_LEAST = 0.5
 
 ORDERS_MAX = 0xFFFF
-SHARED_MAX = 4
-"""Of so few servers there are no more than some dozens of orders, which all sites share."""
+SHARED_MAX = 6
+"""Of so few servers there are no more than some thousands of orders, which all sites share."""
+GROWTH = 8
+"""Room is made for an eighth more titles than there are."""
 
 Order = tuple[int, tuple[int, ...]]
 """A site's servers for one title, by index, as it prefers them: the holders come first, and are so many."""
@@ -75,7 +77,8 @@ _NO_DEMAND = Demand()
 
 
 class Standing:
-    """``levels``: a bit for each of rank's levels that one of the appliances is of. ``stamp``: the view that it is as of."""
+    """``levels``: a bit for each of rank's levels that one of the appliances is of. ``stamp``: the view that it is as of.
+    ``orders_max``: so many orders of a site's own are kept, where it has more than SHARED_MAX servers."""
 
     __slots__ = (
         "_asked_max",
@@ -93,6 +96,7 @@ class Standing:
         "key",
         "levels",
         "name",
+        "orders_max",
         "server",
         "site",
         "stamp",
@@ -108,6 +112,7 @@ class Standing:
         self.group = Group(())
         self.server: dict[str, Server] = {}
         self.health: dict[str, ApplianceHealth] = {}
+        self.orders_max = ORDERS_MAX
         self._orders = _shared
         self._numbers = array("H")
         self._demands: dict[int, Demand] = {}
@@ -141,13 +146,14 @@ class Standing:
         try:
             number = self._numbers[title.number]
         except IndexError:
-            self._numbers.extend([0] * (2 * title.number + 1 - len(self._numbers)))
+            self._numbers.extend([0] * (title.number + title.number // GROWTH + 1 - len(self._numbers)))
             number = 0
         return self._orders.by_number[number] if number else self._ordered(title)
 
     def forget(self) -> None:
         """Titles are numbered anew."""
         self._numbers = array("H")
+        self._orders = _shared if len(self.group.servers) <= SHARED_MAX else Orders()
 
     def _ordered(self, title: Title) -> Order:
         order = self._rendezvous.preferred(title.key)
@@ -163,8 +169,7 @@ class Standing:
                 order = [*holding, *[index for index in order if held[index] < enough]]
         found = count, tuple(order)
         number = self._orders.number(found)
-        if number > ORDERS_MAX:
-            self._orders = Orders()
+        if number > self.orders_max and self._orders is not _shared:
             self.forget()
             return found
         self._numbers[title.number] = number
@@ -254,7 +259,6 @@ class Standing:
         self.group.asked = asked
         self._rendezvous = Rendezvous([hashing.key(each.id) for each in here], weights)
         self._holdings = [view.holdings.get(each.id, NOTHING) for each in here]
-        self._orders = _shared if len(here) <= SHARED_MAX else Orders()
         self.forget()
         for demand in self._demands.values():
             demand.home = 0

@@ -243,14 +243,14 @@ def test_unsettled_while_a_first_site_takes_nobody_or_an_answer_is_missing() -> 
 
 def test_what_is_kept_is_bounded() -> None:
     fleet = [health(f"{each}-1") for each in "abc"]
-    made = Decider(SITES, Limits(planned=8, titles=20, sessions=10))
+    made = Decider(SITES, Limits(planned=8, orders=20, sessions=10))
     for number in range(200):
         made.use(OneMatch(*random.Random(number).sample(ROUTE, 3)), view(fleet))
         made.decide("192.0.2.1", f"t{number}", session=str(number))
     assert len(made._plans) <= 2
     assert len(made._recent) <= 11
     assert len(made._titles) <= 7
-    assert sum(len(each._numbers) for each in made._standings.values()) <= 42
+    assert sum(len(each._numbers) for each in made._standings.values()) <= 24
 
 
 def test_the_explanation_goes_by_the_decision() -> None:

@@ -136,6 +136,14 @@ async def test_paths_are_signed_by_the_key_that_the_edge_has() -> None:
     assert key != capability.edge_key(ROOT, "fra-1")
 
 
+def test_an_appliance_that_moves_is_named_with_its_new_site() -> None:
+    paths = Paths(ROOT)
+    (before,) = paths.choices((health("fra-1", "frankfurt"),), "t", 300)
+    (after,) = paths.choices((health("fra-1", "mumbai"),), "t", 300)
+    assert (before.site, after.site) == ("frankfurt", "mumbai")
+    assert before.base_url == after.base_url
+
+
 async def test_paths_end_at_whole_five_minutes_and_never_early() -> None:
     made = service(Published(*FLEET))
     found = {(await made.choose(question(expires_at=1_800_000_000 + second))).edges[0].base_url for second in range(1, EXPIRY_STEP_S + 1)}
