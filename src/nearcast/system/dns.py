@@ -19,6 +19,7 @@ from nearcast.system.part import Part, System
 if TYPE_CHECKING:
     from nearcast.base.paths import Home
     from nearcast.delivery.edge.worker import Worker
+    from nearcast.steering.dns.keyring import Ring
     from nearcast.steering.routes import Table
     from nearcast.steering.view import View
     from nearcast.system.settings import Settings
@@ -57,14 +58,9 @@ async def build(system: System, process: str) -> Part:
     from nearcast.steering.dns.server import worker as server
     from nearcast.steering.dns.server.counting import Counting
     from nearcast.steering.dns.zone import Zone
-    from nearcast.system import signing
 
     settings = system.settings.steering
-    if signing.make(system.home) and settings.dns.dnssec:
-        _log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
-    ring = keyring.load(key_path(system.home))
-    if settings.dns.dnssec:
-        signing.note(system.home, process, ring, system.clock.now_s())
+    ring = ring_for(system, process)
     zone = Zone(settings.dns, settings.sites)
     answerer = Answerer(
         zone,
@@ -105,6 +101,20 @@ async def build(system: System, process: str) -> Part:
         await asyncio.to_thread(worker.wait, 5.0)
 
     return Part(closers=[close], failed=failed, settled=settled, leases=False)
+
+
+def ring_for(system: System, worker: str) -> Ring:
+    """The keys that a worker begins with. Raises BadKey."""
+    from nearcast.steering.dns import keyring
+    from nearcast.system import signing
+
+    signed = system.settings.steering.dns.dnssec
+    if signing.make(system.home) and signed:
+        _log.warning("a new signing key was made; a parent zone that has a DS needs the key before, or the new DS", key="secrets/dns.pem")
+    ring = keyring.load(key_path(system.home))
+    if signed:
+        signing.note(system.home, worker, ring, system.clock.now_s())
+    return ring
 
 
 class FolderGone(Internal):

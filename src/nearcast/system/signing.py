@@ -7,7 +7,6 @@ killed, a worker that does not start, a file that was copied from another host o
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +116,7 @@ def standing(home: Home, workers: Sequence[str]) -> Standing:
     last_s = max((found.at_s for found in noted.values() if found), default=0.0)
     # Without a rollover there may be none: they began before this was noted, or never did.
     late = tuple(name for name, found in noted.items() if (found.keys != keys if found else ring.following is not None))
-    return Standing(ring._replace(since_s=max(ring.since_s, math.ceil(last_s))), late)
+    return Standing(ring._replace(since_s=max(ring.since_s, int(last_s))), late)
 
 
 def take(home: Home, workers: Sequence[str], step: Step, leads_to: Sequence[Stage], told: Told) -> Standing:
