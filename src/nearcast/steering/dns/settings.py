@@ -66,7 +66,8 @@ class DnsSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^[a-z_][a-z0-9_-]*$|^$",
-            description="User of the workers when started as root, once they have the port. Empty: www-data, nginx or nobody.",
+            description="User of the workers when started as root, once they have the port; best one of its own. Empty: www-data, nginx "
+            "or nobody, as nginx's workers.",
         ),
     ] = ""
     name_servers: Annotated[
