@@ -21,9 +21,9 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from nearcast.model.services import Discovery, Nothing
 from nearcast.base.processes import Identity
 from nearcast.base.supervise import SystemStatus
+from nearcast.model.services import Discovery, Nothing
 from nearcast.steering.dns import keyring
 from nearcast.system.dns import key_path
 from nearcast.system.serve import open_system
