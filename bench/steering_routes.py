@@ -16,25 +16,29 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from bench.prefixes import generate
 from bench.report import Figure
 from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
-from nearcast.steering.routes import Prefix
+from nearcast.steering.routes import Prefix, Table
+from nearcast.steering.routes.bgp import Update
 from nearcast.steering.routes.reader import TableReader
+from nearcast.steering.routes.rib import Rib
 from nearcast.steering.routes.settings import BgpSettings, Isp
-from nearcast.steering.routes.store import TableWriter
+from nearcast.steering.routes.store import OVERLAY_MAX, TableWriter
 from nearcast.steering.view import NO_VIEW, View
 
 PREFIXES_4, PREFIXES_6, SITES, ISPS, WAYS = 1_000_000, 200_000, 1_000, 200, 2
 COMPILE_S, COMPILE_MB, ANNOUNCE_MS, LOOKUPS, REHEARSE_S, BLOCKED_MS = 10.0, 1000.0, 10.0, 250_000, 5.0, 100.0
+OUR_ASN, WAITING = 64_500, 100_000
 COMPILATIONS, ANNOUNCEMENTS, CLIENTS, ROUNDS, REHEARSALS = 3, 400, 20_000, 5, 3
 GAP_S = 0.01
 """Between two announcements, so that each is seen alone."""
@@ -219,31 +223,65 @@ def looking_up(seed: int) -> list[Figure]:
 
 
 def rehearsing(seed: int) -> list[Figure]:
-    """Who would move, by the service itself: both default routes change, which concerns every prefix; a site goes, which compiles."""
+    """Who would move, by the service itself: both default routes change, which concerns every prefix; a site goes, which compiles; an ISP
+    may announce all that waits. Over the table lie as many changes as there may be before it is compiled anew."""
     with world(seed) as folder:
-        found = [asyncio.run(_rehearsals(folder)) for _ in range(REHEARSALS)]
-    default, compiled, blocked, moved = zip(*found, strict=True)
-    note = f"{moved[0]:,} prefixes would move; at a {PREFIXES_4:,} + {PREFIXES_6:,} prefixes table"
+        found = [asyncio.run(_rehearsals(folder, seed)) for _ in range(REHEARSALS)]
+    default, compiled, let_in, blocked, moved = zip(*found, strict=True)
+    note = f"{moved[0]:,} prefixes would move; at a {PREFIXES_4:,} + {PREFIXES_6:,} prefixes table, {OVERLAY_MAX:,} changed since"
+    waiting = f"{WAITING:,} prefixes wait beyond the maximum of an ISP, of two routers"
     return [
         Figure(name="rehearse both default routes", unit="s", samples=default, reach=REHEARSE_S, note=note),
         Figure(name="rehearse a site that goes: compiled anew", unit="s", samples=compiled, reach=2 * REHEARSE_S),
+        Figure(name="rehearse a higher maximum: what waits is let in", unit="s", samples=let_in, reach=2 * REHEARSE_S, note=waiting),
         Figure(name="longest wait of others on that process meanwhile", unit="ms", samples=blocked, reach=BLOCKED_MS),
     ]
 
 
-async def _rehearsals(folder: Path) -> tuple[float, float, float, float]:
-    """Seconds of both, milliseconds for which nothing else got its turn, and prefixes that move."""
-    from nearcast.model.services import RehearseQuestion
+class _Present:
+    """What the service reads: a table with an overlay that is full, no view, and an ISP of which much waits."""
+
+    def __init__(self, folder: Path, seed: int, isp: Isp) -> None:
+        source = np.random.default_rng(seed)
+        told = (
+            Announcement(
+                prefix=f"{20 + number // 65_536}.{number // 256 % 256}.{number % 256}.0/24",
+                site=SITE_NAMES[int(source.integers(SITES))],
+                source=ISP_NAMES[1],
+                as_path=(2,),
+            )
+            for number in source.choice(1 << 20, OVERLAY_MAX, replace=False)
+        )
+        self._table = TableReader(folder).table().altered(told)
+        self.rib = Rib(isp, OUR_ASN)
+        networks = tuple(IPv4Network((0x50000000 + (number << 8), 24)) for number in range(isp.prefixes_max + WAITING))
+        for router in ("192.0.2.11", "192.0.2.12"):
+            self.rib.apply(Update(router, networks, (), (isp.asn,)))
+        self.rib.changes()
+        if self.rib.waiting != WAITING:
+            raise RuntimeError(f"{self.rib.waiting:,} prefixes wait instead of {WAITING:,}")
+
+    def table(self) -> Table:
+        return self._table
+
+    def view(self) -> View:
+        return NO_VIEW
+
+    def held(self, isp: str, *, refused: bool) -> Iterator[Announcement]:
+        return self.rib.held(refused=refused) if isp == self.rib.isp.name else iter(())
+
+
+async def _rehearsals(folder: Path, seed: int) -> tuple[float, float, float, float, float]:
+    """Seconds of the three, milliseconds for which nothing else got its turn, and prefixes that move."""
+    from nearcast.model.services import PlannedIsp, RehearseQuestion
     from nearcast.steering.routing import RoutingService
     from nearcast.steering.settings import SteeringSettings
 
-    class Views:
-        def view(self) -> View:
-            return NO_VIEW
-
-    isps = tuple(Isp(name=name, asn=number + 1, sites=SITE_NAMES[:1]) for number, name in enumerate(ISP_NAMES))
-    settings = SteeringSettings(sites=sites(), routes=(), isps=isps, bgp=BgpSettings(asn=64_500))
-    service = RoutingService(settings, TableReader(folder), Views(), tuple)
+    first = Isp(name=ISP_NAMES[0], asn=1, sites=SITE_NAMES[:1], allow=("80.0.0.0/6",), prefixes_max=WAITING)
+    isps = (first, *(Isp(name=name, asn=number + 2, sites=SITE_NAMES[:1]) for number, name in enumerate(ISP_NAMES[1:])))
+    settings = SteeringSettings(sites=sites(), routes=(), isps=isps, bgp=BgpSettings(asn=OUR_ASN))
+    present = _Present(folder, seed, first)
+    service = RoutingService(settings, present, present, tuple, held=present.held)
     longest_ms = 0.0
 
     async def watch_others() -> None:
@@ -254,12 +292,21 @@ async def _rehearsals(folder: Path) -> tuple[float, float, float, float]:
             longest_ms = max(longest_ms, (time.perf_counter() - began_s) * 1e3)
 
     watching = asyncio.create_task(watch_others())
+    await asyncio.sleep(0.01)
     routes = tuple(Route(prefix=prefix, sites=SITE_NAMES[5:8]) for prefix in ("0.0.0.0/0", "::/0"))
-    began_s = time.perf_counter()
-    moved = (await service.rehearse(RehearseQuestion(routes=routes, limit=40))).moved_total
-    default_s = time.perf_counter() - began_s
-    began_s = time.perf_counter()
-    assert (await service.rehearse(RehearseQuestion(sites=sites()[:-1], limit=40))).moved_total
-    compiled_s = time.perf_counter() - began_s
+    more = tuple(
+        PlannedIsp(name=each.name, asn=each.asn, sites=each.sites, allow=each.allow, prefixes_max=10 * each.prefixes_max)
+        if each is first
+        else PlannedIsp(name=each.name, asn=each.asn, sites=each.sites, allow=each.allow, prefixes_max=each.prefixes_max)
+        for each in isps
+    )
+    took_s, moved = [], 0
+    for question in (RehearseQuestion(routes=routes), RehearseQuestion(sites=sites()[:-1]), RehearseQuestion(isps=more)):
+        began_s = time.perf_counter()
+        found = await service.rehearse(replace(question, limit=40))
+        took_s.append(time.perf_counter() - began_s)
+        assert found.moved_total
+        moved = moved or found.moved_total
+    assert found.accepted_total > 0.9 * WAITING  # the table has some of them by chance
     watching.cancel()
-    return default_s, compiled_s, longest_ms, moved
+    return took_s[0], took_s[1], took_s[2], longest_ms, moved

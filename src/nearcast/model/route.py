@@ -26,7 +26,7 @@ class EdgeChoice(Struct, frozen=True, kw_only=True, gc=False):
     base_url: str
 
 
-class Announcement(Struct, frozen=True, kw_only=True):
+class Announcement(Struct, frozen=True, kw_only=True, gc=False):
     """One way to a prefix, as it was told for one site: by an ISP over BGP (``source`` is its name) or by the configuration.
 
     ``order`` is the place of the site in a configured route (0: best); BGP has ``as_path`` and ``med`` instead.

@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -44,6 +45,10 @@ UNSEEN = (
 )
 MARGIN_S = 1.0
 """What is left of the caller's time to give up with a reason, where silence would tell nothing."""
+
+
+PART = 1_000
+"""Announcements that are copied in one turn, in a millisecond."""
 
 
 class NoAddress(BadInput):
@@ -133,15 +138,6 @@ class RoutingService:
 
     async def rehearse(self, question: RehearseQuestion, /) -> Rehearsal:
         """Raises NoIsp, BadPlan, NotRehearsed and TooWide."""
-        table = self._tables.table().altered(())  # ours alone: the thread below reads it while the other goes on
-        prefixes = {each.name: each.prefixes for each in self._sources()}
-        held = {name: list(self._held(name, refused=refused)) for name, refused in concerned(self._settings, question).items()}
-        present = Present(self._settings, table, prefixes, held)
-        async with self._one:
-            return await self._thought(present, question)
-
-    async def _thought(self, present: Present, question: RehearseQuestion) -> Rehearsal:
-        """In a thread, which ends when the call does. Raises TooWide."""
         gone, began_s, patience_s = threading.Event(), self._clock.monotonic_s(), self._patience_s
         deadline_s = context.deadline_s.get()
         if deadline_s is not None:
@@ -154,10 +150,22 @@ class RoutingService:
                 raise TooWide(f"the tables were not compared in {patience_s:.0f} s")
 
         limit = max(1, min(question.limit, LIMIT_MAX))
-        try:
-            return await asyncio.to_thread(rehearsed, present, question, limit, wanted)
-        finally:
-            gone.set()
+        async with self._one:
+            present = await self._present(question, wanted)
+            try:
+                return await asyncio.to_thread(rehearsed, present, question, limit, wanted)
+            finally:
+                gone.set()
+
+    async def _present(self, question: RehearseQuestion, wanted: Callable[[], None]) -> Present:
+        """Copies, which a thread reads while others change what is in force. The table comes last: what came in meanwhile counts once."""
+        most = 2 * (len(question.announce) + len(question.withdraw))  # so many may be let in, and as many may be of the plan itself
+        held = {
+            name: await _in_parts(islice(self._held(name, refused=refused), None if refused else most), wanted)
+            for name, refused in concerned(self._settings, question).items()
+        }
+        table = self._tables.table().altered(())
+        return Present(self._settings, table, {each.name: each.prefixes for each in self._sources()}, held)
 
     async def status(self, _question: Nothing, /) -> RoutingStatus:
         table, view = self._tables.table(), self._views.view()
@@ -193,6 +201,16 @@ class RoutingService:
             versions = bytes(table.base.arrays["version"])
             self._counted = (table.base, versions.count(4), versions.count(6))
         return self._counted[1:]
+
+
+async def _in_parts(found: Iterator[Announcement], wanted: Callable[[], None]) -> list[Announcement]:
+    """All of it, with others' turns in between. Raises what ``wanted`` raises."""
+    copied: list[Announcement] = []
+    while part := list(islice(found, PART)):
+        copied.extend(part)
+        wanted()
+        await asyncio.sleep(0)
+    return copied
 
 
 def address_of(text: str) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from nearcast.steering.routes import Table
 from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 from nearcast.steering.routes.store import TableWriter
-from nearcast.steering.routing import Abandoned, NoAddress, RoutingService, TooWide, address_of
+from nearcast.steering.routing import PART, Abandoned, NoAddress, RoutingService, TooWide, address_of
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.view import View
 
@@ -308,6 +308,59 @@ async def test_a_rehearsal_ends_in_time_for_its_caller_to_be_told() -> None:
             await limited(300.0).rehearse(EVERYWHERE)
     finally:
         context.deadline_s.reset(token)
+
+
+async def test_others_have_their_turn_while_what_waits_is_copied() -> None:
+    turns, seen = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def held(isp: str, *, refused: bool) -> Iterator[Announcement]:
+        for number in range(20 * PART):
+            seen.append(turns)
+            yield Announcement(prefix=f"20.{number // 256}.{number % 256}.0/24", site="", source=isp, as_path=(64511,))
+
+    sight, working = Sight(), asyncio.create_task(others())
+    made = RoutingService(SETTINGS, sight, sight, tuple, held=held)
+    more = PlannedIsp(name="riverbank", asn=64511, sites=ISP.sites, allow=ISP.allow, prefixes_max=100_000)
+    found = await made.rehearse(RehearseQuestion(isps=(more,)))
+    working.cancel()
+    assert found.accepted_total == 16 * 256  # as many as the allow list holds
+    assert max(seen.count(each) for each in set(seen)) <= PART
+    seen.clear()
+    await made.rehearse(RehearseQuestion(withdraw=(Announcement(prefix="20.1.0.0/16", site="", source="riverbank"),)))
+    assert len(seen) == 2  # no more than could come of it
+
+
+async def test_a_question_that_waits_has_copied_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go, sight = threading.Semaphore(0), threading.Event(), Sight()
+    looks: list[str] = []
+
+    def slow(*_: object) -> Rehearsal:
+        began.release()
+        assert go.wait(PATIENCE_S)
+        return Rehearsal(moved=(), moved_total=0)
+
+    def held(isp: str, *, refused: bool) -> Iterator[Announcement]:
+        looks.append(isp)
+        return iter(())
+
+    monkeypatch.setattr(routing, "rehearsed", slow)
+    made = RoutingService(SETTINGS, sight, sight, tuple, held=held)
+    both = [asyncio.create_task(made.rehearse(RehearseQuestion(asn=0))) for _ in range(2)]
+    try:
+        assert await asyncio.to_thread(began.acquire, timeout=PATIENCE_S)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert looks == ["riverbank"]
+    finally:
+        go.set()
+        await asyncio.gather(*both)
+    assert looks == ["riverbank"] * 2
 
 
 async def test_a_rehearsal_ends_with_its_caller_and_the_next_one_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ class Moved(Struct, frozen=True, kw_only=True):
     after: tuple[str, ...]
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class Refused(Struct, frozen=True, kw_only=True, gc=False):
     """An announcement that the filter would not take, and why."""
 
     prefix: str
@@ -99,7 +99,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     """An announcement that is refused, or waits beyond the maximum, and would not any more."""
 
     prefix: str

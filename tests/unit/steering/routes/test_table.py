@@ -117,3 +117,28 @@ def test_blocks_never_nest_however_many_changes_lie_within_a_match(monkeypatch: 
     for block in blocks:
         assert not any(block != other and block.overlaps(other) for other in blocks)
     assert len(blocks) == 1 if walk_max == 1000 else len(blocks) >= 1
+
+
+networks_4 = st.tuples(st.integers(0, 2**32 - 1), st.integers(4, 28)).map(
+    lambda each: str(ipaddress.ip_network((each[0] & 0x0FFFFFFF, each[1]), strict=False))
+)
+
+
+@given(st.lists(networks_4, min_size=1, max_size=80), st.lists(networks_4, max_size=80), st.lists(st.integers(0, 2**28 - 1), max_size=20))
+def test_a_copy_of_changes_is_as_it_was_whatever_comes_after(first: list[str], second: list[str], clients: list[int]) -> None:
+    """Few changes are put between the boundaries, many lay them anew; a copy has its own ones either way."""
+
+    def told(prefixes: list[str], site: str) -> list[Announcement]:
+        return [Announcement(prefix=each, site=site, source="isp") for each in prefixes]
+
+    plain = table(("0.0.0.0/0", "a"), ("1.0.0.0/8", "c"))
+    routes = plain.altered(told(first, "b"))
+    copied, places = routes.altered(()), [(4, each) for each in (*clients, 0)]
+    seen = [(routes.match_number(*each), routes.span(*each)) for each in places]
+    routes.changed(told(second, "c"), told(first, "b"), routes.version + 1)
+    assert [(copied.match_number(*each), copied.span(*each)) for each in places] == seen
+    routes = plain.altered(told(first, "b"))
+    both, after = copied.altered(told(second, "c"), told(first, "b")), routes.altered(told(second, "c"), told(first, "b"))
+    assert [(both.match_number(*each), both.span(*each)) for each in places] == [
+        (after.match_number(*each), after.span(*each)) for each in places
+    ]
