@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -46,6 +46,17 @@ def settled_s(answers: Sequence[Answer[T]], fault_s: float, fits: Callable[[T], 
 def changes(values: Sequence[T]) -> int:
     """How often a value differs from the one before it."""
     return sum(first != second for first, second in itertools.pairwise(values))
+
+
+def rises(values: Iterable[float], high: float, low: float) -> int:
+    """How often a value came to ``high`` for the first time, or for the first time since it was below ``low``."""
+    found, above = 0, False
+    for each in values:
+        if each >= high and not above:
+            found, above = found + 1, True
+        elif each < low:
+            above = False
+    return found
 
 
 class Asking(Generic[T]):

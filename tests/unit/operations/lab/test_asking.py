@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearcast.operations.lab.asking import Answer, changes, settled_s
+from nearcast.operations.lab.asking import Answer, changes, rises, settled_s
 
 FAULT_S = 10.0
 
@@ -33,3 +33,10 @@ def test_a_question_under_way_when_the_fault_befell_proves_nothing() -> None:
 def test_changes_are_counted_between_neighbours() -> None:
     assert changes([]) == changes(["a"]) == changes(["a", "a"]) == 0
     assert changes(["a", "b", "b", "a"]) == 2
+
+
+def test_a_value_rises_again_once_it_was_low() -> None:
+    assert rises([], 0.95, 0.88) == 0
+    assert rises([0.9, 0.94], 0.95, 0.88) == 0
+    assert rises([0.95, 0.9, 0.96, 0.88, 0.97], 0.95, 0.88) == 1
+    assert rises([0.5, 0.96, 0.87, 0.9, 0.95, 0.1], 0.95, 0.88) == 2

@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from typing import Any
 
 from nearcast.base.errors import NearcastError
-from nearcast.operations.lab.asking import Asking, changes, settled_s
+from nearcast.operations.lab.asking import Asking, changes, rises, settled_s
 from nearcast.operations.lab.browser import Seat, seated, watching
 from nearcast.operations.lab.internet import wait_for
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.system import Seen, System
 from nearcast.operations.lab.topology import Scenario
+from nearcast.policy import load as load_policy
 
 BACK_S = 40.0
 SETTLED_S = 2.0
@@ -25,7 +26,6 @@ STANDSTILL_S = 0.5
 BEYOND_S = 4.0
 """So much is watched past what was buffered when a fault befell."""
 FULL = 0.96
-FULL_BY_REPORT = 0.95
 DOWNLOADS, PIECES_PER_S = 6, 5
 LIMIT_BPS = 100e6
 SESSIONS = 60
@@ -213,8 +213,8 @@ def _full(system: System, id: str, sessions: list[Answer], seat: Seat, scenario:
         time.sleep(0.5)
         load.start(LIMIT_BPS * FULL)
         try:
-            wait_for("the site to be full", lambda: any(each.what >= FULL_BY_REPORT for each in list(shares.answers)), BACK_S, 0.05)
-            full_s = next(each.came_s for each in list(shares.answers) if each.what >= FULL_BY_REPORT)
+            wait_for("the site to be full", lambda: any(each.what >= load_policy.FULL for each in list(shares.answers)), BACK_S, 0.05)
+            full_s = next(each.came_s for each in list(shares.answers) if each.what >= load_policy.FULL)
             left_s, leaving, ttl_s = _leaving(system, id, sessions, full_s)
             film = _film_leaves(system, id, sessions, seat)
             time.sleep(max(0.0, HELD_S - (time.monotonic() - full_s)))
@@ -228,6 +228,9 @@ def _full(system: System, id: str, sessions: list[Answer], seat: Seat, scenario:
         answers = list(asking.answers)
     away_s = next((each.came_s for each in answers if each.what[0] != id and address not in each.what[1]), float("inf")) - full_s
     moves = changes([each.what[0] for each in answers])
+    filled = rises(
+        [each.what for each in shares.answers], load_policy.FULL, load_policy.FULL_ENDS
+    )  # downloads that want processor time waver
     share_told = f"{len(leaving)} of {SESSIONS}"
     told(f"away {away_s:.2f} s after it said so, {share_told} sessions told to leave, back after {back_s:.1f} s, {moves} changes")
     return [
@@ -240,7 +243,13 @@ def _full(system: System, id: str, sessions: list[Answer], seat: Seat, scenario:
         Row(what="Play sends somebody there all the same", figure=int(played == id), limit=0, unit=""),
         Row(what="running sessions are told to leave", figure=round(left_s, 2), limit=ttl_s, note=share_told),
         *film,
-        Row(what="changes of the first choice, away and back", figure=moves, limit=2, unit=""),
+        Row(
+            what="changes of the first choice, away and back",
+            figure=moves,
+            limit=2 * max(1, filled),
+            unit="",
+            note=f"the downloads filled it {filled} times" if filled > 1 else "",
+        ),
         Row(what="back after the load has ended", figure=round(back_s, 2), limit=BACK_S),
     ]
 
@@ -264,12 +273,8 @@ def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) ->
     for attempt in range(ATTEMPTS):
         if attempt:
             seat.leave()
-        # Who stands at the edge of the share may be called back a moment later: who is told twice is not.
-        _, leaving, _ = _leaving(system, id, sessions, 0.0)
-        time.sleep(AGAIN_S)
-        _, leaving, _ = _leaving(system, id, leaving, 0.0)
-        if not leaving:
-            continue
+        if not (leaving := _told_twice(system, id, sessions)):
+            break
         began_s = time.monotonic()
         film = seat.play(leaving[0])
         film.hurry()
@@ -288,6 +293,17 @@ def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) ->
         Row(what="a running film follows its document", figure=round(left_s, 2), limit=LEAVES_S, note=f"{id} to {went}"),
         Row(what="stalls of that film", figure=stalls, limit=0, unit="", note=f"longest standstill {longest_s:.2f} s"),
     ]
+
+
+def _told_twice(system: System, id: str, sessions: list[Answer]) -> list[Answer]:
+    """Who is told to leave, and a moment later still: who stands at the edge of the share may be called back."""
+    leaving: list[Answer] = []
+    until_s = time.monotonic() + BACK_S
+    while not leaving and time.monotonic() < until_s:
+        _, leaving, _ = _leaving(system, id, sessions, 0.0)
+        time.sleep(AGAIN_S)
+        _, leaving, _ = _leaving(system, id, leaving, 0.0)
+    return leaving
 
 
 # --- the steering service ---------------------------------------------------------------------------------------------
