@@ -26,11 +26,12 @@ class FakeSteering(Fake):
 
     async def choose(self, question: SteerQuestion) -> SteerAnswer:
         self.asked(question)
-        edges = []
-        for name in self.up[: question.count]:
+        named = []
+        for name in self.up[: question.count + question.spare]:
             key = capability.edge_key(self._root, name)
             path = capability.edge_path(key, question.title_id, question.expires_at)
-            edges.append(EdgeChoice(pathway=name, site=name[:3], appliance=name, base_url=self.addresses[name] + path))
+            named.append(EdgeChoice(pathway=name, site=name[:3], appliance=name, base_url=self.addresses[name] + path))
+        edges, spare = tuple(named[: question.count]), tuple(named[question.count :])
         missing = len(edges) < min(question.count, len(self.addresses)) or (question.current and question.current not in self.up)
         source: ViewSource = "last-known" if self.stale else "live"
-        return SteerAnswer(edges=tuple(edges), prefix="0.0.0.0/0", source=source, unsettled=bool(missing))
+        return SteerAnswer(edges=edges, spare=spare, prefix="0.0.0.0/0", source=source, unsettled=bool(missing))

@@ -58,13 +58,14 @@ class Decision(Struct, frozen=True):
     """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
 
     ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
-    not fit, even if the session stays on it for now.
+    not fit, even if the session stays on it for now. ``spare``: who is there beside ``appliances``.
     """
 
     appliances: tuple[ApplianceHealth, ...]
     match: Match
     healthy: bool
     unsettled: bool
+    spare: tuple[ApplianceHealth, ...] = ()
 
 
 class Question(Struct):
@@ -134,10 +135,11 @@ class Decider:
         current: str = "",
         known: Sequence[str] = (),
         counts: bool = True,
+        spare: int = 0,
     ) -> Decision:
         """Up to ``count`` appliances for one more session of the title, or for one that goes on where ``current`` or ``known`` say.
 
-        ``counts`` False: it is no session, and adds nothing to anybody's load.
+        ``counts`` False: it is no session, and adds nothing to anybody's load. ``spare``: so many more are named apart, if there are any.
         """
         match = self._table.match(address)
         plan = self._plans.of(match)
@@ -157,7 +159,7 @@ class Decider:
             self._recent[name] = tuple([each.id for each in given])
             if len(self._recent) > self._limits.sessions:
                 self._forget(self._now_s)
-        return Decision(given, match, healthy, unsettled)
+        return Decision(given, match, healthy, unsettled, self._beside(plan, question, given, spare) if spare > 0 else ())
 
     def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
         """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""
@@ -233,6 +235,13 @@ class Decider:
             if level < DOWN or not chosen:
                 chosen += self._last_hope(plan, question, level)
         return chosen[: question.wanted], False
+
+    def _beside(self, plan: Plan, question: Question, given: tuple[ApplianceHealth, ...], spare: int) -> tuple[ApplianceHealth, ...]:
+        """So many more than were ``given``, as a larger answer would have them."""
+        names = [each.id for each in given]
+        larger = Question(question.title, question.wanted + spare, question.name, (*names, *question.known), question.current)
+        chosen = self._usual(plan, larger) or self._choose(plan, larger)[0]
+        return tuple([site.health[server.id] for site, server, _ in chosen if server.id not in names][:spare])
 
     def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
         """What ``_able`` would find where all is as usual: the first sites are able, and the first of them holds the title, or nobody near.

@@ -133,7 +133,7 @@ class SteeringService:
             await self._clock.sleep(_LOOK_S)
 
     async def choose(self, question: SteerQuestion, /) -> SteerAnswer:
-        """Up to ``count`` edges, best first. Raises NoEdge when none was ever heard of."""
+        """Up to ``count`` edges, best first, and ``spare`` ones beside. Raises NoEdge when none was ever heard of."""
         return self.answer(question)
 
     def answer(self, question: SteerQuestion) -> SteerAnswer:
@@ -150,6 +150,7 @@ class SteeringService:
             session=question.session,
             current=question.current,
             known=question.known,
+            spare=min(question.spare, COUNT_MAX - count),
         )
         if not decision.appliances:
             raise NoEdge("no edge is known that may serve this viewer")
@@ -162,6 +163,7 @@ class SteeringService:
             prefix=decision.match.prefix,
             source=source,
             unsettled=decision.unsettled,
+            spare=self._paths.choices(decision.spare, question.title_id, expires_at) if decision.spare else (),
         )
 
     def _newest(self) -> Table:

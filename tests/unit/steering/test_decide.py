@@ -241,6 +241,41 @@ def test_unsettled_while_a_first_site_takes_nobody_or_an_answer_is_missing() -> 
     assert made.decide("192.0.2.1", "t").unsettled
 
 
+def test_spare_ones_stand_beside_an_answer_that_stays_as_it_is() -> None:
+    fleet = [health(f"{each}-{number}") for each in "abcd" for number in range(2)]
+    for more in ({}, {"current": "c-1"}, {"known": ("a-1", "b-0", "d-1")}):
+        alone = decider(SITES, OneMatch(*ROUTE), view(fleet)).decide("192.0.2.1", "t", **more)
+        found = decider(SITES, OneMatch(*ROUTE), view(fleet)).decide("192.0.2.1", "t", **more, spare=2)
+        assert (found.appliances, found.unsettled, alone.spare) == (alone.appliances, False, ())
+        assert len({*ids(found), *(each.id for each in found.spare)}) == 5
+        assert {each.site for each in (*found.appliances, *found.spare)} == set(ROUTE), "a site more comes before an appliance more"
+
+
+def test_sick_spare_ones_unsettle_nothing_and_are_a_last_hope_at_most() -> None:
+    fleet = [health(f"{each}-1") for each in "abc"]
+    made = decider(SITES, OneMatch(*ROUTE), view([*fleet, health("d-1", state="down")]))
+    found = made.decide("192.0.2.1", "t", spare=1)
+    assert (found.spare, found.unsettled) == ((), False)
+    made.use(OneMatch(*ROUTE), view([replace(each, state="down") for each in fleet]))
+    found = made.decide("192.0.2.1", "t", count=1, spare=1)
+    assert (len(found.appliances), len(found.spare), found.healthy) == (1, 1, False)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["up", "up", "draining", "down"])), min_size=1, max_size=8),
+    st.integers(1, 4),
+)
+@settings(max_examples=60, deadline=None)
+def test_spare_ones_are_never_among_the_answers(states: list[tuple[str, Any]], spare: int) -> None:
+    fleet = [health(f"{site}-{number}", state=state) for number, (site, state) in enumerate(states)]
+    alone = decider(SITES, OneMatch(*ROUTE), view(fleet)).decide("192.0.2.1", "t", session="s")
+    found = decider(SITES, OneMatch(*ROUTE), view(fleet)).decide("192.0.2.1", "t", session="s", spare=spare)
+    assert (found.appliances, found.unsettled) == (alone.appliances, alone.unsettled)
+    named = [*ids(found), *(each.id for each in found.spare)]
+    assert len(set(named)) == len(named)
+    assert len(found.spare) <= spare
+
+
 def test_what_is_kept_is_bounded() -> None:
     fleet = [health(f"{each}-1") for each in "abc"]
     made = Decider(SITES, Limits(planned=8, orders=20, sessions=10))

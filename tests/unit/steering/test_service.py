@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from nearcast.base.clock import VirtualClock
 from nearcast.base.errors import Unavailable
@@ -66,6 +67,19 @@ async def test_the_clients_prefix_decides() -> None:
     answer = await service(Published(*FLEET)).choose(question("::ffff:203.0.113.5", 1))
     assert [each.appliance for each in answer.edges] == ["dal-1"]
     assert answer.prefix == "203.0.113.0/24"
+
+
+async def test_spare_edges_are_further_ones_and_unsettle_nothing() -> None:
+    made = service(Published(*FLEET))
+    alone = await made.choose(question())
+    for spare, further in ((0, []), (1, ["dal-1"]), (5, ["dal-1"]), (99, ["dal-1"]), (-1, [])):
+        answer = await made.choose(replace(question(), spare=spare))
+        assert (answer.edges, answer.unsettled) == (alone.edges, False)
+        assert [each.appliance for each in answer.spare] == further
+    key = capability.edge_key(ROOT, "dal-1")
+    assert (await made.choose(replace(question(), spare=1))).spare[0].base_url == "http://dal-1.example" + capability.edge_path(
+        key, "t_film", 1_800_000_000
+    )
 
 
 async def test_a_sick_fleet_is_still_an_answer_and_says_so() -> None:

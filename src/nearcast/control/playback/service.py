@@ -133,28 +133,25 @@ class PlaybackService:
     async def manifest(self, question: SessionQuestion) -> ManifestAnswer:
         """Both manifests of a session, its spare edges included. Raises Unsealable, Expired, NoEdge."""
         sealed = self._open(question.session_id)
-        spare = self._settings.spare_edges
-        choosing = self._choose(sealed, question.client_address, spare=spare)
+        choosing = self._choose(sealed, question.client_address, spare=self._settings.spare_edges)
         publication, steered = await asyncio.gather(self._publication(sealed.title_id), choosing)
         if publication.manifest is None:
             raise UnknownTitle(f"the title {sealed.title_id} was withdrawn")
         video, audio = _renditions(publication.manifest, sealed)
+        edges = (*steered.edges, *steered.spare)
         steering_url = f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering"
         first = selection.first_video(video, question.throughput_bps or sealed.throughput_bps) if video else 0
         return ManifestAnswer(
-            dash=mpd(publication.manifest, video, audio, steered.edges, steering_url),
-            hls=hls.multivariant(publication.manifest, video, audio, steered.edges, steering_url, first=first),
+            dash=mpd(publication.manifest, video, audio, edges, steering_url),
+            hls=hls.multivariant(publication.manifest, video, audio, edges, steering_url, first=first),
         )
 
     async def steering(self, question: SessionQuestion) -> SteeringDocument:
         """The content-steering document of a session: its edges as steering sees them now, the one in use first while there is no reason
         to leave it. Raises as ``manifest``."""
         sealed = self._open(question.session_id)
-        address, current = question.client_address, question.last_pathway
-        # Asked apart, so that a far site which is full makes nobody ask more often.
-        steered = await self._choose(sealed, address, current)
-        more = await self._choose(sealed, address, current, self._settings.spare_edges)
-        edges = (*steered.edges, *(each for each in more.edges if each not in steered.edges))
+        steered = await self._choose(sealed, question.client_address, question.last_pathway, self._settings.spare_edges)
+        edges = (*steered.edges, *steered.spare)
         pathways = tuple(each.pathway for each in edges)
         return SteeringDocument(
             version=1,
@@ -230,16 +227,17 @@ class PlaybackService:
         return next((each for each in answer.bookmarks if each.title_id == title_id), None)
 
     async def _choose(self, sealed: SessionCapability, client_address: str, current: str = "", spare: int = 0) -> SteerAnswer:
-        """The session's edges now, and so many ``spare`` ones after them. The paths end with the session, so that asking again gives the
+        """The session's edges now, and so many ``spare`` ones beside. The paths end with the session, so that asking again gives the
         same addresses. ``current``: the pathway in use, which is left for a reason alone."""
         question = SteerQuestion(
             client_address=client_address or sealed.client_address,
             title_id=sealed.title_id,
             expires_at=int(sealed.expires_at),
-            count=self._settings.edges + spare,
+            count=self._settings.edges,
             session=sealed.nonce,
             current=current,
             known=sealed.pathways,
+            spare=spare,
         )
         try:
             async with asyncio.timeout(self._settings.call_timeout_s):

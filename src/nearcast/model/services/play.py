@@ -95,7 +95,10 @@ class Playback(Protocol):
 
 class SteerQuestion(Struct, frozen=True, kw_only=True):
     """``session`` names the playback, so that a share of them can be moved; ``current``: the pathway in use, left only for a reason;
-    ``known``: pathways that the session was given when it began, which are named again where they are as good as others."""
+    ``known``: pathways that the session was given when it began, which are named again where they are as good as others.
+
+    ``spare``: how many are wanted beside the ``count``, for when all of those fail.
+    """
 
     client_address: str
     title_id: str
@@ -104,18 +107,21 @@ class SteerQuestion(Struct, frozen=True, kw_only=True):
     session: str = ""
     current: str = ""
     known: tuple[str, ...] = ()
+    spare: int = 0
 
 
 class SteerAnswer(Struct, frozen=True, kw_only=True):
     """``source`` is ``live``, or ``last-known`` when routes or health view could not be refreshed. ``prefix`` is the route that matched.
 
     ``unsettled``: a site of the answer, or the pathway in use, drains, is full or is sick: players shall ask again soon.
+    ``spare`` are further edges, none of ``edges``; fewer than were wanted, or sick ones, unsettle nothing.
     """
 
     edges: tuple[EdgeChoice, ...]
     prefix: str
     source: Literal["live", "last-known"] = "live"
     unsettled: bool = False
+    spare: tuple[EdgeChoice, ...] = ()
 
 
 class Steering(Protocol):

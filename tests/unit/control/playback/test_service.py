@@ -244,6 +244,23 @@ async def test_the_steering_document_follows_the_edges(world: World) -> None:
     assert moved.ttl == 10, "the player was on an edge that is gone"
 
 
+async def test_a_document_takes_one_answer_of_steering(world: World) -> None:
+    """A second one could fail when the first is there, and could know an edge of it at another address."""
+    session = session_of(await world.playback.play(question()))
+    assert world.steering.calls[-1].spare == 0
+    asked_before = len(world.steering.calls)
+    await world.playback.steering(SessionQuestion(session_id=session.session_id, gateway_url=URL))
+    (asked,) = world.steering.calls[asked_before:]
+    assert (asked.count, asked.spare) == (3, 2)
+
+
+async def test_without_spare_edges_none_are_asked_for(clock: VirtualClock) -> None:
+    world = World(film(), clock=clock, settings=PlaybackSettings(spare_edges=0))
+    session = session_of(await world.playback.play(question()))
+    document = await world.playback.steering(SessionQuestion(session_id=session.session_id, gateway_url=URL))
+    assert document.edges == session.edges
+
+
 async def test_a_missing_spare_edge_makes_nobody_ask_more_often(world: World) -> None:
     session = session_of(await world.playback.play(question()))
     world.steering.up.remove("bom-1")
