@@ -95,7 +95,7 @@ class RoutingService:
     """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force,
     ``held`` what an ISP announces beside it.
 
-    A rehearsal ends after ``patience_s``, and with the call that asked for it; one is made at a time.
+    A rehearsal ends ``patience_s`` after it was asked for, and with the call that asked for it; one is made at a time.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class RoutingService:
         gone, began_s, patience_s = threading.Event(), self._clock.monotonic_s(), self._patience_s
         deadline_s = context.deadline_s.get()
         if deadline_s is not None:
-            patience_s = min(patience_s, deadline_s - began_s - MARGIN_S)
+            patience_s = max(0.0, min(patience_s, deadline_s - began_s - MARGIN_S))
 
         def wanted() -> None:
             if gone.is_set():
@@ -149,13 +149,30 @@ class RoutingService:
             if self._clock.monotonic_s() - began_s >= patience_s:
                 raise TooWide(f"the tables were not compared in {patience_s:.0f} s")
 
-        limit = max(1, min(question.limit, LIMIT_MAX))
-        async with self._one:
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._one.acquire()
+        except TimeoutError:
+            raise TooWide(f"others are rehearsed, and were not done in {patience_s:.0f} s") from None
+        try:
             present = await self._present(question, wanted)
-            try:
-                return await asyncio.to_thread(rehearsed, present, question, limit, wanted)
-            finally:
-                gone.set()
+            limit = max(1, min(question.limit, LIMIT_MAX))
+            work = asyncio.create_task(asyncio.to_thread(rehearsed, present, question, limit, wanted))
+        except BaseException:
+            self._one.release()
+            raise
+        work.add_done_callback(self._over)
+        try:
+            await asyncio.wait([work])
+            return work.result()
+        finally:
+            gone.set()
+
+    def _over(self, work: asyncio.Task[Rehearsal]) -> None:
+        """The thread has ended, which a call that was cancelled did not wait for: now the next one may begin."""
+        self._one.release()
+        if not work.cancelled():
+            work.exception()  # looked at, though nobody may be there to whom it matters
 
     async def _present(self, question: RehearseQuestion, wanted: Callable[[], None]) -> Present:
         """Copies, which a thread reads while others change what is in force. The table comes last: what came in meanwhile counts once."""

@@ -363,6 +363,61 @@ async def test_a_question_that_waits_has_copied_nothing(monkeypatch: pytest.Monk
     assert looks == ["riverbank"] * 2
 
 
+async def test_who_leaves_no_time_is_told_so_at_once() -> None:
+    token = context.deadline_s.set(-2.0)
+    try:
+        with pytest.raises(TooWide, match="not compared in 0 s"):
+            await limited(300.0).rehearse(EVERYWHERE)
+    finally:
+        context.deadline_s.reset(token)
+
+
+class Endless:
+    """A rehearsal that goes on until it may end, whether anybody wants it or not; how many go on at once."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
+        self.going, self.most = 0, 0
+
+    def __call__(self, *_: object) -> Rehearsal:
+        self.going += 1
+        self.most = max(self.most, self.going)
+        self.began.release()
+        assert self.may_end.acquire(timeout=PATIENCE_S)
+        self.going -= 1
+        return Rehearsal(moved=(), moved_total=self.most)
+
+
+async def test_the_next_rehearsal_begins_when_the_thread_of_the_last_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = Endless()
+    monkeypatch.setattr(routing, "rehearsed", endless)
+    asked = service()
+    first = asyncio.create_task(asked.rehearse(EVERYWHERE))
+    assert await asyncio.to_thread(endless.began.acquire, timeout=PATIENCE_S)
+    second = asyncio.create_task(asked.rehearse(EVERYWHERE))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first  # at once, though its thread goes on
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not endless.began.acquire(blocking=False)
+    endless.may_end.release(2)
+    assert (await second).moved_total == 1
+
+
+async def test_who_waits_too_long_for_another_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless, sight = Endless(), Sight()
+    monkeypatch.setattr(routing, "rehearsed", endless)
+    asked = RoutingService(SETTINGS, sight, sight, tuple, patience_s=0.2)
+    first = asyncio.create_task(asked.rehearse(EVERYWHERE))
+    assert await asyncio.to_thread(endless.began.acquire, timeout=PATIENCE_S)
+    with pytest.raises(TooWide, match="others are rehearsed"):
+        await asked.rehearse(EVERYWHERE)
+    endless.may_end.release(2)
+    assert (await first).moved_total == 1
+    assert (await asked.rehearse(EVERYWHERE)).moved_total == 1  # and it is free again
+
+
 async def test_a_rehearsal_ends_with_its_caller_and_the_next_one_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     began, ended, walking = threading.Semaphore(0), threading.Semaphore(0), []
 
