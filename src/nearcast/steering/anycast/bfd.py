@@ -89,7 +89,7 @@ class Bfd:
         self._user = _user()
         self._clock = clock
         self._life = folder.with_name(f"{folder.name}.life")  # not where BIRD's user could put something else
-        guard = [sys.executable, "-I", "-S", guarding.__file__, str(self._life), str(PATIENCE_S)]
+        guard = [sys.executable, "-I", "-m", guarding.__name__, str(self._life), str(PATIENCE_S)]
         self.keeper = Keeper("bird", [*guard, *_as(self._user), *command], log, clock, folder=folder)
 
     async def run(self) -> None:

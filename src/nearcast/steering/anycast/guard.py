@@ -1,8 +1,9 @@
 """Keeps BIRD for as long as the announcer gives signs of life: BFD that goes on would vouch for routes which nobody looks after any more.
 
-``guard.py FIFO PATIENCE_S COMMAND…``, standard library only, so that it starts at once. Each byte from the FIFO is a sign of life. When
+Arguments ``FIFO PATIENCE_S COMMAND…``; standard library only, so that it starts at once. Each byte from the FIFO is a sign of life. When
 none comes for PATIENCE_S, BIRD is killed, and tells the routers nothing: to them it is a black hole, and they drop the routes (RFC 5882,
-4.2), though ExaBGP and its helper be frozen with the announcer. Time in which this process was due and not run counts for nothing.
+4.2), though ExaBGP and its helper be frozen with the announcer. What of that time this process was not run itself is left out
+(patience.py).
 """
 
 from __future__ import annotations
@@ -15,16 +16,9 @@ import subprocess
 import sys
 import time
 
-TICK_S = 0.2
-HELD_UP_S = 0.1
+from nearcast.steering.anycast.patience import TICK_S, heard_after
+
 _PR_SET_PDEATHSIG = 1
-
-
-def heard_after(heard_s: float, due_s: float, woke_s: float, signed: bool) -> float:
-    """When the announcer was heard last, once we woke at ``woke_s`` that were to wake at ``due_s``; ``signed``: by a sign of life."""
-    if signed:
-        return woke_s
-    return heard_s + (woke_s - due_s) if woke_s - due_s > HELD_UP_S else heard_s
 
 
 def _die_with_us() -> None:
@@ -42,8 +36,9 @@ def main(fifo: str, patience_s: float, command: list[str]) -> int:
         signed = bool(select.select([channel], [], [], TICK_S)[0])
         if signed:
             os.read(channel, 4096)
-        heard_s = heard_after(heard_s, due_s, time.monotonic(), signed)
-        if time.monotonic() - heard_s > patience_s:
+        woke_s = time.monotonic()
+        heard_s = heard_after(heard_s, due_s, woke_s, signed)
+        if woke_s - heard_s > patience_s:
             print(f"no sign of life for {patience_s:g} s: {command[0]} is ended", flush=True)
             child.kill()
             child.wait()

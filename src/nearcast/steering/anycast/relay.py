@@ -1,9 +1,9 @@
 """Between the announcer and its ExaBGP: hands commands on, and withdraws everything when nobody speaks any more.
 
-ExaBGP runs this file as its helper, with the socket's path in NEARCAST_ANYCAST_SOCKET; standard library only, so that it starts at once.
+ExaBGP runs this module as its helper, with the socket's path in NEARCAST_ANYCAST_SOCKET; standard library only, so that it starts at once.
 Lines come in from the socket; an empty one is a sign of life. When none comes for NEARCAST_ANYCAST_PATIENCE_S, the announcer is frozen,
-and what it has announced is withdrawn here. When the socket closes, the announcer is dead: withdrawn, and this ends. What ExaBGP says
-goes back over the socket. Time in which this process was due and not run counts for nothing: the announcer may have fared no better.
+and what it has announced is withdrawn here; what of that time this process was not run itself is left out (patience.py). When the socket
+closes, the announcer is dead: withdrawn, and this ends. What ExaBGP says goes back over the socket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 
-HELD_UP_S = 0.1
+from nearcast.steering.anycast.patience import TICK_S, heard_after
+
 ANNOUNCE, WITHDRAW = " announce ", " withdraw "
 
 
@@ -54,12 +55,11 @@ class Relay:
         """Until the announcer or ExaBGP is gone."""
         buffer, heard_s = b"", time.monotonic()
         while True:
-            due_s = max(time.monotonic(), heard_s + patience_s)
-            left_s = max(0.0, due_s - time.monotonic()) if self.announced else None
-            readable, _, _ = select.select([self.channel, sys.stdin.fileno()], [], [], left_s)
-            if not readable and (late_s := time.monotonic() - due_s) > HELD_UP_S:
-                heard_s += late_s
-            elif not readable:
+            due_s = time.monotonic() + TICK_S
+            readable, _, _ = select.select([self.channel, sys.stdin.fileno()], [], [], TICK_S)
+            woke_s = time.monotonic()
+            heard_s = heard_after(heard_s, due_s, woke_s, self.channel in readable)
+            if woke_s - heard_s > patience_s:
                 self.withdraw()
             if sys.stdin.fileno() in readable:
                 said = os.read(sys.stdin.fileno(), 65536)
@@ -75,7 +75,6 @@ class Relay:
                 if not received:
                     self.withdraw()
                     return
-                heard_s = time.monotonic()
                 *lines, buffer = (buffer + received).split(b"\n")
                 for each in lines:
                     self.take(each.decode("ascii", "replace"))

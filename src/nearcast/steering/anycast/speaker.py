@@ -87,7 +87,7 @@ class Speaker:
 
     async def run(self) -> None:
         """Until cancelled or ``stop``."""
-        text = peering.configuration(self.settings, [sys.executable, "-I", "-S", relay.__file__])
+        text = peering.configuration(self.settings, [sys.executable, "-I", "-m", relay.__name__])
         self._conf.touch(mode=0o600)
         write_atomically(self._conf, text.encode())
         self._conf.chmod(0o600)

@@ -85,7 +85,7 @@ async def test_announced_changed_and_withdrawn(folder: Path) -> None:
         assert set(router.withdrawn) == BOTH
         assert router.sessions == 1
         exabgp = speaker.keeper.pid
-        helpers = members(exabgp, "relay.py")
+        helpers = members(exabgp, "anycast.relay")
         assert len(helpers) == 1
     assert not any(map(alive, [exabgp, *helpers])), "nothing is left"
 
@@ -95,7 +95,8 @@ async def test_exabgp_killed_or_frozen_and_its_helper_killed_or_frozen(folder: P
         speaker.tell(Offer(med=100, prepends=0))
         await until(lambda: set(router.look()) == BOTH)
         for count, (word, number) in enumerate(
-            [("exabgp", signal.SIGKILL), ("relay.py", signal.SIGKILL), ("exabgp", signal.SIGSTOP), ("relay.py", signal.SIGSTOP)], 1
+            [("exabgp", signal.SIGKILL), ("anycast.relay", signal.SIGKILL), ("exabgp", signal.SIGSTOP), ("anycast.relay", signal.SIGSTOP)],
+            1,
         ):
             exabgp = speaker.keeper.pid
             (victim,) = [exabgp] if word == "exabgp" else members(exabgp, word)
