@@ -161,15 +161,17 @@ class PlaybackService:
             reload_uri=f"{question.gateway_url}/api/v1/sessions/{question.session_id}/steering",
             pathway_priority=pathways,
             service_location_priority=pathways,
-            pathway_clones=await self._clones(sealed, edges) if question.protocol == "hls" else (),
+            pathway_clones=await self._clones(sealed, edges, question.last_pathway) if question.protocol == "hls" else (),
             edges=edges,
         )
 
-    async def _clones(self, sealed: SessionCapability, edges: Sequence[EdgeChoice]) -> tuple[PathwayClone, ...]:
+    async def _clones(self, sealed: SessionCapability, edges: Sequence[EdgeChoice], current: str) -> tuple[PathwayClone, ...]:
         """Of the edges that an HLS player's playlist may lack: those that the session was not given at first. Whoever has them passes them
         by. A catalog that is away costs the clones, not the document."""
-        foreign = [each for each in edges if each.pathway not in sealed.pathways]
-        if not foreign or not sealed.pathways:
+        # The session's first edge may have been down when the playlist was fetched; what the player says it uses, it has.
+        base = current or next(iter(sealed.pathways), "")
+        foreign = [each for each in edges if each.pathway not in (base, *sealed.pathways)]
+        if not foreign or not base:
             return ()
         try:
             manifest = (await self._publication(sealed.title_id)).manifest
@@ -179,7 +181,7 @@ class PlaybackService:
         if manifest is None:
             return ()
         video, audio = _renditions(manifest, sealed)
-        return tuple([hls.clone(manifest, video, audio, sealed.pathways[0], each) for each in foreign])
+        return tuple([hls.clone(manifest, video, audio, base, each) for each in foreign])
 
     # --- asking the others --------------------------------------------------------------------------------------------
 

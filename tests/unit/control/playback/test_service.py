@@ -278,10 +278,26 @@ async def test_only_hls_players_are_told_of_clones(world: World) -> None:
         assert document.pathway_clones == ()
         assert b"PATHWAY-CLONES" not in msgspec.json.encode(document)
     (clone,) = (await world.playback.steering(msgspec.structs.replace(asked, protocol="hls"))).pathway_clones
-    assert (clone.base_id, clone.id) == ("fra-1", "bom-1")
+    assert (clone.base_id, clone.id) == ("dal-1", "bom-1"), "of the pathway in use, which its playlist has for certain"
     fetched = (await world.playback.manifest(asked)).hls
     assert all(each in fetched for each in clone.uri_replacement.variants.values())
     assert all(each in fetched for each in clone.uri_replacement.renditions.values())
+
+
+async def test_clones_are_of_a_pathway_that_the_playlist_has(world: World) -> None:
+    """A playlist is made of what steering says when it is fetched, and who is asked for a clone of what it lacks passes it by."""
+    session = session_of(await world.playback.play(question()))
+    world.steering.up.remove("fra-1")
+    asked = SessionQuestion(session_id=session.session_id, gateway_url=URL, protocol="hls")
+    playlist = (await world.playback.manifest(asked)).hls
+    assert 'PATHWAY-ID="fra-1"' not in playlist
+    world.steering.up += ["gru-1", "fra-1"]
+    world.steering.addresses["gru-1"] = "http://127.0.0.1:8105"
+    document = await world.playback.steering(msgspec.structs.replace(asked, last_pathway="dal-1"))
+    assert [(each.base_id, each.id) for each in document.pathway_clones] == [("dal-1", "bom-1"), ("dal-1", "gru-1")]
+    assert all(f'PATHWAY-ID="{each.base_id}"' in playlist for each in document.pathway_clones)
+    at_a_clone = await world.playback.steering(msgspec.structs.replace(asked, last_pathway="gru-1"))
+    assert [(each.base_id, each.id) for each in at_a_clone.pathway_clones] == [("gru-1", "bom-1")]
 
 
 async def test_without_a_catalog_a_document_lacks_clones_alone(world: World, clock: VirtualClock) -> None:
