@@ -9,8 +9,9 @@ Failure detectors are unreliable (Chandra and Toueg, 1996), so no single one dec
   not count.
 - A site is *public* or its *ISP's* by its setting. Of a public one the looks from outside always count: a report does not contradict
   them, however many edges they find cut off, but those of one network are one voice, so that no network that is cut off takes more than its
-  own. Where they would leave nothing at all, those that report stay.
+  own. Where they would leave no public one at all, those that report stay, whatever is up at an ISP's: that serves its customers alone.
 - Of one that only its ISP's customers reach nobody outside tells anything: reports and neighbours within the network decide, and silence.
+  It may have no way out, either: where it reaches nothing past its network, what it fails at there tells nothing.
 - We are *blind* when nothing comes back from more than half of all appliances past this machine. Then neither we count, nor those on this
   machine, but for appliances at which somebody elsewhere fails, too.
 - We are *isolated* when, besides, more than half of them are not heard either. Of whom nothing is known then, what was known stays.
@@ -87,7 +88,25 @@ def isolated(found: Collection[Evidence]) -> bool:
 
 def opinions(found: Mapping[str, Evidence]) -> dict[str, dict[str, bool]]:
     """What is found of each appliance, by observer, by those who may tell of it; none has a say on itself."""
-    return {name: _heeded(found, name, each) for name, each in found.items()}
+    said = {name: _heeded(found, name, each) for name, each in found.items()}
+    enclosed = _enclosed(found, said)
+    if not enclosed:
+        return said
+    return {
+        name: {one: good for one, good in those.items() if one not in enclosed or _network(found, one) == _network(found, name)}
+        for name, those in said.items()
+    }
+
+
+def _enclosed(found: Mapping[str, Evidence], said: Mapping[str, Mapping[str, bool]]) -> set[str]:
+    """Those that only their ISP's customers reach and that reach nothing past its network themselves."""
+    inside = {name for name, each in found.items() if each.reach == "isp"}
+    return inside - {
+        one
+        for name, those in said.items()
+        for one, good in those.items()
+        if good and one in inside and _network(found, one) != _network(found, name)
+    }
 
 
 def _heeded(found: Mapping[str, Evidence], name: str, each: Evidence) -> dict[str, bool]:
@@ -182,11 +201,12 @@ def merge(found: Mapping[str, Evidence]) -> Merged:
     dark, alone, distrusted = blind(found.values()), isolated(found.values()), discredited(found, said)
     doubted = {OURSELVES, *(name for name, each in found.items() if each.near)} if dark else set[str]()
     verdicts = {name: judge(each, *counted(found, said, name, distrusted, doubted), alone) for name, each in found.items()}
-    if all(each.state == "down" for each in verdicts.values()):
-        verdicts |= {name: _left(each) for name, each in found.items() if each.reach == "public" and each.fresh and each.told != "down"}
+    public = {name: each for name, each in found.items() if each.reach == "public"}
+    if all(verdicts[name].state == "down" for name in public):
+        verdicts |= {name: _left(each) for name, each in public.items() if each.fresh and each.told != "down"}
     return Merged(verdicts, dark, alone, distrusted)
 
 
 def _left(each: Evidence) -> Verdict:
-    """Of one that is cut off, as is all the rest: who asks for it may fare better than who looked."""
+    """Of one that is cut off, as are all that anybody could reach: who asks for it may fare better than who looked."""
     return Verdict(each.told, "it reports, but is out of reach for most who look at it, and nothing else is left")

@@ -186,6 +186,40 @@ def test_where_nothing_would_be_left_those_that_report_stay() -> None:
     assert "nothing else is left" in merged.verdicts["a"].why
 
 
+def beside_an_isp(sight: Sight, reach: ReachedBy = "isp", sites: str = "AA") -> dict[str, Evidence]:
+    """Public edges that reach each other, of these ``sites``, and two of an ISP's that have no way out. All report."""
+    public = {f"p{number}": site for number, site in enumerate(sites)}
+    fails = dict.fromkeys(["i0", "i1"], False)
+    found = {name: of(site, sight=sight, votes={**dict.fromkeys(set(public) - {name}, True), **fails}) for name, site in public.items()}
+    for name, other in (("i0", "i1"), ("i1", "i0")):
+        found[name] = of("I", reach=reach, sight=UNKNOWN, looked=False, votes={other: True})
+    return found
+
+
+@pytest.mark.parametrize("sight", [SEEN, LOST, REFUSED])
+@pytest.mark.parametrize("reach", ["isp", "either"])
+def test_one_observer_that_is_cut_off_takes_no_public_edge_though_an_isps_have_no_way_out(sight: Sight, reach: ReachedBy) -> None:
+    assert set(states(beside_an_isp(sight, reach)).values()) == {"up"}
+
+
+def test_what_is_up_at_an_isps_is_nothing_left_for_the_rest() -> None:
+    """Both public sites are cut off from each other and from us."""
+    found = beside_an_isp(LOST, sites="AB")
+    found = {name: each._replace(votes=dict.fromkeys(each.votes, False)) if name[0] == "p" else each for name, each in found.items()}
+    merged = merge(found)
+    assert {each.state for each in merged.verdicts.values()} == {"up"}
+    assert "nothing else is left" in merged.verdicts["p0"].why
+
+
+def test_an_isps_edge_that_has_a_way_out_tells_of_what_it_fails_at() -> None:
+    found = beside_an_isp(SEEN, sites="AB")
+    found["p1"] = found["p1"]._replace(sight=LOST, votes={"i0": False, "i1": False, "p0": True})
+    assert states(found)["p1"] == "up", "one against its report and one"
+    found["p1"] = found["p1"]._replace(votes={"i0": False, "i1": False})
+    found["p0"] = found["p0"]._replace(votes={"i0": True, "i1": True})
+    assert states(found)["p1"] == "down"
+
+
 # --- whatever the world looks like ------------------------------------------------------------------------------------
 
 SIGHTS = st.sampled_from([SEEN, LOST, REFUSED, UNKNOWN])
@@ -211,6 +245,24 @@ def worlds(draw: st.DrawFn, healthy: bool = False) -> dict[str, Evidence]:
             reach=draw(st.sampled_from(REACHES)),
             silent=draw(st.booleans()),
         )
+    return found
+
+
+@st.composite
+def peopled(draw: st.DrawFn, reaches: st.SearchStrategy[ReachedBy]) -> dict[str, Evidence]:
+    """Public sites that all reach, and ISPs' that nobody outside reaches and that may have a way out. All report and are well."""
+    public = [f"p{site}.{each}" for site in range(draw(st.integers(1, 3))) for each in range(draw(st.integers(1, 3)))]
+    closed = [f"i{isp}.{each}" for isp in range(draw(st.integers(1, 4))) for each in range(draw(st.integers(1, 2)))]
+    network = {name: name.partition(".")[0] for name in [*public, *closed]}
+    reach = {each: draw(reaches) for each in sorted({network[name] for name in closed})}
+    way_out = {each: draw(st.booleans()) for each in reach}
+    found = {}
+    for name, own in network.items():
+        observers = draw(st.lists(st.sampled_from(sorted(network)), max_size=6, unique=True))
+        votes = {
+            each: network[each] == own or (own not in reach and way_out.get(network[each], True)) for each in observers if each != name
+        }
+        found[name] = of(own, reach=reach.get(own, "public"), votes=votes, sight=UNKNOWN if own in reach else SEEN, looked=own not in reach)
     return found
 
 
@@ -311,6 +363,32 @@ def test_however_many_of_a_network_are_cut_off_it_is_seen(inside: int, outside: 
     assert states(found) == dict.fromkeys(cut, "down") | dict.fromkeys(others, "up")
 
 
+@given(peopled(st.just("isp")), st.data())
+def test_beside_isps_no_single_observer_takes_anything(found: dict[str, Evidence], data: st.DataObject) -> None:
+    """Whoever it is, we or any edge, and whatever it says of whom."""
+    liar = data.draw(st.sampled_from([OURSELVES, *found]))
+    for name, each in found.items():
+        if liar == OURSELVES and each.looked:
+            found[name] = each._replace(sight=data.draw(st.sampled_from([SEEN, LOST, REFUSED, UNKNOWN])))
+        elif liar not in (OURSELVES, name):
+            found[name] = each._replace(votes={**each.votes, liar: data.draw(st.booleans())})
+    assert set(states(found).values()) == {"up"}
+
+
+@given(peopled(st.sampled_from(REACHES[1:])), st.data())
+def test_beside_isps_of_which_nothing_is_said_no_single_observer_empties_the_public_map(
+    found: dict[str, Evidence], data: st.DataObject
+) -> None:
+    liar = data.draw(st.sampled_from([OURSELVES, *found]))
+    for name, each in found.items():
+        if liar == OURSELVES:
+            found[name] = each._replace(sight=data.draw(st.sampled_from([SEEN, LOST, REFUSED])))
+        elif liar != name:
+            found[name] = each._replace(votes={**each.votes, liar: data.draw(st.booleans())})
+    public = [state for name, state in states(found).items() if name.startswith("p")]
+    assert "up" in public
+
+
 @given(worlds(), st.data())
 def test_nobody_outside_moves_an_isps_edge_nor_is_judged_by_it(found: dict[str, Evidence], data: st.DataObject) -> None:
     closed = [name for name, each in found.items() if each.reach == "isp"]
@@ -327,5 +405,6 @@ def test_nobody_outside_moves_an_isps_edge_nor_is_judged_by_it(found: dict[str, 
 
 @given(worlds())
 def test_a_public_map_is_never_empty_while_somebody_reports(found: dict[str, Evidence]) -> None:
-    if any(each.fresh and each.told != "down" and each.reach == "public" for each in found.values()):
-        assert set(states(found).values()) != {"down"}
+    public = {name for name, each in found.items() if each.reach == "public"}
+    if any(found[name].fresh and found[name].told != "down" for name in public):
+        assert {states(found)[name] for name in public} != {"down"}
