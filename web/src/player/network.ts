@@ -83,6 +83,7 @@ export class Network {
     this.known = [...session.edges, ...this.known];
     this.steering_url = session.steering_url;
     this.order = [];
+    this.schedule(STEERING_FIRST_MS);
   }
 
   /** Every edge is given another chance. */
@@ -164,6 +165,9 @@ export class Network {
 
   private async steer(): Promise<void> {
     this.asked_at_ms = Date.now();
+    const session = this.session;
+    // A document of an older session names that one's edges; the newer has brought its own, and asks for itself.
+    const outdated = (): boolean => this.ended || this.session !== session;
     let again_s = 60;
     try {
       const url = new URL(this.steering_url, location.href);
@@ -172,8 +176,9 @@ export class Network {
       const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
       if (response.ok) {
         const document = (await response.json()) as SteeringDocument;
+        if (outdated()) return;
         this.order = document["SERVICE-LOCATION-PRIORITY"] ?? document["PATHWAY-PRIORITY"] ?? [];
-        this.edges = told(this.session.edges, document["X-NEARCAST-EDGES"] ?? []);
+        this.edges = told(session.edges, document["X-NEARCAST-EDGES"] ?? []);
         this.known = [...new Set([...this.known, ...this.edges])];
         if (document["RELOAD-URI"]) this.steering_url = new URL(document["RELOAD-URI"], url).href;
         again_s = Math.max(5, document.TTL || 60);
@@ -181,7 +186,7 @@ export class Network {
     } catch {
       // The control plane is away: the order we have is good enough, and we ask again later.
     }
-    this.schedule(again_s * 1000);
+    if (!outdated()) this.schedule(again_s * 1000);
   }
 }
 
