@@ -36,7 +36,7 @@ export class Network {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asked_at_ms = 0;
   private ended = false;
-  /** Every edge the manifest or a later session named: requests are recognised by them. */
+  /** Every address that a session or a document named, each once: requests are recognised by them. */
   private known: EdgeChoice[];
 
   constructor(
@@ -80,7 +80,7 @@ export class Network {
   adopt(session: Session): void {
     this.session = session;
     this.edges = [...session.edges];
-    this.known = [...session.edges, ...this.known];
+    this.learn();
     this.steering_url = session.steering_url;
     this.order = [];
     this.schedule(STEERING_FIRST_MS);
@@ -158,6 +158,10 @@ export class Network {
     if (health && Date.now() - health.failed_at_ms > FORGIVEN_MS) this.health.delete(found.edge.pathway);
   }
 
+  private learn(): void {
+    this.known = [...new Map([...this.edges, ...this.known].map((each) => [each.base_url, each])).values()];
+  }
+
   private schedule(in_ms: number): void {
     clearTimeout(this.timer);
     if (!this.ended && this.steering_url) this.timer = setTimeout(() => void this.steer(), in_ms);
@@ -179,7 +183,7 @@ export class Network {
         if (outdated()) return;
         this.order = document["SERVICE-LOCATION-PRIORITY"] ?? document["PATHWAY-PRIORITY"] ?? [];
         this.edges = told(session.edges, document["X-NEARCAST-EDGES"] ?? []);
-        this.known = [...new Set([...this.known, ...this.edges])];
+        this.learn();
         if (document["RELOAD-URI"]) this.steering_url = new URL(document["RELOAD-URI"], url).href;
         again_s = Math.max(5, document.TTL || 60);
       }

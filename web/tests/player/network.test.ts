@@ -62,6 +62,17 @@ it("passes a document by that was asked for before a newer session came", async 
   expect(bases()).toEqual(["https://c/new/", "https://a/new/", "https://b/new/"]);
 });
 
+it("keeps each address once, however many documents and sessions name it", async () => {
+  for (let number = 0; number < 50; number += 1) {
+    await vi.advanceTimersByTimeAsync(10_000);
+    await asked[number]?.answer(["c", "b", "a"]);
+    network.adopt(session("old"));
+  }
+  expect(asked).toHaveLength(50);
+  const { known } = network as unknown as { known: EdgeChoice[] };
+  expect(known.map((each) => each.base_url).sort()).toEqual(["https://a/old/", "https://b/old/", "https://c/old/"]);
+});
+
 it("asks for nothing once it has ended, whatever is under way", async () => {
   await vi.advanceTimersByTimeAsync(10_000);
   network.end();
