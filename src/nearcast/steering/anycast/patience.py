@@ -1,4 +1,4 @@
-"""How long nobody was heard, for one who listens and is at times not run. Pure; the standard library alone, since guard and relay use it."""
+"""How long nobody was heard, for one who listens and is at times not run. Pure; the standard library alone, for guard and relay use it."""
 
 from __future__ import annotations
 
