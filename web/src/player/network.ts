@@ -159,7 +159,7 @@ export class Network {
   }
 
   private learn(): void {
-    this.known = [...new Map([...this.edges, ...this.known].map((each) => [each.base_url, each])).values()];
+    this.known = [...new Map([...this.known, ...this.edges].map((each) => [each.base_url, each])).values()];
   }
 
   private schedule(in_ms: number): void {
