@@ -33,6 +33,7 @@ async def build(system: System, process: str) -> Part:
 
     from nearcast.base.metrics import Metrics, ProcessMetrics, Scraper
     from nearcast.base.web import serve_asgi
+    from nearcast.control.gateway.api.routes import REHEARSE_S
     from nearcast.control.gateway.application import GatewayKeys, application
     from nearcast.control.gateway.call import GatewayClients
     from nearcast.control.gateway.origins import Origins
@@ -49,7 +50,7 @@ async def build(system: System, process: str) -> Part:
         history=system.client(History),
         discovery=system.client(Discovery),
         ingest=system.client(Ingest),
-        routing=system.client(Routing, timeout_s=60.0),  # a rehearsal may compare a whole table
+        routing=system.client(Routing, timeout_s=REHEARSE_S),  # the least of this and what a request has
     )
     scraped = {name: system.client_at(Metrics, name) for name in places.processes(settings) if name != process}
     scraper = Scraper({**scraped, process: ProcessMetrics(process)})

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from nearcast.base import context
+from nearcast.base.errors import Unavailable
+from nearcast.control.gateway.settings import GatewaySettings
+from nearcast.model.services import Nothing, Rehearsal, RehearseQuestion, RoutingStatus
+from nearcast.steering.routing import PATIENCE_S
 from tests.fakes import World
 from tests.unit.control.gateway.test_application import problem
 
@@ -39,6 +45,27 @@ async def test_a_plan_is_rehearsed(admin: httpx.AsyncClient, world: World) -> No
     found = (await admin.post("/api/v1/routes/rehearse", json=routes)).json()
     assert (len(found["moved"]), found["moved_total"] > 1) == (1, True)
     assert world.routing.calls[-1].limit == 1
+
+
+async def test_a_rehearsal_has_longer_than_it_takes_and_others_have_not(
+    admin: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_s: list[float] = []
+
+    async def rehearse(_: RehearseQuestion) -> Rehearsal:
+        left_s.append((context.deadline_s.get() or 0.0) - time.monotonic())
+        return Rehearsal(moved=(), moved_total=0)
+
+    async def status(_: Nothing) -> RoutingStatus:
+        left_s.append((context.deadline_s.get() or 0.0) - time.monotonic())
+        raise Unavailable("it has been looked at")
+
+    monkeypatch.setattr(world.routing, "rehearse", rehearse)
+    monkeypatch.setattr(world.routing, "status", status)
+    assert (await admin.post("/api/v1/routes/rehearse", json={})).status_code == 200
+    assert (await admin.get("/api/v1/routes")).status_code == 503
+    assert left_s[0] > PATIENCE_S  # so that it is the service that gives up, with its reason
+    assert left_s[1] <= GatewaySettings().timeout_s
 
 
 async def test_other_sites_and_isps_are_rehearsed(admin: httpx.AsyncClient) -> None:

@@ -8,6 +8,8 @@ import { configured, planned, room } from "./plan";
 
 const LOOK_MS = 5_000;
 const LISTED = 50;
+/** More than the service (60 s) and the gateway (70 s) take, so that it is told why a rehearsal was given up. */
+const REHEARSE_MS = 80_000;
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
 const KINDS: Record<RouteSource["kind"], string> = { config: "Configuration", bgp: "BGP", geographic: "Geography" };
 /** What is rehearsed where it is no ISP's plan. */
@@ -143,7 +145,7 @@ function Plan({ isps }: { isps: string[] }) {
     setMistakes(plan.mistakes);
     if (plan.mistakes.length) return;
     try {
-      setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: LISTED }, timeout_ms: 60_000 }));
+      setFound(await api<Rehearsal>("POST", "/api/v1/routes/rehearse", { body: { ...plan.body, limit: LISTED }, timeout_ms: REHEARSE_MS }));
     } catch (error) {
       setProblem(problemOf(error));
     }
@@ -153,7 +155,7 @@ function Plan({ isps }: { isps: string[] }) {
       <h2>Who would move?</h2>
       <form class="film-form" onSubmit={(event) => void ask(event)}>
         {who === CONFIGURATION ? (
-          <p class="fine">A new configuration, or what changes of it: <code>[[steering.sites]]</code>, <code>[[steering.isps]]</code>, <code>[[steering.routes]]</code>, <code>[steering.bgp]</code> <code>asn</code>, <code>[steering.geographic]</code>. What it leaves out stays as it is in force. Nothing is changed.</p>
+          <p class="fine">A new configuration, or what changes of it: <code>[[steering.sites]]</code>, <code>[[steering.isps]]</code>, <code>[[steering.routes]]</code>, <code>[steering.bgp]</code> <code>asn</code>, <code>[steering.geographic]</code>. A table that it leaves out stays as it is in force; one that it has stands for the whole of it. Nothing is changed.</p>
         ) : (
           <p class="fine">What an ISP plans, one prefix a line: <code>20.4.0.0/16</code>, <code>announce 20.4.0.0/16 as-path 64511 64999 med 20</code>, <code>withdraw 20.1.0.0/16</code>. Nothing is changed.</p>
         )}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
+from nearcast.base import context
 from nearcast.base.errors import Unavailable
 from nearcast.control.gateway.bodies import ExplainQuery, RehearseBody
 from nearcast.control.gateway.call import Call
 from nearcast.control.gateway.routes import for_admins
 from nearcast.model.route import Announcement
 from nearcast.model.services import ExplainQuestion, Explanation, Nothing, Rehearsal, RehearseQuestion, RoutingStatus, TitleQuestion
+
+REHEARSE_S = 70.0
+"""More than the service takes for it, which says itself that it gives up; a browser waits longer still."""
 
 
 async def status(call: Call) -> RoutingStatus:
@@ -31,6 +37,7 @@ async def _there(call: Call, title_id: str) -> None:
 
 
 async def rehearse(call: Call, body: RehearseBody) -> Rehearsal:
+    context.deadline_s.set(time.monotonic() + REHEARSE_S)  # a whole table takes longer than requests have
     planned = {name: getattr(body, name) for name in ("sites", "isps", "asn", "geographic", "routes", "limit")}
     question = msgspec.structs.replace(
         msgspec.convert(planned, RehearseQuestion, from_attributes=True),
