@@ -90,7 +90,8 @@ class Bfd:
         self._clock = clock
         self._life = folder.with_name(f"{folder.name}.life")  # not where BIRD's user could put something else
         guard = [sys.executable, "-I", "-m", guarding.__name__, str(self._life), str(PATIENCE_S)]
-        self.keeper = Keeper("bird", [*guard, *_as(self._user), *command], log, clock, folder=folder)
+        self._channel = -1
+        self.keeper = Keeper("bird", [*guard, *_as(self._user), *command], log, clock, folder=folder, begin=self._begin)
 
     async def run(self) -> None:
         """Until cancelled or ``stop``."""
@@ -99,25 +100,33 @@ class Bfd:
         if self._user:
             for each in (self._folder, self._folder / CONF):
                 os.chown(each, self._user.pw_uid, self._user.pw_gid)
-        self._life.unlink(missing_ok=True)
-        os.mkfifo(self._life, 0o600)
-        beating = asyncio.create_task(self._beat())
         try:
-            await self.keeper.run()
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self._beat())
+                await self.keeper.run()
+                beating.cancel()
         finally:
-            beating.cancel()
-            self._life.unlink(missing_ok=True)
+            self._end_channel()
+
+    def _begin(self) -> None:
+        """A channel for each life of the guard: that of the last one may have been removed. Raises OSError: no guard, and no BIRD."""
+        self._end_channel()
+        os.mkfifo(self._life, 0o600)
+        self._channel = os.open(self._life, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _end_channel(self) -> None:
+        if self._channel >= 0:
+            os.close(self._channel)
+            self._channel = -1
+        self._life.unlink(missing_ok=True)
 
     async def _beat(self) -> None:
         """Signs of life to the guard."""
-        channel = os.open(self._life, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            while True:
+        while True:
+            if self._channel >= 0:
                 with contextlib.suppress(BlockingIOError):  # nobody reads while BIRD is started again
-                    os.write(channel, b".")
-                await self._clock.sleep(BEAT_S)
-        finally:
-            os.close(channel)
+                    os.write(self._channel, b".")
+            await self._clock.sleep(BEAT_S)
 
     async def stop(self) -> None:
         """End it in order: it tells the routers that it goes (AdminDown), which is no reason to drop anything (RFC 5882, 3.2)."""

@@ -1,4 +1,4 @@
-"""BIRD goes on only while the announcer gives signs of life."""
+"""What is guarded goes on only while signs of life come, and no longer than its guard."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from nearcast.base.clock import SystemClock
 from nearcast.base.processes import family
-from nearcast.steering.anycast import bfd, guard
-from nearcast.steering.anycast.bfd import Bfd
-from nearcast.steering.anycast.settings import AnycastSettings, Router
+from nearcast.steering.anycast import guard
 
 from ...delivery.making import until
 
@@ -67,25 +62,3 @@ async def test_asked_to_end_it_asks_and_killed_it_takes_its_ward_along(tmp_path:
         pid = ward(process)
         process.kill()
         await until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
-
-
-async def test_bird_lives_while_we_do_and_not_when_we_are_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "bird"
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(bfd, "find_program", lambda: str(program))
-    monkeypatch.setattr(bfd, "_user", lambda: None)
-    monkeypatch.setattr(bfd, "PATIENCE_S", 1.5)
-    router = Router(address="127.0.0.1", asn=64500, local="127.0.0.2", bfd=True)
-    settings = AnycastSettings(asn=64512, addresses=("192.0.2.53",), routers=(router,))
-    made = Bfd(settings, tmp_path / "bfd", tmp_path / "log", SystemClock())
-    running = asyncio.create_task(made.run())
-    await until(lambda: made.keeper.pid)
-    await asyncio.sleep(2.5)
-    assert made.keeper.restarts == 0
-    monkeypatch.setattr(bfd, "BEAT_S", 3600.0)
-    await until(lambda: made.keeper.restarts)
-    assert "no sign of life" in (tmp_path / "log").read_text()
-    await made.stop()
-    await running
-    assert not (tmp_path / "bfd.life").exists()
