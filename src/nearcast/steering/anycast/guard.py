@@ -9,6 +9,7 @@ none comes for PATIENCE_S, BIRD is killed, and tells the routers nothing: to the
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import select
 import signal
@@ -21,14 +22,17 @@ from nearcast.steering.anycast.patience import TICK_S, heard_after
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_us() -> None:
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process with the one that has started it (prctl(2)), whose id is ``parent``. For ``preexec_fn``."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before, and no signal will come
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(fifo: str, patience_s: float, command: list[str]) -> int:
     # For writing, too: without it a FIFO whose writer has gone is at its end for ever.
     channel = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    child = subprocess.Popen(command, preexec_fn=_die_with_us)
+    child = subprocess.Popen(command, preexec_fn=functools.partial(die_with, os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     heard_s = time.monotonic()
     while child.poll() is None:

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from nearcast.base.processes import family
+from nearcast.delivery.edge.process import alive
 from nearcast.steering.anycast import guard
 
 from ...delivery.making import until
@@ -36,8 +38,8 @@ def guarded(folder: Path, patience_s: float) -> Iterator[tuple[subprocess.Popen[
 
 
 def ward(process: subprocess.Popen[bytes]) -> int:
-    """The shell; 0 before it was started."""
-    return next((pid for pid in family(process.pid) if pid != process.pid), 0)
+    """The shell."""
+    return next(pid for pid in family(process.pid) if pid != process.pid)
 
 
 async def test_without_a_sign_of_life_it_is_killed(tmp_path: Path) -> None:
@@ -46,19 +48,31 @@ async def test_without_a_sign_of_life_it_is_killed(tmp_path: Path) -> None:
             os.write(life, b".")
             await asyncio.sleep(0.1)
         assert process.poll() is None
-        await until(lambda: process.poll() is not None)
+        await until(lambda: process.poll() is not None, 60.0)
         assert process.returncode == 128 + signal.SIGKILL
 
 
 async def test_asked_to_end_it_asks_and_killed_it_takes_its_ward_along(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with guarded(tmp_path / "a", 60.0) as (process, _):
-        await until(lambda: (tmp_path / "a" / "ready").exists())
+        await until(lambda: (tmp_path / "a" / "ready").exists(), 60.0)
         process.terminate()
-        await until(lambda: process.poll() is not None)
+        await until(lambda: process.poll() is not None, 60.0)
         assert process.returncode == 7
     with guarded(tmp_path, 60.0) as (process, _):
-        await until(lambda: ward(process))
+        await until(lambda: (tmp_path / "ready").exists(), 60.0)
         pid = ward(process)
+        assert alive(pid)
         process.kill()
-        await until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
+        await until(lambda: not alive(pid), 60.0)
+
+
+def test_a_ward_whose_guard_is_gone_before_it_is_bound_to_it_does_not_begin(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    late = subprocess.Popen(["/bin/sh", "-c", f"touch {tmp_path}/begun"], preexec_fn=partial(guard.die_with, gone.pid))
+    assert late.wait(60.0) == -signal.SIGKILL
+    assert not (tmp_path / "begun").exists()
+    ours = subprocess.Popen(["/bin/sh", "-c", f"touch {tmp_path}/begun"], preexec_fn=partial(guard.die_with, os.getpid()))
+    assert ours.wait(60.0) == 0
+    assert (tmp_path / "begun").exists()
