@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import os
 import pwd
 import select
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -188,21 +188,55 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False, mode:
 
     ``mode``: who may do what with it, from its first byte on; None: what the umask leaves to all. Raises OSError, and the old one stays.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
-    fresh.unlink(missing_ok=True)
+    fresh, descriptor = _draft(path, 0o666 if mode is None else mode)
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode), "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        if durable:
+            os.fsync(descriptor)
         fresh.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)  # last: as long as it is held, no other writer takes it for one that was left
+
+
+def _draft(path: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside ``path`` and its descriptor, held by flock while it is open. What a killed writer left gives way to the next."""
+    for number in itertools.count():
+        fresh = path.with_name(f".{path.name}.{number}")
+        _clear(fresh)
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        except FileExistsError:
+            continue
+        if _taken(fresh, descriptor):
+            return fresh, descriptor
+        os.close(descriptor)  # another writer took it for one that was left
+    raise AssertionError("numbers do not end")
+
+
+def _clear(fresh: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(fresh, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if _taken(fresh, descriptor):
+                fresh.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _taken(path: Path, descriptor: int) -> bool:
+    """Whether the file is ours alone, and still the one at ``path``."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def rotate(path: Path, size_bytes_max: int, keep: int) -> bool:

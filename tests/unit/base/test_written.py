@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -51,4 +54,32 @@ def test_many_threads_of_one_process(tmp_path: Path) -> None:
             assert len(set(content)) == 1
     for each in threads:
         each.join()
+    assert os.listdir(tmp_path) == ["file"]
+
+
+HANGING = """
+import os, sys, time
+from pathlib import Path
+from nearcast.base.processes import write_atomically
+def hang(descriptor):
+    print("here", flush=True)
+    time.sleep(600)
+os.fsync = hang
+write_atomically(Path(sys.argv[1]), b"never", durable=True, mode=0o600)
+"""
+
+
+def test_however_many_writers_are_killed_nothing_of_theirs_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", HANGING, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"here\n"
+            write_atomically(path, b"meanwhile")
+            assert len(os.listdir(tmp_path)) == 2, "what another still writes is not touched"
+            writer.send_signal(signal.SIGKILL)
+        assert path.read_bytes() == b"meanwhile"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["file"]
