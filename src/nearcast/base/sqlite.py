@@ -5,7 +5,10 @@ What is opened here begins no transaction by itself (sqlite3's ``isolation_level
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 from typing import Literal
@@ -18,6 +21,8 @@ _ATTEMPTS, _PAUSE_S = 100, 0.02
 def connect(path: Path, *, busy_s: float = 5.0, synchronous: Synchronous = "full") -> sqlite3.Connection:
     """The file at ``path``, made where it is not there. Raises OSError, sqlite3.Error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mknod(path, 0o600 | stat.S_IFREG)  # not opened: to close it again would take the locks of our other connections (fcntl(2))
     connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,6 +23,21 @@ def test_a_file_is_made_for_its_owner_alone_with_a_log_and_full_commits(tmp_path
         assert [connection.execute(f"PRAGMA {each}").fetchone()[0] for each in asked] == ["wal", 2, 1500, 1]
     with closing(sqlite.connect(path, synchronous="normal")) as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
+def test_at_no_moment_others_may_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(opened: Path, mode: int) -> None:
+        raise PermissionError(1, "it is too late")
+
+    path = tmp_path / "words.db"
+    before = os.umask(0o022)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    try:
+        with pytest.raises(PermissionError, match="too late"):
+            sqlite.connect(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_many_open_it_at_once(tmp_path: Path) -> None:
