@@ -10,6 +10,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -49,13 +50,26 @@ def prepare(connection: sqlite3.Connection, *, busy_s: float, synchronous: Synch
     connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
 
+def statements(text: str) -> Iterator[str]:
+    """Each by itself. A semicolon within a trigger, a string or a comment ends none."""
+    begun = ""
+    for part in text.split(";"):
+        begun += f"{part};"
+        if sqlite3.complete_statement(begun):
+            if begun.strip(" \n\t;"):
+                yield begun
+            begun = ""
+    if begun:
+        yield begun
+
+
 def make_tables(connection: sqlite3.Connection, tables: str, version: int) -> bool:
-    """Have the tables of this ``version`` of a schema: statements parted by semicolons. False: the file is of a newer one, and stays."""
+    """Have the tables of this ``version`` of a schema: its statements. False: the file is of a newer one, and stays."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found <= version:
-            for statement in filter(str.strip, tables.split(";")):
+            for statement in statements(tables):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={version}")
         connection.execute("COMMIT")

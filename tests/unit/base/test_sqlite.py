@@ -78,3 +78,14 @@ def test_what_is_no_database_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         sqlite.connect(path)
+
+
+def test_semicolons_within_triggers_strings_and_comments_end_no_statement(tmp_path: Path) -> None:
+    more = """CREATE TABLE IF NOT EXISTS notes (text TEXT DEFAULT 'a;b'); -- one; or more
+        CREATE TRIGGER IF NOT EXISTS told AFTER INSERT ON words BEGIN
+          INSERT INTO notes (rowid) VALUES (NULL); INSERT INTO notes VALUES (NEW.word);
+        END"""
+    with closing(sqlite.connect(tmp_path / "words.db")) as connection:
+        assert sqlite.make_tables(connection, TABLES + more, 1)
+        connection.execute("INSERT INTO words VALUES ('w')")
+        assert connection.execute("SELECT text FROM notes").fetchall() == [("a;b",), ("w",)]
