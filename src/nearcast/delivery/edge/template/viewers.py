@@ -49,7 +49,8 @@ VIEWERS = r"""server {
       error_page 404 = @miss;
     }
 
-    # A door of the site, which knows no keys, learns whether the path was ours once; to all others what is over is refused like the rest.
+    # A door of the site, which knows no keys, asks whether the path was ours once. Anybody may: it tells no more than that an expired
+    # MAC was right.
     location = /.refused {
       internal;
       if ($over_and_asked) {
