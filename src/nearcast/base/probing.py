@@ -31,6 +31,7 @@ Look = Literal["reached", "refused", "lost"]
 """``refused``: something answered, and not what was expected; ``lost``: nothing did."""
 
 FRESH_S = 0.5
+LOOKS_PER_S_MAX = 3000.0
 FRESH_PER_S_MAX = 400.0
 """Of all targets together: to open a connection costs several times what a look costs, with TLS more."""
 LINES_MAX = 4
@@ -55,6 +56,16 @@ _log = structlog.get_logger("probes")
 def _public() -> ssl.SSLContext:
     """By the public authorities; to read them takes long."""
     return ssl.create_default_context()
+
+
+def interval_for(wanted_s: float, count: int, per_s_max: float = LOOKS_PER_S_MAX) -> float:
+    """Between two looks at one of ``count`` targets."""
+    return max(wanted_s, count / per_s_max)
+
+
+def fresh_for(count: int) -> float:
+    """Between two looks at one of ``count`` targets that open a connection."""
+    return max(FRESH_S, count / FRESH_PER_S_MAX)
 
 
 class Target(Struct, frozen=True):
@@ -131,7 +142,7 @@ class Prober:
         interval_s: float,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
-        looks_per_s_max: float = 3000.0,
+        looks_per_s_max: float = LOOKS_PER_S_MAX,
         connecting_max: int = 256,
         rng: random.Random | None = None,
     ) -> None:
@@ -147,12 +158,12 @@ class Prober:
     @property
     def interval_s(self) -> float:
         """Between two looks at one target."""
-        return max(self._interval_s, len(self._watched) / self._looks_per_s_max)
+        return interval_for(self._interval_s, len(self._watched), self._looks_per_s_max)
 
     @property
     def fresh_s(self) -> float:
         """Between two looks at one target that open a connection."""
-        return max(FRESH_S, len(self._watched) / FRESH_PER_S_MAX)
+        return fresh_for(len(self._watched))
 
     def watch(self, targets: Mapping[str, Target]) -> None:
         """Look at these from now on, and at no others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nearcast.base.paths import Home
+from nearcast.base.probing import FRESH_S, fresh_for, interval_for
 from nearcast.model.site import Site
 from nearcast.policy.sight import KNOWN_S
 from nearcast.steering.routes import parse_prefix
@@ -22,7 +23,7 @@ def run(home: Home, whole: Settings) -> Iterator[Check]:
     reader.close()
     members = dict(known) | {each.id: each.site for each in whole.appliances}
     yield from reaches(whole, list(members.values()))
-    yield from looks(whole)
+    yield from looks(whole, len(members))
 
 
 def reaches(whole: Settings, standing: Sequence[str]) -> Iterator[Check]:
@@ -52,10 +53,16 @@ def _reach(site: Site, neighbours: int, everybodys: bool) -> Check:
     )
 
 
-def looks(whole: Settings) -> Iterator[Check]:
-    """As long as probes take to find an appliance that answers nothing."""
+def looks(whole: Settings, count: int = 0) -> Iterator[Check]:
+    """As long as probes take to find an appliance that answers nothing, or takes no new connections, where ``count`` are looked at."""
     rules = whole.steering.health
-    known_s = rules.failures * rules.probe_s + rules.timeout_s + rules.publish_s
+    interval_s, fresh_s = interval_for(rules.probe_s, count), fresh_for(count)
+    known_s = rules.failures * interval_s + rules.timeout_s + rules.publish_s
     if known_s > KNOWN_S:
         cure = "lower failures, probe_s or timeout_s of [steering.health]; timeout_s stays above the longest round trip to an edge"
         yield Check(name="health", state="note", found=f"a frozen edge is known after {known_s:.2g} s, {KNOWN_S:g} are usual", cure=cure)
+    shut_s = fresh_s + (rules.failures - 1) * interval_s + rules.timeout_s + rules.publish_s
+    if fresh_s > FRESH_S and shut_s > KNOWN_S:
+        found = f"that one of {count} edges takes no new connections is known here after {shut_s:.2g} s, {KNOWN_S:g} are usual"
+        cure = "nothing, where others look at it as well: edges look at few others each, so their votes are faster"
+        yield Check(name="health", state="note", found=found, cure=cure)

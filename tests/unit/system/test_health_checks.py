@@ -52,3 +52,10 @@ def test_from_where_a_site_is_looked_at(tmp_path: Path, more: str, prefix: str, 
 @pytest.mark.parametrize(("rules", "count"), [("failures = 2", 0), ("timeout_s = 1.1", 0), ("timeout_s = 1.5", 1), ("failures = 5", 1)])
 def test_probes_that_take_long_are_told(rules: str, count: int) -> None:
     assert len(list(health_checks.looks(parse(Settings, f"[steering.health]\n{rules}\n")))) == count
+
+
+@pytest.mark.parametrize(("count", "said"), [(200, []), (1000, ["1000 edges"]), (3000, ["frozen", "3000 edges"])])
+def test_how_long_many_edges_make_probes_take_is_told(count: int, said: list[str]) -> None:
+    found = [each.found for each in health_checks.looks(parse(Settings, ""), count)]
+    assert len(found) == len(said)
+    assert all(word in each for word, each in zip(said, found, strict=True))
