@@ -5,76 +5,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Route
 
 from nearcast.model.quality import ApplianceQuality
 from nearcast.model.services import Nothing, Quality
 from nearcast.system.serve import open_system
-from tests.e2e import browsers, faults, films, foreign
-from tests.e2e.harness import System, new_system, wait_for
-from tests.e2e.library import Film, Library
-
-APPLIANCES = (("fra-1", "frankfurt"), ("bom-1", "mumbai"), ("sin-1", "singapore"))
-MORE = ("[playback]", "heartbeat_s = 2", "steering_ttl_s = 3", "steering_ttl_degraded_s = 1", "[media.quality]", "enabled = false")
-DURATION_S = 100
-BUFFER_S = 5
-BUFFER_MAX_S = 14
-"""That, and the segment that was under way."""
-FROM_S = 60
-"""Past everything that a player fetches before its buffer is made small."""
-BEYOND_S = 4.0
-"""So much is watched beyond what was buffered when the fault befell."""
-STANDSTILL_S = 0.5
+from tests.e2e import browsers, faults, foreign
+from tests.e2e.harness import System, wait_for
+from tests.e2e.library import Film
+from tests.faults.players.viewers import BEYOND_S, BUFFER_S, GIVEN, PATIENCE_S, Viewer, healthy, killed, watch
 
 Fault = Callable[[System, str], AbstractContextManager[None]]
-
-
-@pytest.fixture(scope="module")
-def system() -> Iterator[System]:
-    with new_system(appliances=APPLIANCES, more=MORE, own_hosts=True) as made:
-        made.up()
-        yield made
-
-
-@pytest.fixture(scope="module")
-def film(system: System, tmp_path_factory: pytest.TempPathFactory) -> Film:
-    folder = tmp_path_factory.mktemp("films")
-    title = system.ingest(films.generated(folder / "pier.mp4", rate="12", duration_s=DURATION_S), "Pier", "--clear")
-    found = Film(id=title["id"], name="Pier", duration_s=title["runtime_s"], title=title)
-    Library(system, folder).wait_placed(found, len(APPLIANCES))
-    return found
-
-
-@dataclass
-class Viewer:
-    """A page that plays, and how it tells which edge serves it."""
-
-    page: Page
-    edge: Callable[[], str]
-
-    @property
-    def position_s(self) -> float:
-        return float(browsers.frames(self.page)["position_s"])
-
-    def settle(self) -> None:
-        """Past what was buffered at first, and watched for stalls from then on."""
-        self.page.evaluate("at => { document.querySelector('video').currentTime = at; }", FROM_S)
-        browsers.wait_playing(self.page, past_s=FROM_S + 1)
-        browsers.watch_for_stalls(self.page)
-        assert browsers.buffered_s(self.page) < BUFFER_MAX_S
 
 
 @pytest.fixture
 def viewers(browser: Browser, system: System, film: Film) -> Iterator[list[Viewer]]:
     """One with our player, one with another that plays HLS."""
-    healthy(system, len(APPLIANCES))
+    healthy(system)
     with browsers.page_in(browser) as ours, browsers.page_in(browser, bypass_csp=True) as other:
         configuration = foreign.recommended()
         configuration["streaming"]["bufferingGoal"] = BUFFER_S
@@ -82,45 +34,12 @@ def viewers(browser: Browser, system: System, film: Film) -> Iterator[list[Viewe
         browsers.sign_in(ours, system.viewer_link())
         browsers.open_title(ours, film.id)
         browsers.press_play(ours)
-        browsers.wait_playing(ours)
+        browsers.wait_playing(ours, timeout_s=PATIENCE_S)
         ours.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", BUFFER_S)
         found = [Viewer(ours, lambda: browsers.edge_in_use(ours)), Viewer(other, lambda: foreign.edge_in_use(other, system))]
         for each in found:
             each.settle()
         yield found
-
-
-def healthy(system: System, edges: int) -> None:
-    """Until all is up again, and a play would be given so many edges."""
-    system.wait_ready()
-    with system.client() as client:
-        title_id = system.titles()[0]["id"]
-
-        def named() -> bool:
-            answer = client.post("/api/v1/play", json={"title_id": title_id, "device": {"id": "looks"}})
-            return answer.status_code == 200 and len(answer.json()["edges"]) >= edges
-
-        wait_for("the edges to be named", named)
-
-
-@contextmanager
-def killed(system: System, appliance: str) -> Iterator[None]:
-    """kill -9 for nginx and its agent, and again whenever the supervisor has started them anew."""
-    over = threading.Event()
-
-    def kill() -> None:
-        while not over.is_set():
-            faults.killed(system.edge_pids(appliance))
-            over.wait(0.2)
-
-    faults.killed(system.edge_pids(appliance))
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        yield
-    finally:
-        over.set()
-        killer.join()
 
 
 def frozen(system: System, appliance: str) -> AbstractContextManager[None]:
@@ -135,17 +54,6 @@ def cut_off(system: System, appliance: str) -> Iterator[None]:
             yield
     except faults.CannotCutOff as error:
         pytest.skip(f"packets cannot be dropped here: {error}")
-
-
-def watch(viewers: list[Viewer], seconds: float) -> None:
-    """Until each has played so much beyond what it has buffered now, without a stall."""
-    ends = [each.position_s + browsers.buffered_s(each.page) + seconds for each in viewers]
-    assert max(ends) < DURATION_S
-    wait_for("the films to go on", lambda: all(each.position_s > end for each, end in zip(viewers, ends, strict=True)), timeout_s=60)
-    for each in viewers:
-        stalls, longest_s = browsers.stalls(each.page)
-        assert not stalls, f"it stalled at {stalls}"
-        assert longest_s < STANDSTILL_S
 
 
 def believed(system: System) -> dict[str, ApplianceQuality]:
@@ -165,7 +73,7 @@ def believed(system: System) -> dict[str, ApplianceQuality]:
 @pytest.mark.parametrize("fault", [killed, frozen, cut_off], ids=["killed", "frozen", "cut-off"])
 def test_films_go_on_without_a_stall(viewers: list[Viewer], system: System, fault: Fault) -> None:
     used = {wait_for("an edge in use", each.edge) for each in viewers}
-    assert len(used) < len(APPLIANCES)
+    assert len(used) < GIVEN
     with ExitStack() as befallen:
         for name in sorted(used):
             befallen.enter_context(fault(system, name))
@@ -180,14 +88,14 @@ def test_running_films_leave_an_edge_that_drains_and_bear_a_steering_that_is_dea
         system.run("edge", "drain", name)
     try:
         for each in viewers:
-            wait_for("a move to another edge", lambda each=each: each.edge() not in used)  # type: ignore[misc]
+            wait_for("a move to another edge", lambda each=each: each.edge() not in used, timeout_s=PATIENCE_S)  # type: ignore[misc]
         with faults.frozen([system.identity("play").pid]):
             watch(viewers, BEYOND_S)
         assert not used & {each.edge() for each in viewers}
     finally:
         for name in sorted(used):
             system.run("edge", "drain", name, "--undo")
-    found = wait_for("what our player measured to be borne out by the log", lambda: believed(system))
+    found = wait_for("what our player measured to be borne out by the log", lambda: believed(system), timeout_s=PATIENCE_S)
     assert set(found) & used
     assert sum(each.stalled_share for each in found.values()) == 0
 
@@ -195,30 +103,34 @@ def test_running_films_leave_an_edge_that_drains_and_bear_a_steering_that_is_dea
 @pytest.mark.parametrize("fault", [frozen, cut_off], ids=["frozen", "cut-off"])
 def test_a_play_whose_first_edge_has_just_died_begins_at_the_next(browser: Browser, system: System, film: Film, fault: Fault) -> None:
     """It dies when it has just been named, so that nobody can know yet."""
-    healthy(system, 2)
+    healthy(system)
+    named: list[str] = []
     with browsers.page_in(browser) as page, ExitStack() as befallen:
 
         def answered(route: Route) -> None:
             answer = route.fetch()
-            befallen.enter_context(fault(system, answer.json()["edges"][0]["appliance"]))
+            named.append(answer.json()["edges"][0]["appliance"])
+            befallen.enter_context(fault(system, named[0]))
             route.fulfill(response=answer)
 
         page.route("**/api/v1/play", answered, times=1)
         browsers.sign_in(page, system.viewer_link())
         browsers.open_title(page, film.id)
         browsers.press_play(page)
-        browsers.wait_playing(page, timeout_s=10)
-        first = page.evaluate("() => window.__nearcast.session.edges[0].appliance")
+        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        first = named[0]
         assert browsers.edge_in_use(page) != first
         assert page.evaluate("() => window.__nearcast.stalls") == 0
         befallen.close()
         if fault is frozen:  # its log has the request that nobody waited for, and bears the player out
-            wait_for("the failure to be believed", lambda: (told := believed(system).get(first)) and told.failed_share > 0)
+            wait_for(
+                "the failure to be believed", lambda: (told := believed(system).get(first)) and told.failed_share > 0, timeout_s=PATIENCE_S
+            )
 
 
 def test_so_does_another_player(browser: Browser, system: System, film: Film) -> None:
     """The edge freezes when the playlist has just named it."""
-    healthy(system, 2)
+    healthy(system)
     named = []
     with browsers.page_in(browser, bypass_csp=True) as page, ExitStack() as befallen:
 
@@ -230,5 +142,5 @@ def test_so_does_another_player(browser: Browser, system: System, film: Film) ->
 
         page.route("**/manifest.m3u8", answered, times=1)
         foreign.play(page, system, foreign.hls_url(system, film), foreign.recommended())
-        browsers.wait_playing(page, timeout_s=15)
+        browsers.wait_playing(page, timeout_s=PATIENCE_S)
         assert foreign.edge_in_use(page, system) not in ("", named[0])
