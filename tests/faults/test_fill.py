@@ -230,17 +230,17 @@ def test_a_parent_that_fails_is_replaced(origin: OriginProcess, make: Maker, how
         source = FillSource(id="cix-1", kind="tier", url=tier.url, token="x")
         edge.up()
         edge.hold(item, sources=(source, ORIGIN), routes=((Hop(0), Hop(1)),), parents=(source, ORIGIN))
-        edge.whole(item, timeout_s=30.0)
+        edge.whole(item)
         assert edge.placed(item).read_bytes() == data
         assert edge.fetched() == {"origin": SIZE}
         until(lambda: tier.url.rpartition(":")[2] in (edge.folder / "conf" / "nginx.conf").read_text())
         if how in ("dead", "silent"):
-            until(lambda: edge.get(absent).content == absent_data, 30.0)
+            until(lambda: edge.get(absent).content == absent_data)
         else:
             until(lambda: tier.asked and edge.get(absent).status_code in (200, 502))
     finally:
         tier.close()
-    until(lambda: edge.get(absent).content == absent_data, 30.0)
+    until(lambda: edge.get(absent).content == absent_data)
 
 
 # --- clocks, an origin that is away, who comes and goes --------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_a_frozen_source_is_left_for_another(origin: OriginProcess, make: Maker)
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:
-        edge.whole(item, timeout_s=30.0)
+        edge.whole(item)
         assert edge.placed(item).read_bytes() == data
         assert sum(edge.fetched().values()) == SIZE
     finally:
