@@ -29,19 +29,18 @@ FRAMES_JS = """() => {
 WATCH_JS = """() => {
   const video = document.querySelector('video');
   const watch = {stalls: [], last: performance.now(), position: video.currentTime, longest_ms: 0, running: true};
-  const ahead = () => Math.max(0, ...[...Array(video.buffered.length).keys()]
-    .filter(i => video.buffered.start(i) <= video.currentTime).map(i => video.buffered.end(i) - video.currentTime));
-  // A decoder that is late with data at hand (a busy machine) is no stall, nor is it a standstill while nobody holds it back.
-  const late = () => ahead() >= 0.3 && video.playbackRate > 0;
   const step = () => {
     const now = performance.now();
-    if (video.currentTime !== watch.position || video.paused || video.ended || video.seeking || late()) {
+    if (video.currentTime !== watch.position || video.paused || video.ended || video.seeking) {
       watch.position = video.currentTime;
       watch.last = now;
     }
     watch.longest_ms = Math.max(watch.longest_ms, now - watch.last);
     if (watch.running) requestAnimationFrame(step);
   };
+  const ahead = () => Math.max(0, ...[...Array(video.buffered.length).keys()]
+    .filter(i => video.buffered.start(i) <= video.currentTime).map(i => video.buffered.end(i) - video.currentTime));
+  // A decoder that is late with data at hand (a busy machine) is no stall.
   video.addEventListener('waiting', () => { if (ahead() < 0.3) watch.stalls.push(video.currentTime); });
   requestAnimationFrame(step);
   window.__watch = watch;
