@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -16,18 +19,22 @@ MEMORY_BYTES_MIN = 512 << 20
 """A smaller memory file system (a container's) could be full between two looks at it."""
 WINDOW_BYTES = (64 << 20, 1 << 30)
 OWNER = "edge"
-"""The file that names the edge's folder."""
+"""The file that names the edge's folder. Agent and nginx hold it by flock, which other containers with the same memory see as well."""
 _log = structlog.get_logger("edge")
 
 
 class Window(Struct, frozen=True):
-    """``landing`` is nginx's; files in ``admitted`` name slices that are to be kept on the disk. Below ``floor_bytes`` there is no room."""
+    """``landing`` is nginx's; files in ``admitted`` name slices that are to be kept on the disk. Below ``floor_bytes`` there is no room.
+
+    ``held``: descriptor by which this process keeps it from being swept, for nginx to inherit; -1 on a disk, where nobody sweeps.
+    """
 
     base: Path
     landing: Path
     admitted: Path
     size_bytes: int
     floor_bytes: int
+    held: int = -1
 
 
 def window_bytes(free_bytes: int) -> int:
@@ -43,12 +50,12 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
         found = os.statvfs(shared)
         total_bytes, free_bytes = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         sweep(shared)
-        if total_bytes >= MEMORY_BYTES_MIN and _own(base):
+        if total_bytes >= MEMORY_BYTES_MIN:
             folder.mkdir(parents=True, exist_ok=True)
-            (base / OWNER).write_bytes(os.fsencode(folder))
-            return _made(base, window_bytes(free_bytes), min(total_bytes // 8, 1 << 30))
+            held = _hold(base, folder)
+            return _made(base, window_bytes(free_bytes), min(total_bytes // 8, 1 << 30), held)
     except OSError as error:
-        _log.info("there is no memory file system", path=str(shared), error=error.strerror)
+        _log.info("there is no memory file system to use", path=str(shared), error=error.strerror)
     base = folder / "run" / "window"  # not below what belongs to the workers
     base.mkdir(parents=True, exist_ok=True)
     return _made(base, WINDOW_BYTES[0], WINDOW_BYTES[0])
@@ -57,16 +64,30 @@ def open_window(folder: Path, shared: Path = SHARED_MEMORY) -> Window:
 def close_window(window: Window) -> None:
     """Leave nothing of it behind."""
     shutil.rmtree(window.base, ignore_errors=True)
+    let_go(window)
+
+
+def let_go(window: Window) -> None:
+    """Leave it to whoever else holds it: an nginx that serves on."""
+    if window.held >= 0:
+        os.close(window.held)
 
 
 def sweep(shared: Path) -> None:
-    """Remove the windows of edges whose folders are gone: who was killed could not do so himself."""
+    """Remove the windows that nobody holds of edges whose folders are gone: who was killed could not do so himself.
+
+    A folder may be out of sight and not gone: on a disk that is unmounted for a while, or in another container.
+    """
     for base in shared.glob(f"nearcast-{os.geteuid()}-*"):
         try:
-            if _ours(base.lstat()) and not Path(os.fsdecode((base / OWNER).read_bytes())).exists():
-                _log.info("an edge was removed; so is its window", window=str(base))
-                shutil.rmtree(base, ignore_errors=True)
-        except (OSError, ValueError):  # another start was quicker, or it does not say whose it is
+            if not _ours(base.lstat()):
+                continue
+            with (base / OWNER).open("rb") as owner:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not Path(os.fsdecode(owner.read())).exists():
+                    _log.info("an edge was removed; so is its window", window=str(base))
+                    shutil.rmtree(base, ignore_errors=True)
+        except (OSError, ValueError):  # somebody holds it, another start was quicker, or it does not say whose it is
             continue
 
 
@@ -93,8 +114,29 @@ def _ours(found: os.stat_result) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
-def _made(base: Path, size_bytes: int, floor_bytes: int) -> Window:
+def _hold(base: Path, folder: Path) -> int:
+    """Say whose it is, and hold it. Waits for one who sweeps just now, and makes it again where that one took it away."""
+    while True:
+        if not _own(base):
+            raise PermissionError(errno.EPERM, "others may write there")
+        try:
+            held = os.open(base / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            os.pwrite(held, os.fsencode(folder), 0)  # the same each time: the window's name is made of it
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(held), (base / OWNER).stat()):
+                    return held
+        except BaseException:
+            os.close(held)
+            raise
+        os.close(held)
+
+
+def _made(base: Path, size_bytes: int, floor_bytes: int, held: int = -1) -> Window:
     for name in ("landing", "admitted"):
         (base / name).mkdir(exist_ok=True)
     (base / "admitted").chmod(0o711)
-    return Window(base, base / "landing", base / "admitted", size_bytes, floor_bytes)
+    return Window(base, base / "landing", base / "admitted", size_bytes, floor_bytes, held)

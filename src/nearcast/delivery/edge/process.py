@@ -13,7 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from pathlib import Path
 
 import structlog
@@ -130,11 +130,17 @@ class Nginx:
         self._pid, self._child, self.adopted = pid, None, True
         return True
 
-    def start(self) -> None:
-        """Start a new one. What it says before its own log is open goes to ``logs/start.log``."""
+    def start(self, held: Collection[int] = ()) -> None:
+        """Start a new one. What it says before its own log is open goes to ``logs/start.log``. ``held``: descriptors that it inherits."""
         with (self.folder / "logs" / "start.log").open("wb") as log:
             self._child = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, close_fds=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+                pass_fds=tuple(held),
             )
         self._pid, self.adopted = self._child.pid, False
 

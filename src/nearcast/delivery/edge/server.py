@@ -22,7 +22,7 @@ from nearcast.delivery.edge import nginx
 from nearcast.delivery.edge.conffile import BadFolder, ConfFile
 from nearcast.delivery.edge.keys import EdgeKeys, KeyFile
 from nearcast.delivery.edge.load import NORMAL, LoadState
-from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window
+from nearcast.delivery.edge.memory import Window, close_window, let_go, narrow, open_window
 from nearcast.delivery.edge.parent import BadParent, read_parent, resolve
 from nearcast.delivery.edge.process import Nginx, build_of, end_orphans, find_program, until_answering
 from nearcast.delivery.edge.signals import Signals, connections_of
@@ -230,8 +230,11 @@ class Server:
         await self._client.aclose()
 
     async def leave(self) -> None:
-        """Forget nginx without ending it: it serves on."""
+        """Forget nginx without ending it: it serves on, and holds its window."""
         self.nginx.release()
+        if self._window is not None:
+            let_go(self._window)
+            self._window = None
         await self._client.aclose()
 
     async def _start(self) -> None:
@@ -240,7 +243,7 @@ class Server:
             ports.check_free(host, self.settings.port)
         await asyncio.to_thread(self.signals.clear_sockets)
         await asyncio.to_thread(self._conf.write, await self._text())
-        self.nginx.start()
+        self.nginx.start([held] if (held := self.window.held) >= 0 else [])
 
     async def _restart(self) -> None:
         self.restarts += 1

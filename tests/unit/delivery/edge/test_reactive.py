@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from nearcast.delivery.edge.cachefiles import TOMBSTONE
 from nearcast.delivery.edge.logs import Line
-from nearcast.delivery.edge.memory import Window, close_window, narrow, open_window, window_bytes
+from nearcast.delivery.edge.memory import Window, close_window, let_go, narrow, open_window, window_bytes
 from nearcast.delivery.edge.reactive import Reactive, digest_of, flag_of, served_slices, slice_name
 from nearcast.model.rendition import BLOCK_BYTES
 
@@ -221,7 +222,9 @@ def test_the_window_lies_in_memory_where_there_is_room_and_is_ours(tmp_path: Pat
     try:
         assert window.base.parent == memory
         assert window.base.stat().st_mode & 0o777 == 0o711
-        assert open_window(edge) == window, "found again"
+        again = open_window(edge)
+        assert again.base == window.base, "found again"
+        let_go(again)
         assert not narrow(window)
         window.base.chmod(0o777)
         assert open_window(edge).base == edge / "run" / "window", "others could have been there"
@@ -241,11 +244,34 @@ def test_the_window_of_an_edge_that_was_removed_goes_with_the_next_start(tmp_pat
         pytest.skip("this machine's disk is too small to stand for a memory file system")
     (second.landing / "slice").write_bytes(b"x")
     shutil.rmtree(removed)
+    let_go(first)
+    let_go(second)  # as when its agent and its nginx are killed
     foreign = shared / f"nearcast-{os.geteuid()}-of-others"
     foreign.mkdir()
     foreign.chmod(0o777)  # where anybody may have written whose it is
     (foreign / "edge").write_text(str(removed))
-    open_window(strange, shared)
+    let_go(open_window(strange, shared))
     assert first.landing.exists()
     assert not second.base.exists()
     assert foreign.exists()
+
+
+def test_the_window_of_an_edge_that_runs_stays_though_its_folder_is_out_of_sight(tmp_path: Path) -> None:
+    """Its disk is unmounted, or it is in another container. The agent ends before nginx does, which inherited what it holds."""
+    shared, away, other = (tmp_path / name for name in ("shared", "away", "other"))
+    shared.mkdir()
+    window = open_window(away, shared)
+    if window.base.parent != shared:
+        pytest.skip("this machine's disk is too small to stand for a memory file system")
+    away.rename(tmp_path / "elsewhere")
+    serving = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[window.held])
+    try:
+        let_go(open_window(other, shared))
+        assert window.landing.exists()
+        let_go(window)
+        let_go(open_window(other, shared))
+        assert window.landing.exists()
+    finally:
+        serving.communicate()
+    let_go(open_window(other, shared))
+    assert not window.base.exists()
