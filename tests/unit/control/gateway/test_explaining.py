@@ -14,7 +14,7 @@ from nearcast.control.gateway.settings import GatewaySettings
 from nearcast.model.services import Nothing, Rehearsal, RehearseQuestion, RoutingStatus
 from nearcast.steering.routing import PATIENCE_S
 from tests.fakes import World
-from tests.unit.control.gateway.test_application import problem
+from tests.unit.control.gateway.asking import problem
 
 
 async def test_the_status_of_the_routes(admin: httpx.AsyncClient) -> None:
