@@ -1,7 +1,8 @@
 """Looks at health URLs from outside, again and again: HTTP/1.1 GET, few resources for many targets.
 
 Connections are kept, so that an answer takes one round trip and a late one means something at any distance. What that would hide is a
-server that takes no new connections: so each FRESH_S a look opens one anew, and until that has succeeded, every look does. For each target
+server that takes no new connections: so each FRESH_S a look opens one anew, and until that has succeeded, every look does (with several
+lines to a far target some half of all looks). For each target
 there are as many lines as it takes to begin a look every interval, even while one before waits for its timeout: a target that freezes is
 found after ``failures`` intervals and one timeout, not after as many timeouts. The first look comes at a random moment, and intervals vary.
 
