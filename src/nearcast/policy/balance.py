@@ -148,7 +148,7 @@ def choose(group: Group, order: Sequence[int], demand: float, name: str, home: i
     if len(order) == 1:
         one = servers[order[0]]
         return one if one.able else None
-    if group.wide(order, demand):
+    if demand and group.wide(order, demand):
         first, second = _drawn(group, order, demand, hashing.key(name))
         one, two = servers[order[first]], servers[order[second]]
         index = first

@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     sessions: int = 20_000
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
 
     ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
@@ -68,7 +68,7 @@ class Decision(Struct, frozen=True):
     spare: tuple[ApplianceHealth, ...] = ()
 
 
-class Question(Struct):
+class Question(Struct, gc=False):
     """``name`` tells the session from all others. ``known``: appliances that it was given already, and keeps while they are able."""
 
     title: Title
@@ -261,7 +261,11 @@ class Decider:
         rest = plan.usual[1 : question.wanted]
         if question.known:
             return [first, *[self._spare(each, question) for each in rest]]
-        return [first, *[(each, *each.spare(question.title)) for each in rest]]
+        chosen = [first]
+        for each in rest:
+            server, holds = each.spare(question.title)
+            chosen.append((each, server, holds))
+        return chosen
 
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
         sites = self._of_level(plan, ABLE)

@@ -22,7 +22,7 @@ COUNT_MAX = 16
 EXPIRY_STEP_S = 300
 """Paths end at whole five minutes, rounded up: viewers of a title who come at about the same time share them, and what is kept of them
 here and in nginx."""
-PATHS_MAX = 200_000
+PATHS_MAX = 400_000
 """Of 0.3 kB each: those that are asked for most are signed once."""
 SIGNERS_MAX = 65_536
 FIRST_VIEW_S = 5.0
