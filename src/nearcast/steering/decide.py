@@ -168,8 +168,7 @@ class Decider:
         name = f"{address} {title_id}"
         known = self._recent.get(name) or self._older.get(name) or ()
         question = Question(self._titles.get(title_id) or self._title(title_id), max(1, count), name, known)
-        usual = self._usual(plan, question)
-        chosen, healthy = (usual, True) if usual else self._choose(plan, question)
+        chosen, healthy = self._found(plan, question)
         serving = [self._seen(each) for each in dict.fromkeys((*plan.ranked, *plan.everybody))]
         barred = [self._seen(each) for each in self._standings.values() if not rank.may_serve(each.site, match.announced)]
         demoted = pathway.Demoted(self._view.snapshot.demoted, question.seed)
@@ -226,6 +225,11 @@ class Decider:
 
     # --- which appliances ---------------------------------------------------------------------------------------------
 
+    def _found(self, plan: Plan, question: Question) -> tuple[list[Chosen], bool]:
+        """What ``decide`` chooses, by the short way or the long one."""
+        usual = self._usual(plan, question)
+        return (usual, True) if usual else self._choose(plan, question)
+
     def _choose(self, plan: Plan, question: Question) -> tuple[list[Chosen], bool]:
         """Those that can serve; if nobody can, who drains, then who is full; if nobody is up at all, who is down. And whether they can."""
         chosen = self._able(plan, question)
@@ -240,7 +244,7 @@ class Decider:
         """So many more than were ``given``, as a larger answer would have them."""
         names = [each.id for each in given]
         larger = Question(question.title, question.wanted + spare, question.name, (*names, *question.known), question.current)
-        chosen = self._usual(plan, larger) or self._choose(plan, larger)[0]
+        chosen, _ = self._found(plan, larger)
         return tuple([site.health[server.id] for site, server, _ in chosen if server.id not in names][:spare])
 
     def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
@@ -286,7 +290,7 @@ class Decider:
             self._add_holder(plan, question, chosen)
         if len(chosen) < count:
             taken = {server.id for _, server, _ in chosen}
-            more = [(site, server, False) for site, _, _ in chosen for server in self._in_order(site, question, ABLE)]
+            more = [(site, server, False) for site, _, _ in chosen for server in site.of_level(ABLE, question.title)]
             chosen += [each for each in more if each[1].id not in taken][: count - len(chosen)]
         return chosen
 
@@ -351,16 +355,13 @@ class Decider:
 
         def best(site: Standing) -> Chosen:
             own = (question.current, *question.known)
-            return site, min(self._in_order(site, question, level), key=lambda each: (each.id not in own, each.up and each.load)), False
+            return site, min(site.of_level(level, question.title), key=lambda each: (each.id not in own, each.up and each.load)), False
 
         sites = self._of_level(plan, level)
         first = next(sites, None)
         if first is None:
             return []
         return [best(each) for each in (first, *rank.distinct(sites, question.wanted - 1, plan.domains, first))]
-
-    def _in_order(self, site: Standing, question: Question, level: int) -> list[Server]:
-        return site.of_level(level, question.title)
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
