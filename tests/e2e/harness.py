@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,25 +22,13 @@ import msgspec
 from nearcast.base.paths import Home
 from nearcast.base.processes import Identity, family, identify, wait_gone
 from nearcast.base.supervise import ProcessStatus, SystemStatus, read_status
+from tests.ports import free_ports
 
 T = TypeVar("T")
 
 APPLIANCES = (("fra-1", "frankfurt"), ("bom-1", "mumbai"), ("sin-1", "singapore"), ("dal-1", "dallas"))
 BIN = Path(sys.executable).parent
 CONTROL = ("play", "browse", "record", "fleet", "gateway", "origin")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody holds now, below those that the kernel hands out to clients."""
-    found: list[socket.socket] = []
-    try:
-        while len(found) < count:
-            with contextlib.suppress(OSError):
-                found.append(socket.create_server(("127.0.0.1", random.randint(20000, 32000)), reuse_port=False))
-        return [each.getsockname()[1] for each in found]
-    finally:
-        for each in found:
-            each.close()
 
 
 def wait_for(what: str, ask: Callable[[], T | None], *, timeout_s: float = 30.0, pause_s: float = 0.1) -> T:

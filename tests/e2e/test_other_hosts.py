@@ -15,7 +15,8 @@ import pytest
 
 from nearcast.base.paths import Home
 from tests.e2e import films
-from tests.e2e.harness import BIN, System, free_ports, new_system, refused, wait_for
+from tests.e2e.harness import BIN, System, new_system, refused, wait_for
+from tests.ports import free_ports
 
 MAIN, OTHER = "127.0.0.2", "127.0.0.3"
 

@@ -15,7 +15,8 @@ import pytest
 
 from nearcast.policy import capability
 from tests.e2e import films
-from tests.e2e.harness import System, free_ports, new_system, refused, wait_for
+from tests.e2e.harness import System, new_system, refused, wait_for
+from tests.ports import free_ports
 
 APPLIANCES = (("ix-1", "ix"), ("north-1", "north"), ("north-2", "north"), ("south-1", "south"))
 CONFIG = """

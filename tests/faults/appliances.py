@@ -38,7 +38,8 @@ from nearcast.model.services import Discovery, FillQuestion
 from nearcast.model.services.nothing import Nothing
 from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
-from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, free_port, item
+from tests.ports import free_port
+from tests.unit.delivery.making import ROOT, TITLE, TOKEN, Books, Orders, Registry, digests, film, item
 
 HERE = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90.0

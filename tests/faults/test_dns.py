@@ -28,7 +28,8 @@ from nearcast.steering.dns import keyring
 from nearcast.system.dns import key_path
 from nearcast.system.serve import open_system
 from tests.e2e import faults
-from tests.e2e.harness import System, free_ports, new_system, wait_for
+from tests.e2e.harness import System, new_system, wait_for
+from tests.ports import free_port
 
 ZONE = "cdn.example"
 PLAY = f"play.{ZONE}"
@@ -73,7 +74,7 @@ def data(found: dns.message.Message, kind: str = "A") -> list[str]:
 
 @pytest.fixture
 def running() -> Iterator[tuple[System, Asking]]:
-    (port,) = free_ports(1)
+    port = free_port()
     more = ["[steering.dns]", f'zone = "{ZONE}"', f"port = {port}", "workers = 2"]
     with new_system(appliances=(("fra-1", "frankfurt"), ("bom-1", "mumbai")), more=more, own_hosts=True) as system:
         system.up()

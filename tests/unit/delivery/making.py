@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -39,6 +38,7 @@ from nearcast.model.services import (
 from nearcast.model.site import Appliance, ApplianceReport, Instance, Order
 from nearcast.model.traffic import MissCause, OffloadReport, TrafficReport
 from nearcast.policy import capability, holdings
+from tests.ports import free_port as free_port
 
 ROOT = b"s" * 32
 TOKEN = "0123abcd"
@@ -67,11 +67,6 @@ async def publish(store: ObjectStore, data: bytes, title_id: str = TITLE, extens
     await store.put_async(f"titles/{title_id}/{made.file.name}", data)
     await store.put_async(f"titles/{title_id}/{made.file.blocks_name}", digests(data))
     return made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

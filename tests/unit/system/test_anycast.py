@@ -25,6 +25,7 @@ from nearcast.steering.anycast.load import SiteLoad
 from nearcast.steering.view import NO_VIEW, View
 from nearcast.system import anycast, places, settings, start, steering_checks
 from nearcast.system.settings import Settings
+from tests.ports import free_port
 
 CONFIGURED = """
 [[appliances]]
@@ -119,8 +120,7 @@ async def test_the_load_is_the_views_else_what_the_appliances_say() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": body})
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = await serve_asgi(own_page, "127.0.0.1", port)
     viewed = Viewed()
     reader = anycast.LoadReader("frankfurt", viewed, [port])  # type: ignore[arg-type]  # it is asked for its view alone
@@ -141,18 +141,11 @@ def test_doctor_tells_what_is_missing(tmp_path: Path, router: socket.socket) -> 
     assert [(each.name, each.state) for each in good] == [("anycast", "good"), ("router", "good")]
     router.close()
     nobody = CONFIGURED.replace('["127.0.0.1"]', '["192.0.2.53/24"]')
-    bad = list(steering_checks.anycast_checks(home, read(nobody, port=router_port())))
+    bad = list(steering_checks.anycast_checks(home, read(nobody, port=free_port())))
     assert [(each.name, each.state) for each in bad] == [("anycast", "bad"), ("router", "note")]
     assert "ip addr add 192.0.2.53/32 dev lo" in bad[0].cure
     elsewhere = CONFIGURED.replace('local = "127.0.0.2"', 'local = "192.0.2.9"')
     assert [each.state for each in steering_checks.anycast_checks(home, read(elsewhere))] == ["good", "bad"]
-
-
-def router_port() -> int:
-    """One at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def test_the_command_shows_and_drains(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from nearcast.system import folders, places, table
 from nearcast.system.part import System
 from nearcast.system.secrets import Keys
 from nearcast.system.settings import Settings
-from tests.unit.steering.dns.test_server import TIMEOUT_S, free_port
+from tests.ports import free_port
+from tests.unit.steering.dns.test_server import TIMEOUT_S
 
 SITES = (Site(name="dallas"), Site(name="mumbai"))
 ROUTES = (Route(prefix="0.0.0.0/0", sites=("dallas", "mumbai")),)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import socket
 import ssl
 import stat
 import time
@@ -50,6 +49,7 @@ from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
 from nearcast.system import admission, dismissal, edge, issue, peers, secrets, settings, start, tls
 from nearcast.system.keyed import KeyedDiscovery
+from tests.ports import free_port
 
 ELSEWHERE = "127.0.0.2"
 """Stands for an address of another host: to Nearcast only 127.0.0.1 is this machine."""
@@ -86,14 +86,9 @@ def edge_of(home: Home, public_name: str = "", days_ago: float = 0.0) -> rpc.Mut
     return rpc.Mutual(authority=pem, certificate=chain.encode(), key=tls.key_pem(key), server_name=peers.SERVER_NAME)
 
 
-def free_port() -> int:
-    with socket.create_server((ELSEWHERE, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def serving(home: Home, services: dict[type, object], token: str = TOKEN) -> AsyncIterator[str]:
-    address = f"{ELSEWHERE}:{free_port()}"
+    address = f"{ELSEWHERE}:{free_port(ELSEWHERE)}"
     server = await rpc.serve(services, address, token=token, mutual=peers.mutual(home))
     try:
         yield address
@@ -132,7 +127,7 @@ async def test_nobody_else_is_answered(home: Home, tmp_path: Path) -> None:
 
 async def test_an_edge_cannot_pass_for_a_host(home: Home) -> None:
     """Callers look for the one name that servers bear, and no edge is given it."""
-    address = f"{ELSEWHERE}:{free_port()}"
+    address = f"{ELSEWHERE}:{free_port(ELSEWHERE)}"
     server = await rpc.serve({Metrics: ProcessMetrics("x")}, address, token="right", mutual=edge_of(home, "lon.example.org"))
     try:
         with pytest.raises(Unavailable):
@@ -145,7 +140,7 @@ async def test_without_certificates_nothing_listens_or_is_called_past_this_machi
     bare = Home(tmp_path / "bare")
     bare.make()
     assert peers.mutual(bare) is None
-    for address in (f"{ELSEWHERE}:{free_port()}", f"0.0.0.0:{free_port()}", f"host.example:{free_port()}"):
+    for address in (f"{ELSEWHERE}:{free_port(ELSEWHERE)}", f"0.0.0.0:{free_port(ELSEWHERE)}", f"host.example:{free_port(ELSEWHERE)}"):
         with pytest.raises(rpc.Unprotected) as caught:
             await rpc.serve({Metrics: ProcessMetrics("x")}, address, token="right")
         assert caught.value.code == "NC0015"

@@ -17,7 +17,8 @@ from nearcast.base.clock import VirtualClock
 from nearcast.base.paths import Home
 from nearcast.system import admission, checks, part, peers, renewal, secrets, tls
 from nearcast.system.serve import open_system
-from tests.unit.system.test_peers import EDGE, ELSEWHERE, edge_of, free_port, home, serving
+from tests.ports import free_port
+from tests.unit.system.test_peers import EDGE, ELSEWHERE, edge_of, home, serving
 
 __all__ = ["home"]
 

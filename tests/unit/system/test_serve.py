@@ -24,6 +24,7 @@ from nearcast.model.services import Accounts, BookmarksQuestion, History, LinkQu
 from nearcast.system import part, start
 from nearcast.system.part import System
 from nearcast.system.serve import UnknownProcess, open_system, serve
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -56,8 +57,7 @@ async def serving(home: Home, *names: str) -> AsyncIterator[tuple[System, asynci
 
 
 async def test_several_in_one_process_over_tcp_and_sockets(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     home.config.write_text(f'[network.addresses]\nrecord = "127.0.0.1:{port}"\n')
     async with serving(home, "browse", "record") as (system, process):
         link = await system.client(Accounts).link(LinkQuestion())

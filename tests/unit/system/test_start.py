@@ -20,6 +20,7 @@ from nearcast.base.ports import PortTaken
 from nearcast.base.processes import Identity, Lock, identify
 from nearcast.base.supervise import ProcessStatus, SystemStatus
 from nearcast.system import settings, start
+from tests.ports import free_ports
 
 
 @pytest.fixture
@@ -37,10 +38,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def one_port(port: int) -> settings.Settings:
-    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    upload, origin = (each.getsockname()[1] for each in free)
-    for each in free:
-        each.close()
+    upload, origin = free_ports(2)
     return settings.Settings(network=settings.NetworkSettings(gateway_port=port, upload_port=upload, origin_port=origin), appliances=())
 
 

@@ -22,7 +22,7 @@ from nearcast.system.part import System
 from nearcast.system.secrets import Keys
 from nearcast.system.settings import Settings
 from nearcast.system.steering_checks import name_server_user, uid_of, user_name
-from tests.unit.steering.dns.test_server import free_port
+from tests.ports import free_port
 
 NOBODY = Worker("nobody", "nogroup", 65534, 65534)
 as_root = pytest.mark.skipif(

@@ -18,8 +18,9 @@ from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.fill import FillItem, FillSource
 from nearcast.model.rendition import BLOCK_BYTES
 from nearcast.policy import capability
+from tests.ports import free_port
 
-from ..making import ROOT, TITLE, TOKEN, Origin, digests, free_port, running_origin
+from ..making import ROOT, TITLE, TOKEN, Origin, digests, running_origin
 
 REACTIVE_BYTES = 64 * BLOCK_BYTES
 

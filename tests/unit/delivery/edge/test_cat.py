@@ -28,8 +28,9 @@ from nearcast.delivery.edge import cat
 from nearcast.delivery.edge.cat import Asked, BadTokenKeys, Exchange, read_keys, read_token, verify
 from nearcast.delivery.edge.keys import EdgeKeys, MacKey
 from nearcast.policy import capability
+from tests.ports import free_port
 
-from ..making import ROOT, film, free_port, publish, running_edge, running_origin
+from ..making import ROOT, film, publish, running_edge, running_origin
 from .serving import serving
 
 NAME = "ab" * 32 + ".mp4"

@@ -16,8 +16,9 @@ from nearcast.delivery.edge import server
 from nearcast.delivery.edge.reactive import flag_of, slice_name
 from nearcast.model.fill import ORIGIN, FillSource
 from nearcast.model.rendition import BLOCK_BYTES
+from tests.ports import free_port
 
-from ..making import TOKEN, film, free_port, publish, running_origin, until
+from ..making import TOKEN, film, publish, running_origin, until
 from .serving import DataPath, serving
 
 DATA = film(2_500_000)

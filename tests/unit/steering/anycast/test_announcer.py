@@ -25,8 +25,9 @@ from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.load import UNKNOWN, SiteLoad
 from nearcast.steering.anycast.settings import AnycastCheck, AnycastSettings, Router
 from nearcast.steering.anycast.speaker import Speaker
+from tests.ports import free_port
 
-from ...delivery.making import free_port, until
+from ...delivery.making import until
 
 ROUTER = Router(address="127.0.0.1", asn=64500, local="127.0.0.2")
 

@@ -18,8 +18,8 @@ from nearcast.base.processes import family
 from nearcast.delivery.edge.process import alive
 from nearcast.steering.anycast.decide import Offer
 from nearcast.steering.anycast.speaker import Speaker
+from tests.ports import free_port
 
-from ...delivery.making import free_port
 from .announcing import OUR_ASN, settings
 from .router import ASN, Router
 

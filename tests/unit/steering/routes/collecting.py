@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
 from io import FileIO
 from pathlib import Path
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from nearcast.model.route import Announcement
 from nearcast.steering.routes.collector import Collector
 from nearcast.steering.routes.settings import BgpSettings, Isp
+from tests.ports import free_port
 from tests.unit.steering.routes.telling import ISP, OURS
 
 PATIENCE_S = 30.0
@@ -40,12 +40,6 @@ class Told:
     @property
     def prefixes(self) -> set[str]:
         return {prefix for prefix, _ in self.rows}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 async def until(true: Callable[[], bool]) -> None:
