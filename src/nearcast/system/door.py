@@ -37,7 +37,7 @@ async def build(system: System, process: str) -> Part:
     """Raises PortTaken, NginxMissing and what else nginx may object to."""
     from nearcast.delivery.door.members import following
     from nearcast.delivery.door.server import Door
-    from nearcast.delivery.edge.neighbours import Neighbours
+    from nearcast.delivery.edge.neighbours import CLOSE, Neighbours
     from nearcast.delivery.fill.source import trusting
     from nearcast.steering.health.published import ViewReader
 
@@ -47,7 +47,7 @@ async def build(system: System, process: str) -> Part:
     last: Standing | None = None
     authority = system.home.secrets / tls.AUTHORITY
     own_ca = str(authority) if authority.exists() else ""
-    looks = Neighbours("", trusting(settings.ca or own_ca), lambda: None)
+    looks = Neighbours("", trusting(settings.ca or own_ca), lambda: door.notice(), CLOSE)
 
     def standing() -> Standing:
         nonlocal last

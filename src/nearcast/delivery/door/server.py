@@ -47,6 +47,7 @@ class Door:
         self.restarts = self.reloads = 0
         self._ask, self._ca, self._clock = standing, ca, clock
         self._worker: Worker | None = None
+        self._written: tuple[Member, ...] = ()
         program = find_program()
         self._build = build_of(program)
         self._module = nginx.read_stream(said(program), settings.stream_module) if settings.dns else ""
@@ -85,9 +86,8 @@ class Door:
                 await self._restart()
                 started_s = answered_s = self._clock.monotonic_s()
                 continue
-            known = self.standing.known
             self._let(self._ask())
-            if self.standing.known != known or now_s - renewed_s > RENEW_S:
+            if self.standing.known != self._written or now_s - renewed_s > RENEW_S:
                 renewed_s = now_s
                 await self._renew_quietly()
             if await self._answers():
@@ -95,6 +95,12 @@ class Door:
             elif self._clock.monotonic_s() - answered_s > FROZEN_S:
                 _log.error("nginx runs but does not answer; ending it", door=self.settings.id, pid=self.nginx.pid)
                 await asyncio.to_thread(self.nginx.kill)
+
+    def notice(self) -> None:
+        """Something is known anew of who stands behind it: nginx has it at once, not at the next turn, which may wait for a sign of life.
+        What cannot be written now is left to that turn, and so is a reload for who is new."""
+        with contextlib.suppress(OSError):
+            self._let(self._ask())
 
     async def stop(self) -> None:
         """End nginx: running answers get a moment. Nothing of it is left afterwards."""
@@ -155,7 +161,8 @@ class Door:
             _log.error("nginx cannot be started", error=error.message, code=error.code, hint=error.hint)
 
     async def _text(self) -> str:
-        behind = [each for each in [await self._behind(member) for member in self.standing.known] if each is not None]
+        self._written = self.standing.known
+        behind = [each for each in [await self._behind(member) for member in self._written] if each is not None]
         assets = read_parent(self.settings.assets_url, self._trusted, plain=True) if self.settings.assets_url else None
         if assets is not None:
             assets = replace(assets, addresses=await resolve(assets.host, assets.port))

@@ -149,6 +149,25 @@ async def test_who_is_out_is_asked_no_more_and_a_door_without_anybody_says_so(tm
         assert site.door.reloads == 0
 
 
+async def test_what_is_noticed_counts_at_once_and_who_is_new_is_left_to_the_next_turn(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        await site.end_watch()
+        everybody = site.known
+        site.out = frozenset(IDS)
+        site.door.notice()
+        assert (await site.client.get("/healthz")).status_code == 503, "no turn of the door was needed"
+        site.out, site.known = frozenset(), everybody[1:]
+        site.door.notice()
+        assert (await site.client.get("/healthz")).status_code == 200
+        assert site.door.reloads == 0
+        site.watching = asyncio.create_task(site.door.watch())
+        await until(lambda: site.door.reloads == 1)
+        out = site.folder / "run" / "out"
+        out.rename(tmp_path / "elsewhere")
+        site.door.notice()
+        (tmp_path / "elsewhere").rename(out)
+
+
 async def test_who_is_gone_for_good_or_new_is_known_after_a_reload(tmp_path: Path) -> None:
     async with a_site(tmp_path) as site:
         everybody = site.known

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nearcast.delivery.edge.neighbours import Neighbours
+from nearcast.delivery.edge.neighbours import CLOSE, TIMEOUT_S, USUAL, Neighbours, Pace
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.services import ReportAnswer
 from nearcast.policy import capability
@@ -39,6 +39,29 @@ async def test_it_tells_who_is_reached_and_who_freezes(tmp_path: Path) -> None:
         assert neighbours.seen == {"fra-1": True}
         await neighbours.stop()
         assert neighbours.seen == {}
+
+
+async def test_close_by_it_finds_a_closed_port_and_who_freezes_as_well(tmp_path: Path) -> None:
+    async with running_edge(tmp_path) as edge:
+        neighbours = Neighbours("", ssl.create_default_context(), lambda: None, CLOSE)
+        neighbours.look_at({"fra-1": f"{edge.settings.public_address}/healthz", "nobody": f"http://127.0.0.1:{free_port()}/healthz"})
+        await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
+        pids = edge.agent.server.nginx.processes()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        await until(lambda: neighbours.seen == {"fra-1": False, "nobody": False})
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
+        await neighbours.stop()
+
+
+def test_silence_is_borne_with_for_as_long_however_close_the_looks_are() -> None:
+    def silent_s(pace: Pace) -> float:
+        return (pace.needed("lost") - 1) * pace.interval_s + TIMEOUT_S
+
+    assert silent_s(CLOSE) == pytest.approx(silent_s(USUAL))
+    assert CLOSE.needed("refused") == USUAL.needed("refused") == 2
 
 
 async def test_it_looks_at_so_many_at_most() -> None:
