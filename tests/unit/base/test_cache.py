@@ -122,7 +122,7 @@ async def test_one_who_is_short_of_time_does_not_fail_those_who_have_some(clock:
     with pytest.raises(DeadlineExceeded):
         await hasty
     source.gate.set()
-    assert 5 < await calm < 7
+    assert 0 < await calm < 7
     assert source.asked == 1
 
 

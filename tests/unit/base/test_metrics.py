@@ -56,7 +56,7 @@ class Slow:
 
 async def test_who_does_not_answer_is_down_and_the_others_are_told() -> None:
     processes: dict[str, Metrics] = {"play": ProcessMetrics("play", registry()), "dead": Dead(), "slow": Slow()}
-    found = parsed(await Scraper(processes, timeout_s=0.05).text())
+    found = parsed(await Scraper(processes, timeout_s=0.5).text())
     assert found["nearcast_up", "gauge"] == {
         "nearcast_up|process=dead": 0.0,
         "nearcast_up|process=play": 1.0,

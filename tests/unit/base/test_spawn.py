@@ -38,7 +38,7 @@ def order(log: Path, code: str, name: str = "x", **environment: str) -> Order:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not condition():  # noqa: ASYNC110  (what is waited for happens in other processes)
             await asyncio.sleep(0.01)
 

@@ -46,7 +46,7 @@ def command(name: str, then: str = "time.sleep(60)", needs: tuple[str, ...] = ()
     return Command(name=name, arguments=arguments, needs=needs, **settings)  # type: ignore[arg-type]  # settings are the test's
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110  (what is waited for happens in other processes)
             await asyncio.sleep(0.01)
@@ -78,7 +78,7 @@ async def running(folder: Path, *commands: Command) -> AsyncIterator[Supervisor]
         yield supervisor
     finally:
         supervisor.stop()
-        await asyncio.wait_for(task, 30.0)
+        await asyncio.wait_for(task, 90.0)
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def sleeper() -> Iterator[int]:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         os.kill(child.pid, signal.SIGSTOP)
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 90
         while vital.states(child.pid) != frozenset("T"):
             assert time.monotonic() < until_s, "it was not stopped"
             time.sleep(0.01)

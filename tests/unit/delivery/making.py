@@ -69,7 +69,7 @@ async def publish(store: ObjectStore, data: bytes, title_id: str = TITLE, extens
     return made
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, "it did not come about in time"
@@ -240,7 +240,7 @@ class Edge:
         self.registry, self.orders, self.books = Registry(), Orders(), Books()
         self.peer_ca = ""
         self.agent = self.make_agent()
-        self.client = httpx.AsyncClient(trust_env=False, timeout=10.0, base_url=self.settings.public_address)
+        self.client = httpx.AsyncClient(trust_env=False, timeout=60.0, base_url=self.settings.public_address)
 
     def make_agent(self) -> EdgeAgent:
         return EdgeAgent(

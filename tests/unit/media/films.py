@@ -14,7 +14,7 @@ FAST = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", 
 
 def ffmpeg(*arguments: str | Path) -> None:
     command = [tools.ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", "-y", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -72,14 +72,14 @@ def packets(path: Path, entries: str = "pts_time,dts_time,flags", *more: str) ->
         "csv=p=0",
         str(path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     return [line.rstrip(",").split(",") for line in done.stdout.splitlines()]
 
 
 def frame_hashes(path: Path, *before: str) -> list[str]:
     """The hash of every decoded picture, in order."""
     command = [tools.ffmpeg(), "-v", "error", *before, "-i", str(path), "-map", "0:v", "-f", "framemd5", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     return [line.rsplit(",", 1)[1].strip() for line in done.stdout.splitlines() if not line.startswith("#")]
 
 
@@ -100,5 +100,5 @@ def mean_luma(path: Path, *before: str) -> list[float]:
         "rawvideo",
         "-",
     ]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, timeout=240, check=True)
     return [float(each) for each in done.stdout]

@@ -36,7 +36,7 @@ def encoded(path: Path, folder: Path, *, surround: bool = True) -> tuple[Plan, P
 
 def described(path: Path) -> dict[str, Any]:
     command = [tools.ffprobe(), "-v", "error", "-show_streams", "-of", "json", str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)["streams"][0]
+    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=240).stdout)["streams"][0]
     return found
 
 
@@ -126,7 +126,7 @@ def test_a_turned_film_stands_upright(tmp_path: Path) -> None:
     assert (described(joined)["width"], described(joined)["height"]) == (72, 128)
     raw = subprocess.run(
         [tools.ffmpeg(), "-v", "error", "-i", joined, "-frames:v", "1", "-vf", "scale=1:8:flags=area,format=gray", "-f", "rawvideo", "-"],
-        capture_output=True, check=True, timeout=30,
+        capture_output=True, check=True, timeout=240,
     ).stdout  # fmt: skip
     assert raw[7] > 200, "what was left is below"
     assert raw[0] < 50
@@ -156,7 +156,7 @@ def test_sound_keeps_its_time_and_is_stereo(tmp_path: Path) -> None:
         assert (described(made)["channels"], described(made)["sample_rate"]) == (track.channels, "48000")
     raw = subprocess.run(
         [tools.ffmpeg(), "-v", "error", "-i", tmp_path / "audio-und" / "audio-und.mp4", "-ac", "1", "-ar", "1000", "-f", "u8", "-"],
-        capture_output=True, check=True, timeout=30,
+        capture_output=True, check=True, timeout=240,
     ).stdout  # fmt: skip
     begins_ms = next(number for number, value in enumerate(raw) if abs(value - 128) > 8)
     assert 660 <= begins_ms <= 740

@@ -396,5 +396,5 @@ async def test_a_job_that_cannot_even_be_ended_does_not_stop_the_queue(tmp_path:
         monkeypatch.setattr(fleet.service, "end", broken_once)
         for name in ("one", "two"):
             (tmp_path / name).write_text(name)
-            job, _ = await fleet.ended((await fleet.submit(tmp_path / name)).id, timeout_s=20)
+            job, _ = await fleet.ended((await fleet.submit(tmp_path / name)).id)
             assert job.state == "failed"

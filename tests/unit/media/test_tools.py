@@ -17,7 +17,7 @@ from nearcast.media.files import DiskFailed, disk, settle, write_whole
 
 def test_a_tool_that_fails_is_quoted() -> None:
     with pytest.raises(tools.ToolFailed, match="ended with status") as told:
-        tools.run([tools.ffmpeg(), "-v", "error", "-i", "file:/nonexistent.mp4"], timeout_s=20)
+        tools.run([tools.ffmpeg(), "-v", "error", "-i", "file:/nonexistent.mp4"], timeout_s=120)
     assert "No such file" in told.value.message
     assert told.value.said
 
@@ -29,12 +29,12 @@ def test_a_tool_that_hangs_is_ended() -> None:
 
 def test_a_tool_that_is_not_there_is_told() -> None:
     with pytest.raises(tools.ToolMissing):
-        tools.run(["/nonexistent/ffmpeg"], timeout_s=5)
+        tools.run(["/nonexistent/ffmpeg"], timeout_s=120)
 
 
 def test_limits_hold() -> None:
     limits = tools.Limits(memory_bytes=10**9, cpu_s=7, open_files=33)
-    said = tools.run(["/bin/sh", "-c", "ulimit -v; ulimit -t; ulimit -n; ulimit -c"], timeout_s=5, limits=limits).stdout.decode().split()
+    said = tools.run(["/bin/sh", "-c", "ulimit -v; ulimit -t; ulimit -n; ulimit -c"], timeout_s=120, limits=limits).stdout.decode().split()
     assert said == [str(10**9 // 1024), "7", "33", "0"]
 
 

@@ -21,7 +21,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def told(process: subprocess.Popen[bytes], line: bytes) -> list[Report]:
-    out, _ = process.communicate(line, timeout=30)
+    out, _ = process.communicate(line, timeout=120)
     return [msgspec.json.decode(each, type=Report) for each in out.splitlines()]
 
 
@@ -34,7 +34,7 @@ def test_a_folder_without_a_job(tmp_path: Path) -> None:
     report = msgspec.json.decode(process.stdout.readline(), type=Report)
     assert report.error is not None
     assert report.error.code == "NC1005"
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=120) == 1
     process.communicate()
 
 
@@ -48,7 +48,7 @@ def test_what_failed_is_told_even_when_the_log_cannot_be_written(tmp_path: Path)
         report = msgspec.json.decode(process.stdout.readline(), type=Report)
         assert report.error is not None
         assert report.error.code == "NC1005"
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1
 
 
 def test_a_start_that_is_nonsense(tmp_path: Path) -> None:

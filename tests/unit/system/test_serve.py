@@ -45,7 +45,7 @@ async def serving(home: Home, *names: str) -> AsyncIterator[tuple[System, asynci
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "nearcast.system.serve", *names, env=environment, stderr=-3)
         system = open_system(home)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 message = await asyncio.get_running_loop().sock_recv(listener, 1000)
             assert f"READY=1\nMAINPID={process.pid}\n".encode() == message
             yield system, process

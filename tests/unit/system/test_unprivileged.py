@@ -60,7 +60,7 @@ async def main():
     known = set(sys.modules)
     async def ask(name, kind, signed=False):
         asked = dns.message.make_query(name, kind, want_dnssec=signed)
-        found = await asyncio.to_thread(dns.query.udp, asked, "127.0.0.1", timeout=20, port=port)
+        found = await asyncio.to_thread(dns.query.udp, asked, "127.0.0.1", timeout=60, port=port)
         return [each.to_text() for rrset in found.answer for each in rrset]
     first = await ask("play.cdn.example", "A")
     print("first", flush=True)
@@ -82,7 +82,7 @@ async def main():
     }), flush=True)
     os._exit(0)
 
-asyncio.run(asyncio.wait_for(main(), 60))
+asyncio.run(asyncio.wait_for(main(), 120))
 """
 
 

@@ -171,7 +171,8 @@ async def test_waiting_ends_when_its_time_is_over(catalog: CatalogService, clock
     waiting = asyncio.create_task(catalog.changes(ChangesQuestion(wait_s=3.0)))
     while not waiting.done():
         await asyncio.sleep(0.001)
-        await clock.advance(0.25)
+        if clock._sleepers:  # else it is asking its store, which takes as long as the machine makes it
+            await clock.advance(0.25)
     assert (await waiting).publications == ()
     assert 3.0 <= clock.monotonic_s() <= 4.0
 
@@ -184,7 +185,7 @@ async def test_a_change_by_another_store_wakes_who_waits(tmp_path: Path) -> None
     await asyncio.sleep(0.03)
     assert not waiting.done()
     await writer.publish(publication())
-    assert len((await asyncio.wait_for(waiting, 10)).publications) == 1
+    assert len((await asyncio.wait_for(waiting, 60)).publications) == 1
     one.close()
     other.close()
 

@@ -84,6 +84,6 @@ async def test_a_body_that_does_not_come_ends_the_request(world: World, clock: V
 
     headers = [(b"host", b"films.example.org"), (b"content-type", b"application/json"), (b"content-length", b"100")]
     scope = {"type": "http", "method": "POST", "path": "/api/v1/login", "scheme": "http", "headers": headers, "client": ("127.0.0.1", 1)}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app(scope, receive, send)
     assert sent[0]["status"] == 408

@@ -62,7 +62,7 @@ async def test_foreign_keys_hold(store: Store) -> None:
 async def test_the_loop_runs_while_the_store_works(store: Store) -> None:
     released = threading.Event()
     slow = asyncio.create_task(store.write(lambda _connection: released.wait(30)))
-    assert await asyncio.wait_for(store.read(lambda connection: connection.execute(text("SELECT 1")).scalar()), 10) == 1
+    assert await asyncio.wait_for(store.read(lambda connection: connection.execute(text("SELECT 1")).scalar()), 60) == 1
     assert not slow.done()
     released.set()
     assert await slow

@@ -44,7 +44,7 @@ def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "nearcast.db")
     program = f"from nearcast.control.store.migrate import migrate; print(migrate({url!r}))"
     running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = sorted(process.communicate(timeout=60)[0].strip() for process in running)
+    answers = sorted(process.communicate(timeout=240)[0].strip() for process in running)
     assert [process.returncode for process in running] == [0, 0, 0]
     assert answers == ["False", "False", "True"]
     assert revision(url) == HEAD

@@ -46,7 +46,7 @@ class DataPath:
         self.reactive = Reactive(folder / "cache" / "slices", reactive_bytes, self.server.window)
         self.lines: list[Line] = []
         self.log = AccessLog(folder / "logs" / "access.log", self.settings.log_bytes_max, self.server.nginx.reopen_logs, self._take)
-        self.client = httpx.AsyncClient(trust_env=False, timeout=20.0, base_url=self.settings.public_address, verify=False)  # noqa: S501
+        self.client = httpx.AsyncClient(trust_env=False, timeout=60.0, base_url=self.settings.public_address, verify=False)  # noqa: S501
         self.authority = {"authorization": f"Bearer {self.server.fill_token}"}
 
     def _take(self, lines: Sequence[Line]) -> None:
@@ -79,7 +79,7 @@ class DataPath:
 
     async def read_log(self, count: int) -> list[Line]:
         """Wait until the log has so many lines in all; the last ``count`` of them."""
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + 60
         while len(self.lines) < count:
             assert time.monotonic() < deadline_s, f"{len(self.lines)} lines of {count}"
             await asyncio.to_thread(self.log.poll)

@@ -319,7 +319,7 @@ async def test_an_appliance_without_its_token_keys_serves_and_tells(tmp_path: Pa
 
 
 async def until_status(client: httpx.AsyncClient, url: str, token: str, status: int) -> None:
-    for _ in range(40):
+    for _ in range(400):
         found = (await client.get(url, params={"CAT": token})).status_code
         if found == status:
             return

@@ -83,7 +83,7 @@ async def test_players_hear_of_it_and_some_are_sent_elsewhere(tmp_path: Path) ->
             assert "CMSD-Dynamic" in answer.headers["access-control-expose-headers"]
             assert len(answer.headers.get_list("cache-control")) == 1
         edge.server.set_load(LoadState(level="full", etp_kbps=3000, mb_kbps=2500, refused=SHARES // 2))
-        paths = [edge.path(item.file.name, ttl_s=1000 + each) for each in range(200)]
+        paths = [edge.path(item.file.name, ttl_s=1000 + each) for each in range(2000)]
         answers = [await edge.get(each) for each in paths]
         refused = [one for one in answers if one.status_code == 503]
         assert 60 < len(refused) < 140, "half of all playbacks"
@@ -109,7 +109,7 @@ async def test_connections_are_counted_and_bounded_by_nginx_itself(tmp_path: Pat
         before = await edge.server.connections()
         assert before is not None
         sockets = [await asyncio.open_connection("127.0.0.1", edge.settings.port) for _ in range(20)]
-        for _ in range(100):
+        for _ in range(2000):
             now = await edge.server.connections()
             if now is not None and now >= before + 20:
                 break
@@ -129,7 +129,7 @@ async def test_connections_are_counted_and_bounded_by_nginx_itself(tmp_path: Pat
         assert (await edge.get(path)).status_code == 503
         for _, writer in streams:
             writer.transport.abort()
-        for _ in range(200):
+        for _ in range(2000):
             if (await edge.get(path, Range="bytes=0-9")).status_code == 206:
                 break
             await asyncio.sleep(0.02)

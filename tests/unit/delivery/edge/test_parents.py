@@ -185,11 +185,11 @@ async def test_what_was_admitted_comes_from_memory_and_is_kept_on_the_disk(tmp_p
         await edge.read_log(2)
         assert (edge.server.window.admitted / flag_of(first)).exists()
         assert (await edge.get(path, Range="bytes=0-999999")).content == DATA[:1_000_000]
-        assert on_disk() == 1
+        await until(lambda: on_disk() == 1)
         third = (await edge.read_log(3))[2]
         assert (third.zone, third.cache, third.parent, third.source) == ("slices", "MISS", "memory", "cache")
         assert edge.reactive.written_bytes_total == edge.reactive.used_bytes > BLOCK_BYTES
         assert len(origin.asked) == 1, "it was fetched once"
-        await until(lambda: not list(edge.server.window.landing.rglob("?" * 32)), 30.0)
+        await until(lambda: not list(edge.server.window.landing.rglob("?" * 32)))
         assert (await edge.get(path, Range="bytes=5-10")).content == DATA[5:11]
         assert len(origin.asked) == 1

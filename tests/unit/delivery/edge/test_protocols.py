@@ -23,7 +23,7 @@ async def curl(*arguments: str) -> list[str]:
     child = await asyncio.create_subprocess_exec(
         *[program, "-sS", "--noproxy", "*", "-k", "-w", FORMAT, *arguments], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(child.communicate(), 30)
+    out, err = await asyncio.wait_for(child.communicate(), 120)
     assert child.returncode == 0, err.decode()
     return out.decode().splitlines()
 
@@ -73,7 +73,7 @@ async def test_http1_is_kept_alive(tmp_path: Path) -> None:
         path = await placed(edge)
 
         def ask() -> list[bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", edge.settings.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", edge.settings.port, timeout=60)
             found, used = [], set()
             for start in range(0, 50_000, 1000):
                 connection.request("GET", path, headers={"Range": f"bytes={start}-{start + 999}"})

@@ -171,7 +171,7 @@ async def test_only_the_right_mac_opens(films: Films) -> None:
 
 def raw_status(edge: Edge, target: str) -> int:
     """The status for a request line that no library would send."""
-    connection = http.client.HTTPConnection("127.0.0.1", edge.settings.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", edge.settings.port, timeout=60)
     connection.putrequest("GET", target, skip_host=True)
     connection.putheader("Host", "edge")
     connection.endheaders()
@@ -319,7 +319,7 @@ async def test_with_the_parent_dead_held_films_are_served_and_absent_ones_refuse
     await edge.origin.stop()
     try:
         assert (await edge.get(edge.path(films.held.name))).content == HELD
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             answer = await edge.get(edge.path(file.name))
         assert answer.status_code == 502
         assert answer.headers["access-control-allow-origin"] == "*"

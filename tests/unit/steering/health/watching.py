@@ -23,7 +23,7 @@ from nearcast.steering.health.watch import Watcher
 from nearcast.steering.settings import SteeringSettings
 from tests.fakes.discovery import FakeDiscovery
 
-SETTINGS = SteeringSettings(poll_s=0.1, health=HealthSettings(probe_s=0.05, timeout_s=0.15, publish_s=0.05))
+SETTINGS = SteeringSettings(poll_s=0.1, health=HealthSettings(probe_s=0.05, timeout_s=0.5, publish_s=0.05))
 
 
 class Edge:
@@ -150,7 +150,7 @@ class World:
     def source(self) -> str:
         return self.reader.view().snapshot.source
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 60.0) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline_s, self.reader.view().snapshot

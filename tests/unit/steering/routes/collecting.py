@@ -15,7 +15,7 @@ from nearcast.steering.routes.settings import BgpSettings, Isp
 from tests.ports import free_port
 from tests.unit.steering.routes.telling import ISP, OURS
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 ONE = replace(ISP, routers=("127.0.0.11",))
 
 

@@ -32,7 +32,7 @@ Start = Callable[..., TableWriter]
 
 
 def until(so: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + 30
+    ends_s = time.monotonic() + 90
     while not so():
         assert time.monotonic() < ends_s, "this did not come"
         time.sleep(0.01)
