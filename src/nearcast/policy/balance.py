@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 from nearcast.policy import hashing
 from nearcast.policy.load import FULL
@@ -74,12 +75,15 @@ class Server:
         self.able = True
 
 
-class Group:
+S = TypeVar("S", bound=Server)
+
+
+class Group(Generic[S]):
     """The servers of one site. ``mean`` is their load by weight; ``asked`` counts the sessions that were given, fading."""
 
     __slots__ = ("asked", "mean", "servers", "total")
 
-    def __init__(self, servers: Sequence[Server]) -> None:
+    def __init__(self, servers: Sequence[S]) -> None:
         self.servers = servers
         self.asked = 0.0
         self.mean = 0.0
@@ -138,7 +142,7 @@ def weights(limits_bps: Iterable[float]) -> list[float]:
     return [each if each > 0 else usual for each in limits]
 
 
-def choose(group: Group, order: Sequence[int], demand: float, name: str, home: int = 0) -> Server | None:
+def choose(group: Group[S], order: Sequence[int], demand: float, name: str, home: int = 0) -> S | None:
     """The server for one more session of a title. None: nobody in ``order`` is able.
 
     ``order``: servers of the group by index, as the title prefers them. ``demand``: how many of ``group.asked`` were for this title.
@@ -170,7 +174,7 @@ def choose(group: Group, order: Sequence[int], demand: float, name: str, home: i
     return next((each for each in able if each.load <= _bound(each, mean)), None) or min(able, key=lambda each: each.load / each.growth)
 
 
-def _drawn(group: Group, order: Sequence[int], demand: float, seed: int) -> tuple[int, int]:
+def _drawn(group: Group[S], order: Sequence[int], demand: float, seed: int) -> tuple[int, int]:
     """Two of a title's places for a session of this ``seed`` (64 bits), each by its weight. They are as many as it is asked for."""
     wanted = SPREAD * group.total * demand / (group.asked + PRIOR)
     reach: list[float] = []

@@ -117,25 +117,37 @@ class PathSigner:
     """Makes the paths of one appliance. ``key``: its ``edge_key`` of ``generation``, which stands in the path, too (``/v1/…`` for 0,
     ``/v1k3/…`` for 3)."""
 
+    __slots__ = ("_begun", "_key", "prefix")
+
     def __init__(self, key: str, generation: int = 0) -> None:
         self._begun = hashlib.md5(f"{key} ".encode(), usedforsecurity=False)
-        self._key = key
-        self._prefix = f"{EDGE_PATH}k{generation}" if generation else EDGE_PATH
+        self._key = key.encode()
+        self.prefix = f"{EDGE_PATH}k{generation}/" if generation else f"{EDGE_PATH}/"
 
-    def mac(self, title_id: str, expires_at: int) -> str:
-        """The MAC that nginx checks: secure_link's base64url MD5 over ``key expires title key``."""
+    def mac(self, said: bytes) -> str:
+        """The MAC that nginx checks: secure_link's base64url MD5 over ``key expires title key``. ``said``: as ``path_said`` has it."""
         digest = self._begun.copy()
-        digest.update(f"{expires_at} {title_id} {self._key}".encode())
-        return b2a_base64(digest.digest()).translate(_URL_SAFE, b"=\n").decode()
+        digest.update(said + self._key)
+        return b2a_base64(digest.digest(), newline=False).translate(_URL_SAFE, b"=").decode()
 
     def path(self, title_id: str, expires_at: int) -> str:
         """The path below the appliance's address under which a session may fetch the files of one title, ending in ``/``."""
-        return f"{self._prefix}/{self.mac(title_id, expires_at)}/{expires_at}/{title_id}/"
+        return self.prefix + self.mac(path_said(title_id, expires_at)) + path_end(title_id, expires_at)
+
+
+def path_said(title_id: str, expires_at: int) -> bytes:
+    """What a path's MAC says between the two keys, the same for all appliances."""
+    return f"{expires_at} {title_id} ".encode()
+
+
+def path_end(title_id: str, expires_at: int) -> str:
+    """What follows the MAC in a path, the same for all appliances."""
+    return f"/{expires_at}/{title_id}/"
 
 
 def edge_mac(key: str, title_id: str, expires_at: int) -> str:
     """``PathSigner.mac`` for once."""
-    return PathSigner(key).mac(title_id, expires_at)
+    return PathSigner(key).mac(path_said(title_id, expires_at))
 
 
 def edge_path(key: str, title_id: str, expires_at: int, generation: int = 0) -> str:

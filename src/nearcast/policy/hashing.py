@@ -136,7 +136,7 @@ class Rendezvous:
     mixes the title with all of them at once.
     """
 
-    __slots__ = ("_fractions", "_keys", "_ones", "_size_bytes", "_split", "_weights", "_words")
+    __slots__ = ("_fractions", "_keys", "_less", "_ones", "_places", "_size_bytes", "_split", "_words")
 
     def __init__(self, appliances: Sequence[int], weights: Sequence[float]) -> None:
         self._keys = sum(each << 128 * place for place, each in enumerate(appliances))
@@ -145,7 +145,8 @@ class Rendezvous:
         self._fractions = self._ones * (_WORD >> 11)
         self._size_bytes = 16 * len(appliances)
         self._split = struct.Struct("<" + "Q8x" * len(appliances)).unpack
-        self._weights = tuple(weights)
+        self._places = range(len(appliances))
+        self._less = [-each for each in weights]
 
     def costs(self, title: int) -> list[float]:
         """Of each appliance, by its place; the title belongs where it costs least."""
@@ -154,12 +155,11 @@ class Rendezvous:
         mixed = (mixed ^ (mixed >> 30 & words)) * 0xBF58476D1CE4E5B9 & words
         mixed = (mixed ^ (mixed >> 27 & words)) * 0x94D049BB133111EB & words
         split = self._split(((mixed ^ (mixed >> 31 & words)) >> 11 & self._fractions).to_bytes(self._size_bytes, "little"))
-        return [-log((word + 0.5) * 2.0**-53) / weight for word, weight in zip(split, self._weights, strict=True)]
+        return [log((word + 0.5) * 2.0**-53) / less for word, less in zip(split, self._less)]  # noqa: B905  (as many, by construction)
 
     def preferred(self, title: int) -> list[int]:
         """The appliances by their places, best first."""
-        costs = self.costs(title)
-        return sorted(range(len(costs)), key=costs.__getitem__)
+        return sorted(self._places, key=self.costs(title).__getitem__)
 
 
 def preferred(title: int, appliances: Sequence[int], weights: Sequence[float]) -> list[int]:

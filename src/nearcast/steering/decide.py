@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple, Protocol
-
-from msgspec import Struct
 
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.services.steer import Considered
 from nearcast.model.site import Site
 from nearcast.policy import balance, hashing
-from nearcast.policy.balance import Server
 from nearcast.steering import explain, pathway, rank
+from nearcast.steering.decision import Chosen, Decision, Limits, Matching, Question
 from nearcast.steering.plans import Plan, Plans
 from nearcast.steering.rank import ABLE, DOWN, DRAINING, FULL
 from nearcast.steering.routes import NO_MATCH, Match
@@ -30,56 +27,6 @@ AGAIN_S = 1.0
 ORDERS_MIN = 64
 HOLDERS_SOUGHT = 8
 """So many sites of the route are looked at for one that holds the title, where none of the answers does."""
-
-Chosen = tuple[Standing, Server, bool]
-"""A site, an appliance of it, and whether that is known to hold the title."""
-
-
-class Matching(Protocol):
-    """What a decision needs of the route table."""
-
-    def match(self, address: str, /) -> Match: ...
-
-
-class Limits(NamedTuple):
-    """How much is kept at most: sites named in plans (all plans together), matches whose plan is known, titles (0.3 kB each), orders of
-    a title at a site (two bytes each), those of them that large sites keep for themselves (0.2 to 0.4 kB each), and sessions that may
-    ask again."""
-
-    planned: int = 1_000_000
-    matches: int = 100_000
-    titles: int = 200_000
-    orders: int = 16_000_000
-    own_orders: int = 300_000
-    sessions: int = 20_000
-
-
-class Decision(Struct, frozen=True, gc=False):
-    """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
-
-    ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
-    not fit, even if the session stays on it for now. ``spare``: who is there beside ``appliances``.
-    """
-
-    appliances: tuple[ApplianceHealth, ...]
-    match: Match
-    healthy: bool
-    unsettled: bool
-    spare: tuple[ApplianceHealth, ...] = ()
-
-
-class Question(Struct, gc=False):
-    """``name`` tells the session from all others. ``known``: appliances that it was given already, and keeps while they are able."""
-
-    title: Title
-    wanted: int
-    name: str
-    known: Sequence[str]
-    current: str = ""
-
-    @property
-    def seed(self) -> int:
-        return hashing.key(self.name)
 
 
 class _NoTable:
@@ -146,20 +93,27 @@ class Decider:
         name = f"{session or address} {title_id}"
         if not known and not current:
             known = self._recent.get(name) or self._older.get(name) or ()
-        question = Question(self._titles.get(title_id) or self._title(title_id), max(1, count), name, known, current)
-        chosen = self._usual(plan, question)
+        title = self._titles.get(title_id) or self._title(title_id)
+        if count < 1:
+            count = 1
         healthy, unsettled = True, False
+        chosen = None if current else self._usual(plan, title, count, name, known)
         if chosen is None:
+            question = Question(title, count, name, known, current)
             chosen, healthy = self._choose(plan, question)
             unsettled = not healthy or self._unsettled(plan, question, chosen)
-        given = tuple([site.health[server.id] for site, server, _ in chosen])
-        if counts and chosen and chosen[0][1].up and not known and not current:
+        given = tuple([server.health for _, server, _ in chosen])
+        if counts and chosen and not known and not current:
             site, server, _ = chosen[0]
-            site.give(server, question.title)
-            self._recent[name] = tuple([each.id for each in given])
-            if len(self._recent) > self._limits.sessions:
-                self._forget(self._now_s)
-        return Decision(given, match, healthy, unsettled, self._beside(plan, question, given, spare) if spare > 0 else ())
+            if server.up:
+                site.give(server, title)
+                self._recent[name] = tuple([each.id for each in given])
+                if len(self._recent) > self._limits.sessions:
+                    self._forget(self._now_s)
+        if spare > 0:
+            beside = self._beside(plan, Question(title, count, name, known, current), given, spare)
+            return Decision(given, match, healthy, unsettled, beside)
+        return Decision(given, match, healthy, unsettled)
 
     def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
         """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""
@@ -227,7 +181,9 @@ class Decider:
 
     def _found(self, plan: Plan, question: Question) -> tuple[list[Chosen], bool]:
         """What ``decide`` chooses, by the short way or the long one."""
-        usual = self._usual(plan, question)
+        usual = None
+        if not question.current:
+            usual = self._usual(plan, question.title, question.wanted, question.name, question.known)
         return (usual, True) if usual else self._choose(plan, question)
 
     def _choose(self, plan: Plan, question: Question) -> tuple[list[Chosen], bool]:
@@ -245,31 +201,30 @@ class Decider:
         names = [each.id for each in given]
         larger = Question(question.title, question.wanted + spare, question.name, (*names, *question.known), question.current)
         chosen, _ = self._found(plan, larger)
-        return tuple([site.health[server.id] for site, server, _ in chosen if server.id not in names][:spare])
+        return tuple([server.health for _, server, _ in chosen if server.id not in names][:spare])
 
-    def _usual(self, plan: Plan, question: Question) -> list[Chosen] | None:
+    def _usual(self, plan: Plan, title: Title, wanted: int, name: str, known: Sequence[str]) -> list[Chosen] | None:
         """What ``_able`` would find where all is as usual: the first sites are able, and the first of them holds the title, or nobody near.
 
-        Nothing is unsettled then.
+        Nothing is unsettled then. For a session that has no pathway yet.
         """
-        if question.wanted > len(plan.usual) or question.current or self._view.snapshot.demoted:
+        if wanted > len(plan.usual) or self._view.snapshot.demoted:
             return None
+        stamp = self._stamp
         for each in plan.ahead:
-            if each.stamp != self._stamp:
-                each.see(self._view, self._stamp, self._now_s)
+            if each.stamp != stamp:
+                each.see(self._view, stamp, self._now_s)
             if not each.levels & 1 << ABLE:
                 return None
-        first = self._pick(plan.usual[0], question)
-        if not first[2] and next(self._holding(plan, question), None) is not None:
+        site = plan.usual[0]
+        first = _pick(site, title, name, known) if known else (site, *site.pick(title, name))
+        if not first[2] and next(self._holding(plan, title), None) is not None:
             return None
-        rest = plan.usual[1 : question.wanted]
-        if question.known:
-            return [first, *[self._spare(each, question) for each in rest]]
-        chosen = [first]
-        for each in rest:
-            server, holds = each.spare(question.title)
-            chosen.append((each, server, holds))
-        return chosen
+        if wanted == 1:
+            return [first]
+        if known:
+            return [first, *[_spare(each, title, known) for each in plan.usual[1:wanted]]]
+        return [first, *[(each, *each.spare(title)) for each in plan.usual[1:wanted]]]
 
     def _able(self, plan: Plan, question: Question) -> list[Chosen]:
         sites = self._of_level(plan, ABLE)
@@ -282,7 +237,7 @@ class Decider:
                 return []
         count = question.wanted
         rest = rank.distinct(sites, count - 1, plan.domains, first[0]) if count > 1 else []
-        chosen = [first, *[self._spare(each, question) for each in rest]]
+        chosen = [first, *[_spare(each, question.title, question.known) for each in rest]]
         for _, _, holds in chosen:
             if holds:
                 break
@@ -299,31 +254,15 @@ class Decider:
         site = next(sites, None)
         if site is None:
             return None, sites
-        first = self._pick(site, question)
+        first = _pick(site, question.title, question.name, question.known)
         if first[2]:
             return first, sites
         following = list(islice(sites, rank.DETOUR_SITES))
         for each in following:
             if each.has(question.title) and each in plan.ranked and self._no_detour(site, each):
                 following.remove(each)
-                return self._pick(each, question), chain((site, *following), sites)
+                return _pick(each, question.title, question.name, question.known), chain((site, *following), sites)
         return first, chain(following, sites)
-
-    def _pick(self, site: Standing, question: Question) -> Chosen:
-        """The appliance of a site that has an able one: one that the session knows, else a holder, else one that fetches it."""
-        for name in question.known:
-            server = site.server.get(name)
-            if server is not None and server.able:
-                return site, server, site.holds(server, question.title)
-        return site, *site.pick(question.title, question.name)
-
-    def _spare(self, site: Standing, question: Question) -> Chosen:
-        """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
-        for name in question.known:
-            server = site.server.get(name)
-            if server is not None and server.able:
-                return site, server, site.holds(server, question.title)
-        return site, *site.spare(question.title)
 
     def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
         pair = lacking.name, holding.name
@@ -337,17 +276,17 @@ class Decider:
             return
         full = len(chosen) >= question.wanted
         domains = {site.domain for site, _, _ in (chosen[:-1] if full else chosen)}
-        for site in self._holding(plan, question):
+        for site in self._holding(plan, question.title):
             if site.domain not in domains:
                 if full:
                     chosen.pop()
-                chosen.append(self._spare(site, question))
+                chosen.append(_spare(site, question.title, question.known))
                 return
 
-    def _holding(self, plan: Plan, question: Question) -> Iterator[Standing]:
+    def _holding(self, plan: Plan, title: Title) -> Iterator[Standing]:
         """The first of the route's able sites that have any of the title."""
         for site in islice(self._of_level(plan, ABLE), HOLDERS_SOUGHT):
-            if site.has(question.title):
+            if site.has(title):
                 yield site
 
     def _last_hope(self, plan: Plan, question: Question, level: int) -> list[Chosen]:
@@ -382,7 +321,7 @@ class Decider:
         if len(chosen) < question.wanted:
             there = 0
             for each in dict.fromkeys((*plan.ranked, *plan.everybody)):
-                there += len(self._seen(each).health)
+                there += len(self._seen(each).server)
                 if there > len(chosen):
                     return True
         stamp = self._stamp
@@ -397,3 +336,21 @@ class Decider:
     def _forget(self, now_s: float) -> None:
         """Sessions are remembered for one to two turns."""
         self._older, self._recent, self._rotated_s = self._recent, {}, now_s
+
+
+def _pick(site: Standing, title: Title, name: str, known: Sequence[str]) -> Chosen:
+    """The appliance of a site that has an able one: one that the session knows, else a holder, else one that fetches it."""
+    for each in known:
+        server = site.server.get(each)
+        if server is not None and server.able:
+            return site, server, site.holds(server, title)
+    return site, *site.pick(title, name)
+
+
+def _spare(site: Standing, title: Title, known: Sequence[str]) -> Chosen:
+    """The same for an answer that is there for the case that the first fails: by the title alone, whatever the loads."""
+    for each in known:
+        server = site.server.get(each)
+        if server is not None and server.able:
+            return site, server, site.holds(server, title)
+    return site, *site.spare(title)

@@ -8,16 +8,15 @@ from typing import Literal
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.services.steer import Considered
 from nearcast.policy import load
-from nearcast.policy.balance import Server
 from nearcast.steering.rank import ABLE, DOWN, DRAINING
-from nearcast.steering.standing import Standing, Title
+from nearcast.steering.standing import Appliance, Standing, Title
 
 Verdict = Literal["chosen", "spare", "rejected"]
 
 
 def considered(
     title: Title,
-    chosen: Sequence[tuple[Standing, Server]],
+    chosen: Sequence[tuple[Standing, Appliance]],
     serving: Iterable[Standing],
     barred: Iterable[Standing],
     *,
@@ -30,12 +29,12 @@ def considered(
     for place, (site, server) in enumerate(chosen):
         why = _favour(site, server.id, place, title, demoted=demoted(site))
         if not healthy:
-            why = f"{unfit(site.health[server.id], site)}; but nobody who may serve this address is better"
-        found.append(_said(site.health[server.id], "chosen", why))
+            why = f"{unfit(server.health, site)}; but nobody who may serve this address is better"
+        found.append(_said(server.health, "chosen", why))
     spare: list[Considered] = []
     rejected: list[Considered] = []
     for site in serving:
-        for health in site.health.values():
+        for health in site.reports():
             if health.id in named:
                 continue
             if site.level(health.id) == ABLE:
@@ -44,7 +43,7 @@ def considered(
                 rejected.append(_said(health, "rejected", unfit(health, site)))
     for site in barred:
         why = f"stands in the network of {site.site.isp}, to which no prefix of this address was announced"
-        rejected += [_said(health, "rejected", why) for health in site.health.values()]
+        rejected += [_said(health, "rejected", why) for health in site.reports()]
     return (*found, *spare, *rejected)
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, Protocol
 
 import structlog
 
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import NearcastError, Unavailable
-from nearcast.model.health import ApplianceHealth
-from nearcast.model.route import EdgeChoice
 from nearcast.model.services import SteerAnswer, SteerQuestion
-from nearcast.policy import capability
 from nearcast.steering.decide import Decider
+from nearcast.steering.paths import Paths
 from nearcast.steering.routes import Table
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.view import View
 
 COUNT_MAX = 16
 EXPIRY_STEP_S = 300
-"""Paths end at whole five minutes, rounded up: viewers of a title who come at about the same time share them, and what is kept of them
-here and in nginx."""
-PATHS_MAX = 400_000
-"""Of 0.3 kB each: those that are asked for most are signed once."""
-SIGNERS_MAX = 65_536
+"""Paths end at whole five minutes, rounded up: viewers of a title who come at about the same time share them, and what nginx keeps of
+them."""
 FIRST_VIEW_S = 5.0
 """So long is waited at the start for a view to be published, so that the first Play has an answer."""
 _LOOK_S = 0.1
@@ -50,66 +44,6 @@ class Views(Protocol):
     """``steering.health.published.ViewReader``."""
 
     def view(self) -> View: ...
-
-
-class _Signer(capability.PathSigner):
-    """``number``: no two are the same, so that what one has signed is never taken for another's."""
-
-    def __init__(self, root: bytes, appliance: ApplianceHealth, number: int) -> None:
-        super().__init__(capability.edge_key(root, appliance.id, appliance.key_generation), appliance.key_generation)
-        self.generation, self.address, self.site = appliance.key_generation, appliance.address, appliance.site
-        self.origin = appliance.address.rstrip("/")
-        self.number = number
-
-
-class Paths:
-    """Signed addresses. ``root`` is the system's root secret, from which each appliance's MAC key comes."""
-
-    def __init__(self, root: bytes) -> None:
-        self._root = root
-        self._made = 0
-        self._signers: dict[str, _Signer] = {}
-        self._young: dict[tuple[str, int], dict[int, EdgeChoice]] = {}
-        self._old: dict[tuple[str, int], dict[int, EdgeChoice]] = {}
-        self._room = PATHS_MAX // 2
-
-    def choices(self, appliances: Iterable[ApplianceHealth], title_id: str, expires_at: int) -> tuple[EdgeChoice, ...]:
-        """The addresses at ``appliances`` that are good for the title until ``expires_at`` (Unix seconds)."""
-        known = self._young.get((title_id, expires_at))
-        if known is None:
-            known = self._again(title_id, expires_at)
-        found = []
-        for appliance in appliances:
-            signer = self._signers.get(appliance.id)
-            if (
-                signer is None
-                or signer.address != appliance.address
-                or signer.generation != appliance.key_generation
-                or signer.site != appliance.site
-            ):
-                signer = self._signer(appliance)
-            choice = known.get(signer.number)
-            if choice is None:
-                base_url = signer.origin + signer.path(title_id, expires_at)
-                choice = EdgeChoice(pathway=appliance.id, site=appliance.site, appliance=appliance.id, base_url=base_url)
-                known[signer.number] = choice
-                self._room -= 1
-            found.append(choice)
-        return tuple(found)
-
-    def _again(self, title_id: str, expires_at: int) -> dict[int, EdgeChoice]:
-        if self._room <= 0:
-            self._old, self._young, self._room = self._young, {}, PATHS_MAX // 2
-        known = self._young[title_id, expires_at] = self._old.get((title_id, expires_at), {})
-        self._room -= len(known)
-        return known
-
-    def _signer(self, appliance: ApplianceHealth) -> _Signer:
-        if len(self._signers) >= SIGNERS_MAX:
-            self._signers.clear()
-        self._made += 1
-        found = self._signers[appliance.id] = _Signer(self._root, appliance, self._made)
-        return found
 
 
 class SteeringService:

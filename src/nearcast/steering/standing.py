@@ -76,6 +76,16 @@ class Demand(Struct, gc=False):
 _NO_DEMAND = Demand()
 
 
+class Appliance(Server):
+    """``health`` is what was last reported of it."""
+
+    __slots__ = ("health",)
+
+    def __init__(self, health: ApplianceHealth, weight: float) -> None:
+        super().__init__(health.id, weight, known=health.limit_bps > 0)
+        self.health = health
+
+
 class Standing:
     """``levels``: a bit for each of rank's levels that one of the appliances is of. ``stamp``: the view that it is as of.
     ``orders_max``: so many orders of a site's own are kept, where it has more than SHARED_MAX servers."""
@@ -86,13 +96,13 @@ class Standing:
         "_here",
         "_holdings",
         "_identity",
+        "_last",
         "_numbers",
         "_orders",
         "_rendezvous",
         "_seen_s",
         "domain",
         "group",
-        "health",
         "key",
         "levels",
         "name",
@@ -109,12 +119,13 @@ class Standing:
         self.domain = domain(site)
         self.stamp = -1
         self.levels = 0
-        self.group = Group(())
-        self.server: dict[str, Server] = {}
-        self.health: dict[str, ApplianceHealth] = {}
+        self.group: Group[Appliance] = Group(())
+        self.server: dict[str, Appliance] = {}
         self.orders_max = ORDERS_MAX
         self._orders = _shared
         self._numbers = array("H")
+        self._last: tuple[Title | None, Order] = None, (0, ())
+        """What was picked from last, as it is most often what is given next."""
         self._demands: dict[int, Demand] = {}
         self._asked_max = ASKED_MIN
         self._rendezvous = Rendezvous((), ())
@@ -129,7 +140,6 @@ class Standing:
         here = view.by_site.get(self.name, ())
         if here is not self._here:
             self._here = here
-            self.health = {each.id: each for each in here}
             identity = [(each.id, each.limit_bps, each.holdings_digest or view.holdings.get(each.id)) for each in here]
             if identity != self._identity:
                 self._identity = identity
@@ -153,6 +163,7 @@ class Standing:
     def forget(self) -> None:
         """Titles are numbered anew."""
         self._numbers = array("H")
+        self._last = None, (0, ())
         self._orders = _shared if len(self.group.servers) <= SHARED_MAX else Orders()
 
     def _ordered(self, title: Title) -> Order:
@@ -175,12 +186,14 @@ class Standing:
         self._numbers[title.number] = number
         return self._orders.by_number[number]
 
-    def pick(self, title: Title, name: str) -> tuple[Server, bool]:
+    def pick(self, title: Title, name: str) -> tuple[Appliance, bool]:
         """The appliance for one more session of the title, called ``name``, and whether it holds it.
 
         Only for a site where somebody is able.
         """
-        count, order = self.order(title)
+        order_known = self.order(title)
+        count, order = order_known
+        self._last = title, order_known
         demand = self._demands.get(title.key) or _NO_DEMAND
         home = demand.home
         if count:
@@ -192,10 +205,13 @@ class Standing:
         assert found is not None, f"{self.name} has nobody who is able"  # noqa: S101
         return found, False
 
-    def spare(self, title: Title) -> tuple[Server, bool]:
+    def spare(self, title: Title) -> tuple[Appliance, bool]:
         """The first by the title's order that is able, holders before others."""
         count, order = self.order(title)
         servers = self.group.servers
+        server = servers[order[0]]
+        if server.able:  # as nearly always
+            return server, count > 0
         for place, index in enumerate(order):
             server = servers[index]
             if server.able:
@@ -203,10 +219,12 @@ class Standing:
         raise AssertionError(f"{self.name} has nobody who is able")
 
     def has(self, title: Title) -> bool:
-        """Whether somebody here who is able has any of the title."""
-        if not self.order(title)[0]:
+        """Whether somebody here who is able has any of the title. Of sites that are only looked at for this no order is worked out."""
+        number = self._numbers[title.number] if title.number < len(self._numbers) else 0
+        if number and not self._orders.by_number[number][0]:
             return False
-        return any(title.id in held and server.able for held, server in zip(self._holdings, self.group.servers, strict=True))
+        name = title.id
+        return any(server.able and held.get(name) for held, server in zip(self._holdings, self.group.servers, strict=True))
 
     def holds(self, server: Server, title: Title) -> bool:
         """Whether it is one of the title's holders."""
@@ -221,7 +239,8 @@ class Standing:
         if demand is None:
             demand = self._demands[title.key] = Demand()
         demand.asked += 1.0
-        count, order = self.order(title)
+        last, known = self._last
+        count, order = known if last is title else self.order(title)
         if server is group.servers[order[0]]:
             demand.home = 0
         elif count != 1 and server is group.servers[order[1]]:  # a single holder is at home wherever else it is asked for
@@ -233,13 +252,17 @@ class Standing:
         if group.asked > self._asked_max:
             self._fade()
 
+    def reports(self) -> list[ApplianceHealth]:
+        """What its appliances last said."""
+        return [each.health for each in self.group.servers]
+
     def level(self, appliance: str) -> int:
         """Of rank's; an appliance that is full by what it was given since its last report is full."""
         server = self.server[appliance]
-        found = level(self.health[appliance])
+        found = level(server.health)
         return FULL if found == ABLE and not server.able else found
 
-    def of_level(self, wanted: int, title: Title) -> list[Server]:
+    def of_level(self, wanted: int, title: Title) -> list[Appliance]:
         """The appliances of the level: holders first, each as the title prefers them."""
         servers = (self.group.servers[index] for index in self.order(title)[1])
         return [each for each in servers if self.level(each.id) == wanted]
@@ -250,7 +273,7 @@ class Standing:
         self.server = {}
         weights = balance.weights(each.limit_bps for each in here)
         for each, weight in zip(here, weights, strict=True):
-            server = Server(each.id, weight, known=each.limit_bps > 0)
+            server = Appliance(each, weight)
             if each.id in before:
                 server.given = before[each.id].given
             self.server[each.id] = server
@@ -271,8 +294,9 @@ class Standing:
             each.asked /= 2
 
 
-def _take_over(server: Server, health: ApplianceHealth, now_s: float, kept: float) -> int:
+def _take_over(server: Appliance, health: ApplianceHealth, now_s: float, kept: float) -> int:
     """What a report says of a server, and what was given since, of which so much is ``kept``. Its level."""
+    server.health = health
     server.given *= kept
     share = health.share if server.known or health.share else health.sent_bps / server.weight
     server.load = share + server.given * server.unit

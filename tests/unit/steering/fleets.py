@@ -7,7 +7,8 @@ from typing import Any
 
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.site import Site
-from nearcast.steering.decide import Decider, Decision, Limits
+from nearcast.steering.decide import Decider
+from nearcast.steering.decision import Decision, Limits
 from nearcast.steering.routes import Match
 from nearcast.steering.view import View
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from msgspec.structs import replace
 from nearcast.model.health import ApplianceHealth
 from nearcast.model.site import Site
 from nearcast.policy import balance
-from nearcast.steering.decide import Decider, Limits, Question
+from nearcast.steering.decide import Decider
+from nearcast.steering.decision import Limits
 from nearcast.steering.plans import Plan
 from nearcast.steering.rank import ABLE, domain, level, may_serve
+from nearcast.steering.standing import Title
 from nearcast.steering.view import View
 
 from .fleets import FILM, OneMatch, decider, health, ids, view
@@ -382,7 +385,7 @@ def test_properties(
 class LongWay(Decider):
     """Never takes the short way."""
 
-    def _usual(self, plan: Plan, question: Question) -> None:
+    def _usual(self, plan: Plan, title: Title, wanted: int, name: str, known: Sequence[str]) -> None:
         return None
 
 

@@ -10,8 +10,9 @@ from nearcast.base.errors import Unavailable
 from nearcast.model.health import ApplianceHealth, HealthSnapshot
 from nearcast.model.services import SteerQuestion
 from nearcast.policy import capability
+from nearcast.steering.paths import Paths
 from nearcast.steering.routes import Table
-from nearcast.steering.service import EXPIRY_STEP_S, FIRST_VIEW_S, NoEdge, Paths, SteeringService
+from nearcast.steering.service import EXPIRY_STEP_S, FIRST_VIEW_S, NoEdge, SteeringService
 from nearcast.steering.settings import SteeringSettings
 from nearcast.steering.view import NO_VIEW, View
 
@@ -166,11 +167,17 @@ async def test_paths_end_at_whole_five_minutes_and_never_early() -> None:
 
 
 def test_what_is_kept_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nearcast.steering.service.PATHS_MAX", 20)
+    monkeypatch.setattr("nearcast.steering.paths.SIGNERS_MAX", 20)
     paths = Paths(ROOT)
-    for number in range(100):
-        paths.choices(FLEET[:1], f"t{number % 70}", 300)
-    assert sum(map(len, (*paths._young.values(), *paths._old.values()))) <= 21
-    assert len(paths._young) + len(paths._old) <= 21
-    (again,) = paths.choices(FLEET[:1], "t29", 300)
-    assert paths.choices(FLEET[:1], "t29", 300)[0] is again
+    fleet = [health(f"fra-{number}", "frankfurt") for number in range(70)]
+    first = [paths.choices([each], "t", 300) for each in fleet]
+    assert len(paths._signers) <= 20
+    assert [paths.choices([each], "t", 300) for each in fleet] == first
+
+
+def test_an_appliance_with_another_key_or_address_is_signed_for_anew() -> None:
+    paths, before = Paths(ROOT), health("fra-1", "frankfurt")
+    for after in (before, health("fra-1", "frankfurt", key_generation=1), replace(before, address="http://other.example/"), before):
+        (found,) = paths.choices([after], "t", 300)
+        key = capability.edge_key(ROOT, "fra-1", after.key_generation)
+        assert found.base_url == after.address.rstrip("/") + capability.edge_path(key, "t", 300, after.key_generation)
