@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from nearcast.model.site import Site
 from nearcast.steering.settings import SteeringSettings
@@ -27,14 +27,18 @@ def site_changes(before: Sequence[Site], after: Sequence[Site]) -> Iterator[str]
             yield f"the site {name} fills from {will} instead of {was}: who asks for what it lacks may move, which is not compared"
 
 
-def isp_changes(before: SteeringSettings, after: SteeringSettings) -> Iterator[str]:
-    """ISPs that come, go, may announce other prefixes, or are served by other sites."""
+def isp_changes(before: SteeringSettings, after: SteeringSettings, planned: Collection[str] = ()) -> Iterator[str]:
+    """ISPs that come, go, may announce other prefixes, or are served by other sites. ``planned``: those whose announcements are."""
     if before.bgp.asn != after.bgp.asn:
         none = "" if after.bgp.asn else ": no BGP sessions are taken"
         yield f"our own AS number is {after.bgp.asn} instead of {before.bgp.asn}{none}"
     old, new = {each.name: each for each in before.isps}, {each.name: each for each in after.isps}
     yield from (f"the ISP {name} goes, with all that it announces" for name in old if name not in new)
-    yield from (f"the ISP {name} comes: what it announces is known once its session is up" for name in new if name not in old)
+    for name in (each for each in new if each not in old):
+        if name in planned:
+            yield f"the ISP {name} comes: compared is what it is planned to announce; what it will is known once its session is up"
+        else:
+            yield f"the ISP {name} comes: what it announces is known once its session is up, and compared as far as it is planned"
     for name in (each for each in old if each in new):
         one, other = old[name], new[name]
         for what, was, will in (

@@ -23,6 +23,8 @@ GIVEN = 3
 """So many sites of a ranking are compared: as many as a session is given."""
 SPARES = GIVEN - 1
 NOBODY = -1
+PART = 100_000
+"""So many ranges, or rankings, are worked out at once: all of them would take several times the memory that their results do."""
 _CHUNK = 2_000
 """Places that are held against all sites at once: 16 MB at a thousand sites."""
 
@@ -34,8 +36,8 @@ class Lists:
         self._domain = domain
         self.sites: I32 = np.full((count, GIVEN + SPARES), NOBODY, dtype=np.int32)
         self._domains: I32 = self.sites.copy()
-        self._count: Index = np.zeros(count, dtype=np.intp)
-        self._leaders: Index = np.zeros(count, dtype=np.intp)
+        self._count: NDArray[np.int8] = np.zeros(count, dtype=np.int8)
+        self._leaders: NDArray[np.int8] = np.zeros(count, dtype=np.int8)
 
     def at(self, rows: Index) -> Lists:
         """A copy of these rows."""
@@ -114,6 +116,14 @@ def differing(forest: Forest, levels: list[Index], one: Ways, other: Ways) -> Fl
 def ranked(forest: Forest, lists: Lists, owner: Index, near: I32 | None) -> I32:
     """Who is given where ``owner`` (an index, or NONE) is the longest prefix: what it and the prefixes around it have, then what is
     ``near`` (a row for each owner), then the default."""
+    found: I32 = np.empty((len(owner), GIVEN), dtype=np.int32)
+    for start in range(0, len(owner), PART):
+        part = slice(start, start + PART)
+        found[part] = _ranked(forest, lists, owner[part], None if near is None else near[part])
+    return found
+
+
+def _ranked(forest: Forest, lists: Lists, owner: Index, near: I32 | None) -> I32:
     empty = len(forest.length)
     default = np.append(forest.length == 0, False)
     used = np.minimum(owner, empty)

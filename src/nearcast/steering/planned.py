@@ -6,10 +6,12 @@ row of theirs: then the table is compiled in memory, as the writer would compile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from nearcast.base.config import Unfitting
@@ -95,8 +97,34 @@ def _rehearsed(
         refused_total=len(refused),
         accepted=tuple(accepted[:limit]),
         accepted_total=len(accepted),
-        changes=(*site_changes(present.settings.sites, settings.sites), *isp_changes(present.settings, settings)),
+        changes=(
+            *site_changes(present.settings.sites, settings.sites),
+            *isp_changes(present.settings, settings, plans),
+            *unknown(before, after),
+        ),
     )
+
+
+def unknown(before: World, after: World) -> Iterator[str]:
+    """Sites that come, go, or stand elsewhere, and serve somebody in a way that no table tells."""
+    one, other = (_placing(world.sites.values()) for world in (before, after))
+    sites = {name: name not in after.sites for name in sorted({*one, *other}) if one.get(name) != other.get(name)}
+    named = [_named(world.table) if sites else set() for world in (before, after)]
+    for name, goes in sites.items():
+        world = before if goes else after
+        site = world.sites[name]
+        near = world.table.geography is not None and site.latitude is not None and site.longitude is not None
+        if not site.isp and not near and name not in named[not goes]:
+            yield f"no route names the site {name}: whom it serves as a last resort is decided by loads, and not compared"
+
+
+def _named(table: Table) -> set[str]:
+    """The sites that routes and ISPs name somewhere."""
+    base, changed = table.base, table.overlay.changed
+    counts = np.bincount(np.asarray(base.arrays["site"]), minlength=len(base.sites))
+    over = Counter(entry.site for prefix in changed for entry in base.entries(base.find(prefix)))
+    found = {each.name for each, count in zip(base.sites, counts.tolist(), strict=True) if count > over[each.name]}
+    return found | {entry.site for each in changed.values() for entry in each.entries}
 
 
 # --- what is planned --------------------------------------------------------------------------------------------------
@@ -146,7 +174,7 @@ def _path(path: Iterable[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def _placing(sites: Sequence[Site]) -> object:
+def _placing(sites: Iterable[Site]) -> dict[str, object]:
     """What of the sites decides who is given to whom: in which order they are named does not."""
     return {each.name: (each.isp, each.zone, each.latitude, each.longitude) for each in sites}
 
@@ -175,9 +203,9 @@ def _compiled(present: Present, settings: SteeringSettings, told: Iterable[Annou
     over = (each for each in table.overlay.announcements() if each.source in stays and each.site in names)
     fresh = [*spread(settings.routes, names), *over, *told]
     sources = (CONFIG, *sorted({each.source for each in fresh} - {CONFIG}))
-    parts = [rows_of_base(table.base, sites, gone, [each.prefix for each in table.overlay]), rows_of(fresh, sites, sources)]
     geography = _geography(present, settings)
-    return Table(base_of(*arrays_of(joined(parts), sites, geography)), Overlay(), geography, table.version + 1)
+    rows = joined([rows_of_base(table.base, sites, gone, [each.prefix for each in table.overlay]), rows_of(fresh, sites, sources)])
+    return Table(base_of(*arrays_of(rows, sites, geography)), Overlay(), geography, table.version + 1)
 
 
 def _geography(present: Present, settings: SteeringSettings) -> Geography | None:

@@ -16,8 +16,8 @@ from nearcast.model.route import Announcement
 from nearcast.model.services import Moved
 from nearcast.model.site import Site
 from nearcast.steering import rank
-from nearcast.steering.cidr import blocks, blocks_of
-from nearcast.steering.given import NOBODY, Lists, differing, lists_of, nearest, ranked
+from nearcast.steering.cidr import Blocks, blocks, blocks_of
+from nearcast.steering.given import NOBODY, PART, Lists, differing, lists_of, nearest, ranked
 from nearcast.steering.routes import Prefix, Table
 from nearcast.steering.routes.base import NONE
 from nearcast.steering.routes.compile import I32, U64, Index
@@ -145,6 +145,7 @@ def _runs(version: int, before: World, after: World, regions: Sequence[Prefix], 
     known = (lists, differing(forest, levels, *ways)) if np.array_equal(domain, domain_after) else None
     lists = lists_of(forest, levels, ways[1], domain_after, known)
     new = _given(forest, lists, owner, places[1], after, numbers)
+    del lists, known, ways, parts  # as much again as what is joined now
     wanted()
     within = np.append(forest.within, False)[np.minimum(owner, len(forest.length))]
     return _joined(version, high, low, within, old, new)
@@ -228,14 +229,12 @@ def _largest(runs: _Runs, limit: int) -> tuple[int, list[_Found]]:
     else:
         whole = (runs.first_low == 0) & (runs.last_low == _LAST)
         first, last, shift = runs.first_high[whole], runs.last_high[whole], 64
-    made = blocks_of(first, last)
-    order = np.lexsort((made.start, -made.power))[:limit]
+    total, made = _blocks(first, last, limit)
     width, rows = WIDTH[version] - shift, np.flatnonzero(whole)
     found = [
         (Prefix(version, start << shift, width - power), int(rows[at]))
-        for start, power, at in zip(made.start[order].tolist(), made.power[order].tolist(), made.range[order].tolist(), strict=True)
+        for start, power, at in zip(made.start.tolist(), made.power.tolist(), made.range.tolist(), strict=True)
     ]
-    total = len(made.start)
     for row in np.flatnonzero(~whole).tolist():  # longer than a /64: few, and never told by an ISP unless its allow list names it
         here = list(
             blocks(
@@ -247,3 +246,15 @@ def _largest(runs: _Runs, limit: int) -> tuple[int, list[_Found]]:
         total += len(here)
         found += [(each, row) for each in here]
     return total, [_Found(prefix, tuple(runs.before[row].tolist()), tuple(runs.after[row].tolist())) for prefix, row in found]
+
+
+def _blocks(first: U64, last: U64, limit: int) -> tuple[int, Blocks]:
+    """How many blocks the ranges are, and the largest of them. A range is some five blocks: not all of them are held at once."""
+    total, largest = 0, blocks_of(first[:0], last[:0])
+    for start in range(0, len(first), PART):
+        made = blocks_of(first[start : start + PART], last[start : start + PART])
+        total += len(made.start)
+        starts, powers = np.append(largest.start, made.start), np.append(largest.power, made.power)
+        order = np.lexsort((starts, -powers))[:limit]
+        largest = Blocks(starts[order], powers[order], np.append(largest.range, made.range + start)[order])
+    return total, largest

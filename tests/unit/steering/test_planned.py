@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nearcast.model.route import Route
+from nearcast.model.route import Announcement, Route
 from nearcast.model.services import PlannedGeography, PlannedIsp, RehearseQuestion
 from nearcast.model.site import Site
 from nearcast.steering.announced import BadPlan
 from nearcast.steering.planned import NotRehearsed, rehearsed
 from nearcast.steering.rehearse import ALL, World, movement
+from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.countries import middle
 from nearcast.steering.routes.settings import BgpSettings, GeographicSettings, Isp
 from nearcast.steering.settings import SteeringSettings
@@ -35,6 +36,40 @@ def test_a_site_that_comes_serves_whom_it_is_near() -> None:
     found = rehearsed(PRESENT, RehearseQuestion(sites=(*SITES, Site(name="oslo", latitude=north, longitude=east))), 1)
     assert [(each.prefix, each.after) for each in found.moved] == [("50.0.0.0/8", ("oslo", "north", "south"))]
     assert found.changes == ("the site oslo comes",)
+
+
+def test_a_site_that_no_route_names_is_told_of() -> None:
+    said = "no route names the site attic: whom it serves as a last resort is decided by loads, and not compared"
+    sites = (*SITES, Site(name="attic"))
+    comes = rehearsed(PRESENT, RehearseQuestion(sites=sites), 1)
+    assert (comes.moved_total, comes.changes) == (0, ("the site attic comes", said))
+    there = in_force(replace(IN_FORCE, sites=sites), {})
+    assert rehearsed(there, RehearseQuestion(sites=SITES), 1).changes == ("the site attic goes", said)
+    assert rehearsed(there, RehearseQuestion(routes=IN_FORCE.routes), 1).changes == ()
+    routes = (Route(prefix="0.0.0.0/0", sites=("north", "attic")),)
+    assert rehearsed(PRESENT, RehearseQuestion(sites=sites, routes=routes), 1).changes == ("the site attic comes",)
+    zoned = (*SITES, Site(name="attic", zone="z"))
+    named = in_force(replace(IN_FORCE, sites=sites, routes=routes), {})
+    assert said not in rehearsed(named, RehearseQuestion(sites=zoned), 1).changes
+    left = named._replace(table=named.table.altered((), spread(routes, {each.name for each in sites})))
+    assert said in rehearsed(left, RehearseQuestion(sites=zoned), 1).changes, "what named it was withdrawn since"
+
+
+def test_of_an_isp_that_comes_what_it_is_planned_to_announce_is_compared() -> None:
+    lakeside = PlannedIsp(name="lakeside", asn=64513, sites=("south",), allow=("60.0.0.0/8",), prefixes_max=10)
+    isps = (planned(RIVERBANK), planned(HILLSIDE), lakeside)
+    alone = rehearsed(PRESENT, RehearseQuestion(isps=isps), 10)
+    assert (alone.moved_total, alone.changes) == (
+        0,
+        ("the ISP lakeside comes: what it announces is known once its session is up, and compared as far as it is planned",),
+    )
+    told = tuple(Announcement(prefix=each, site="", source="lakeside") for each in ("60.1.0.0/16", "70.0.0.0/8"))
+    found = rehearsed(PRESENT, RehearseQuestion(isps=isps, announce=told), 10)
+    assert [(each.prefix, each.before, each.after) for each in found.moved] == [("60.1.0.0/16", ("north", "south"), ("south", "north"))]
+    assert [(each.prefix, each.source) for each in found.refused] == [("70.0.0.0/8", "lakeside")]
+    assert found.changes == (
+        "the ISP lakeside comes: compared is what it is planned to announce; what it will is known once its session is up",
+    )
 
 
 def test_a_site_that_leaves_an_isp_serves_everybody_whom_a_route_gives_it() -> None:

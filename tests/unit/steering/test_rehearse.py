@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,20 @@ def test_the_largest_come_first_and_the_rest_is_counted() -> None:
     assert [each.prefix for each in found.moved] == ["2a00::/32", "30.0.0.0/10"]
     assert found.moved[0].addresses == 2.0**32  # networks of length 64
     assert found.total == 3
+
+
+@pytest.mark.parametrize("part", [1, 3])
+@pytest.mark.parametrize("limit", [5, 1000])
+def test_worked_out_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch, part: int, limit: int) -> None:
+    rng = random.Random(part)
+    prefixes = [*(f"20.{rng.randrange(32)}.{16 * rng.randrange(16)}.0/20" for _ in range(40)), "20.8.0.0/13", "0.0.0.0/0", "2a00::/12"]
+    before = [each for prefix in dict.fromkeys(prefixes) for each in route(prefix, *rng.sample(NAMES, 2))]
+    after = [*(each for each in before if rng.random() < 0.8), *route("20.0.0.0/9", "d", "a"), *route("2a00:8000::/17", "b")]
+    whole = rehearse(before, after, limit)
+    for name in ("rehearse.PART", "given.PART", "routes.rows._PART"):
+        monkeypatch.setattr(f"nearcast.steering.{name}", part)
+    assert whole.total > 10
+    assert rehearse(before, after, limit) == whole
 
 
 def test_outermost_prefixes_hold_the_others() -> None:

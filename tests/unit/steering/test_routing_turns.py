@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import sys
 import threading
@@ -17,6 +18,7 @@ from nearcast.base.clock import SystemClock
 from nearcast.model.route import Announcement
 from nearcast.model.services import ExplainQuestion, Nothing, PlannedIsp, Rehearsal, RehearseQuestion
 from nearcast.steering import routing
+from nearcast.steering.announced import BadPlan
 from nearcast.steering.routes.reader import TableReader
 from nearcast.steering.routes.store import TableWriter
 from nearcast.steering.routing import PART, Abandoned, RoutingService, TooWide
@@ -131,6 +133,20 @@ async def test_others_have_their_turn_while_what_waits_is_copied() -> None:
     seen.clear()
     await made.rehearse(RehearseQuestion(withdraw=(Announcement(prefix="20.1.0.0/16", site="", source="riverbank"),)))
     assert len(seen) == 2  # no more than could come of it
+
+
+async def test_the_collector_of_cycles_rests_while_a_rehearsal_goes_on_and_then_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    enabled: list[bool] = []
+
+    def broken(*_: object) -> Rehearsal:
+        enabled.append(gc.isenabled())
+        raise BadPlan("it makes no sense")
+
+    monkeypatch.setattr(routing, "rehearsed", broken)
+    assert gc.isenabled()
+    with pytest.raises(BadPlan):
+        await service().rehearse(EVERYWHERE)
+    assert (enabled, gc.isenabled()) == ([False], True)
 
 
 async def test_a_question_that_waits_has_copied_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

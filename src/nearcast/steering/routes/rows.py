@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from nearcast.steering.routes.places import kilometres
 from nearcast.steering.routes.prefix import Prefix, parse_prefix
 
 _LOW = (1 << 64) - 1
+_PART = 10_000
 _TYPES = (np.uint8, np.uint64, np.uint64, np.uint8, np.uint32, np.uint16, np.uint32, np.uint32, np.uint16, np.int32)
 
 
@@ -45,10 +47,17 @@ def rows_of(announcements: Iterable[Announcement], sites: Sequence[Site], source
         path = paths.setdefault(each.as_path, len(paths))
         row = (version, number >> 64, number & _LOW, length, ranks[each.site], numbers[each.source], path, each.med, each.order, -1)
         found[prefix, each.site, each.source] = row
-    columns = zip(*found.values(), strict=True) if found else iter([()] * len(_TYPES))
-    made = Columns._make(np.array(column, dtype=kind) for column, kind in zip(columns, _TYPES, strict=True))
+    made = _columns(found.values())
     first = np.concatenate([[0], np.cumsum([len(path) for path in paths])]).astype(np.uint32)
     return Rows(made, Paths(first, np.array([asn for path in paths for asn in path], dtype=np.uint32)), tuple(sources))
+
+
+def _columns(rows: Iterable[tuple[int, ...]]) -> Columns:
+    """In parts: to turn them all at once would leave nobody else his turn."""
+    left, parts = iter(rows), [[np.zeros(0, dtype=kind) for kind in _TYPES]]
+    while part := list(islice(left, _PART)):
+        parts.append([np.array(column, dtype=kind) for column, kind in zip(zip(*part, strict=True), _TYPES, strict=True)])
+    return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def rows_of_base(base: Base, sites: Sequence[Site], without: Collection[str], changed: Collection[Prefix]) -> Rows:
