@@ -255,9 +255,8 @@ class Answerer:
         title = node.title if node is not None and asked.type in (wire.A, wire.AAAA) else None
         chosen = self._chooser.chosen(title, client.group) if title is not None else None
         holds = client if title is not None else None
-        if told:
-            known = query.edns.subnet.length if by_subnet and query.edns and query.edns.subnet else 128
-            holds = client._replace(scope=max(client.scope, known))
+        if told and query.edns and (subnet := query.edns.subnet):
+            holds = client._replace(scope=max(client.scope, subnet.length if by_subnet else ecs.WIDTH[subnet.version]))
         opt = self._opt(query.edns, holds, source, now_s)
         lasting = title != ANY_TITLE or not self._zone.is_title(asked.name)
         what = query.question if lasting else self._zone.any_title

@@ -147,6 +147,30 @@ def test_a_subnet_of_no_family_and_no_length_is_one() -> None:
     assert answer.endswith(b"\0\x08\0\4\0\0\0\x10")
 
 
+TAKEN = ("8.8.8.0/24", "203.0.113.7/32", "2a00:1450::/32", "2001:db8:3::1/128", "::ffff:8.8.8.0/120")
+SAYS_NOTHING = (
+    "0.0.0.0/0",
+    "0.0.0.0/1",
+    "10.0.0.0/8",
+    "192.168.1.0/24",
+    "127.0.0.1/32",
+    "::/0",
+    "fd00::/48",
+    "::1/128",
+    "::ffff:10.0.0.0/104",
+)
+
+
+@pytest.mark.parametrize("told", TAKEN + SAYS_NOTHING)
+@pytest.mark.parametrize("source", [TEXAN, bytes.fromhex("2a001450") + bytes(12)])
+def test_every_scope_is_one_that_there_can_be(told: str, source: bytes) -> None:
+    """dnspython reads no answer with another. What ``whoami`` says is for the asker alone."""
+    made, width = answerer(), 128 if ":" in told else 32
+    assert 0 < scope(ask(made, query("play.cdn.example", subnet=told), source=source)) <= width
+    found = scope(ask(made, query("whoami.cdn.example", "TXT", subnet=told), source=source))
+    assert found == width if told in SAYS_NOTHING else int(told.partition("/")[2]) <= found <= width
+
+
 def test_ipv6_scopes_leave_out_the_mapped_addresses() -> None:
     assert ecs.scope(6, 1, 0) > 80
     assert ecs.scope(6, 0x2001 << 112, 20) == 32
