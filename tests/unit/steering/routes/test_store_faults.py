@@ -18,13 +18,12 @@ from nearcast.base.processes import AlreadyRunning
 from nearcast.model.route import Announcement, Route
 from nearcast.steering.routes import store, worker
 from nearcast.steering.routes.folder import State
-from nearcast.steering.routes.log import LogReader
 from nearcast.steering.routes.reader import NoTable, TableReader
 from nearcast.steering.routes.settings import GeographicSettings
 from nearcast.steering.routes.store import NotKept, TableWriter
 from tests.unit.steering.routes.limits import room_for
 from tests.unit.steering.routes.reference import SITES
-from tests.unit.steering.routes.writing import DEFAULT, Start, log_of, north, open_files, told, until
+from tests.unit.steering.routes.writing import DEFAULT, Start, committed_bytes, log_of, north, open_files, told, until
 
 
 def test_prefixes_that_flap_fill_neither_the_disk_nor_the_start_of_a_reader(tmp_path: Path, started: Start) -> None:
@@ -33,7 +32,7 @@ def test_prefixes_that_flap_fill_neither_the_disk_nor_the_start_of_a_reader(tmp_
     for turn in range(60):
         writer.announce([each for number in range(50) for each in north(f"10.0.{number}.0/24", med=turn)])
         if turn % 10 == 9:
-            until(lambda: LogReader(log_of(tmp_path)).committed < 20_000)
+            until(lambda: committed_bytes(tmp_path) < 20_000)
     assert len(writer.table().overlay) <= 50
     reader = TableReader(tmp_path)
     assert {each.med for number in range(50) for each in reader.table().candidates(f"10.0.{number}.1") if each.source == "north"} == {59}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from nearcast.model.route import Announcement, Route
+from nearcast.steering.routes.arrays import Damaged
+from nearcast.steering.routes.log import LogReader
 from nearcast.steering.routes.store import TableWriter
 
 DEFAULT = Route(prefix="0.0.0.0/0", sites=("a", "b"))
@@ -22,6 +25,14 @@ def told(number: int) -> list[Announcement]:
 
 def log_of(folder: Path) -> Path:
     return max(folder.glob("log-*"), key=lambda each: int(each.name[4:]))
+
+
+def committed_bytes(folder: Path) -> float:
+    """Of the newest log; without bound while that one is only just being made, or was replaced meanwhile."""
+    try:
+        return LogReader(log_of(folder)).committed
+    except (Damaged, FileNotFoundError):
+        return math.inf
 
 
 def open_files() -> int:
