@@ -29,7 +29,7 @@ Key = tuple[str, str]
 """Appliance and session."""
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, array_like=True):
     """Sums over heartbeats; ``throughput_bps`` is weighted by ``watched_s``."""
 
     account_id: str
@@ -52,7 +52,7 @@ class Claim(Struct, frozen=True):
         )
 
 
-class Proof(Struct, frozen=True):
+class Proof(Struct, frozen=True, array_like=True):
     """Sums over the lines of an edge's log. See model.traffic.Delivered."""
 
     bytes: int

@@ -1,4 +1,5 @@
-"""The tables of insight. All of them hold sums: the size of a fleet and of a library bounds them, not the number of viewers.
+"""The tables of insight. They hold sums: the size of a fleet and of a library bounds them, not the number of viewers. ``measures`` has the
+last minutes of what players measured (``kept``), which is bounded, too.
 
 ``day``: days since 1970-01-01 UTC. ``ledger`` has what one placement generation moved into a site; ``runs`` which reports were counted.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Connection, Double, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Connection, Double, Integer, LargeBinary, MetaData, String, Table
 
 from nearcast.base.errors import Unavailable
 
@@ -79,6 +80,13 @@ runs = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("counted_at", Double, nullable=False),
     sqlite_with_rowid=False,
+)
+measures = Table(
+    "measures",
+    metadata,
+    Column("part", String(16), primary_key=True),
+    Column("began_at", Double, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
 )
 
 

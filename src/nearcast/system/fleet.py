@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from nearcast.base import ports
 from nearcast.base.errors import NearcastError
 from nearcast.base.web import Tls, serve_asgi
 from nearcast.model.services import Catalog, Discovery, Fill, Ingest, Insight, License, Planner, Quality
-from nearcast.model.traffic import TrafficReport
 from nearcast.policy import capability
 from nearcast.system import aside, places, tls
 from nearcast.system.part import Closer, Part, System
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from nearcast.delivery.fill.service import FillService
+    from nearcast.insight.quality import QualityService
 
 DEMAND_TIMEOUT_S = 60.0
 """Weeks of demand of a large library take a while to add up."""
@@ -48,7 +47,7 @@ async def build(system: System, process: str) -> Part:
     settings, clock, home = system.settings, system.clock, system.home
     discovery = open_discovery(system, REGISTRY)
     quality = QualityService(clock)
-    insight, end_insight = await open_insight(system, quality.delivered)
+    insight, end_insight = await open_insight(system, quality)
     fill, end_fill = await open_fill(system, discovery, insight)
     ingest = IngestService(
         settings=settings.media,
@@ -102,20 +101,23 @@ def open_discovery(system: System, registry: CollectorRegistry | None = None) ->
     return KeyedDiscovery(discovery, system.key(ROOT), system.clock, registry=registry)
 
 
-async def open_insight(system: System, heard: Callable[[TrafficReport], None]) -> tuple[Insight, Closer]:
-    """``heard``: see InsightService. A damaged file is set aside. Raises StoreUnavailable, InsightOutdated, NotSetAside."""
+async def open_insight(system: System, quality: QualityService) -> tuple[Insight, Closer]:
+    """``quality`` is told what edges report, and kept in the same file. A damaged one is set aside.
+
+    Raises StoreUnavailable, InsightOutdated, NotSetAside.
+    """
     from nearcast.control.store.errors import StoreDamaged
     from nearcast.insight.tables import InsightDamaged
     from nearcast.system.stores import insight_path
 
     try:
-        return await _start_insight(system, heard)
+        return await _start_insight(system, quality)
     except (StoreDamaged, InsightDamaged) as error:
         aside.set_aside(insight_path(system.home), error, datetime.now(UTC))
-    return await _start_insight(system, heard)
+    return await _start_insight(system, quality)
 
 
-async def _start_insight(system: System, heard: Callable[[TrafficReport], None]) -> tuple[Insight, Closer]:
+async def _start_insight(system: System, quality: QualityService) -> tuple[Insight, Closer]:
     from nearcast.control.store.engine import Store, sqlite_url
     from nearcast.insight.service import InsightService
     from nearcast.system.stores import insight_path
@@ -123,16 +125,19 @@ async def _start_insight(system: System, heard: Callable[[TrafficReport], None])
     path = insight_path(system.home)
     path.parent.mkdir(parents=True, exist_ok=True)
     store = Store(sqlite_url(path), system.settings.store)
-    insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock, heard)
+    insight = InsightService(store, system.client(Catalog), system.settings.steering.sites, system.clock, quality.delivered)
     try:
         await insight.start()
         path.chmod(0o600)
+        await quality.start(store)
     except NearcastError as error:
+        await insight.close()
         await asyncio.to_thread(store.close)
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
     async def close() -> None:
         await insight.close()
+        await quality.close()
         await asyncio.to_thread(store.close)
 
     return insight, close

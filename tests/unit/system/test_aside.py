@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from nearcast.base.errors import NearcastError
 from nearcast.base.paths import Home
 from nearcast.delivery.fill.service import FillService
+from nearcast.insight.quality import QualityService
 from nearcast.insight.tables import InsightOutdated
 from nearcast.model.fill import Pin
 from nearcast.model.services import Insight, OffloadQuestion
@@ -48,7 +49,7 @@ def holes(path: Path) -> None:
 
 async def opened(system: System) -> tuple[FillService, Insight, list[Closer]]:
     discovery = fleet.open_discovery(system)
-    insight, end_insight = await fleet.open_insight(system, lambda _report: None)
+    insight, end_insight = await fleet.open_insight(system, QualityService(system.clock))
     fill, end_fill = await fleet.open_fill(system, discovery, insight)
     return fill, insight, [end_fill, end_insight]
 
@@ -99,7 +100,7 @@ async def test_a_newer_version_is_not_thrown_away(system: System) -> None:
     raw.execute("PRAGMA user_version=99")
     raw.close()
     with pytest.raises(InsightOutdated, match=r"insight\.db"):
-        await fleet.open_insight(system, lambda _report: None)
+        await fleet.open_insight(system, QualityService(system.clock))
     assert aside.lying(system.home.data) == []
 
 
