@@ -3,7 +3,8 @@
 20,000 prefixes (IPv4 and IPv6) of 500 ISPs with rankings of their own, 100 sites of 3 appliances, 1,000 titles asked for by Zipf's law
 beside `play`, clients anywhere in the prefixes, told by client subnet; rate limiting off; the health view renewed twice a second. Server
 on one core, the sender (C, compiled here) on the other; processor time as the kernel counts it for the server's process. Once more with
-routes that change 50 times a second, each change another ranking of one prefix.
+routes that change 50 times a second, each change another ranking of one prefix. Once more from the first query on, of servers that have
+just started and have seen nobody yet, and with 100,000 titles, each of which some 18 appliances hold.
 
 `--fuzz` gives the answering code a million damaged packets instead.
 """
@@ -36,7 +37,9 @@ from bench.servers import CLIENT_CORE, SERVER_CORE, TICKS, alone, free_port
 WINDOW = 256
 WARM_S_MAX, RUN_S, RUNS = 60.0, 5.0, 3
 QUERIES = 200_000
-REACH = 80_000
+MANY_TITLES, MANY_QUERIES = 100_000, 400_000
+COLD_S, COLD_RUNS = 3.0, 3
+REACH, COLD_REACH = 80_000, 60_000
 CHANGES_PER_S = 50
 
 
@@ -81,10 +84,10 @@ def pin(pid: int) -> None:
         alone(int(task), SERVER_CORE)
 
 
-def answers(pid: int, blast: Path, port: int, queries: Path) -> list[Run]:
+def answers(pid: int, blast: Path, port: int, queries: Path, start: int = 0) -> list[Run]:
     """Of a server that runs and has been asked everything in the sample twice; each run goes on where the one before ended."""
     pin(pid)
-    warmed, deadline_s, start = 0, time.monotonic() + WARM_S_MAX, 0
+    warmed, deadline_s = 0, time.monotonic() + WARM_S_MAX
     while warmed < 2 * QUERIES and time.monotonic() < deadline_s:
         run = measured(pid, blast, port, queries, 1.0, start)
         warmed, start = warmed + run.answered, run.following
@@ -95,6 +98,33 @@ def answers(pid: int, blast: Path, port: int, queries: Path) -> list[Run]:
     if any(each.failed for each in runs):
         raise RuntimeError(f"{sum(each.failed for each in runs)} answers were errors")
     return runs
+
+
+def cold(arguments: argparse.Namespace, blast: Path, queries: Path) -> list[Run]:
+    """The first seconds of servers that have just started, each with another part of the sample."""
+    runs = []
+    for turn in range(COLD_RUNS):
+        port = free_port()
+        with ours(arguments, port) as process:
+            pin(process.pid)
+            runs.append(measured(process.pid, blast, port, queries, COLD_S, turn * QUERIES // COLD_RUNS))
+    return runs
+
+
+def many(arguments: argparse.Namespace, folder: Path, blast: Path) -> list[Figure]:
+    """With many titles: from the first query on, and once all were asked for twice."""
+    told = argparse.Namespace(**{**vars(arguments), "titles": MANY_TITLES})
+    queries = dns_world.queries(dns_world.make(told.seed, told.prefixes, told.titles), told.seed + 4, MANY_QUERIES)
+    names = len({packet[12:].partition(b"\0")[0].lower() for packet in queries})
+    file, port = write(folder / "many", queries), free_port()
+    with ours(told, port) as process:
+        pin(process.pid)
+        first = measured(process.pid, blast, port, file, COLD_S)
+        runs = answers(process.pid, blast, port, file, first.following)
+    return [
+        figure(f"unsigned answers, {names:,} names, just started", [first], COLD_REACH, f"{first.answered:,} answers"),
+        figure(f"unsigned answers, {names:,} names", runs, REACH, ""),
+    ]
 
 
 def write(path: Path, packets: list[bytes]) -> Path:
@@ -157,6 +187,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> list[Figure]:
         signed = answers(process.pid, blast, port, files["signed"])
     with ours(arguments, port, CHANGES_PER_S) as process:
         changing = answers(process.pid, blast, port, files["plain"])
+    just_started = cold(arguments, blast, files["plain"])
     beside = []
     for name in dns_peers.PEERS:
         if dns_peers.installed(name):
@@ -172,6 +203,8 @@ def speed(arguments: argparse.Namespace, folder: Path) -> list[Figure]:
             REACH,
             f"{middle(changing) / middle(unsigned):.0%} of it",
         ),
+        figure("the same, just started", just_started, COLD_REACH, f"the first {COLD_S:.0f} s: {just_started[0].answered:,} answers"),
+        *many(arguments, folder, blast),
         figure("the same, only the peers' two names", same, REACH, "; ".join(beside)),
         figure("signed answers", signed, 0, "told apart; no reach"),
     ]

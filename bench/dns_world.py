@@ -21,6 +21,8 @@ ZONE = "cdn.example"
 SITES, APPLIANCES_EACH, ISPS, SITES_RANKED = 100, 3, 500, 3
 TITLES = 1000
 HELD = 0.3
+HELD_MAX = 6_000
+"""Titles that one appliance holds at most, of many."""
 IPV6_SHARE = 0.2
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -53,7 +55,10 @@ def make(seed: int, count: int, titles: int = TITLES) -> World:
     isps = [tuple(chance.sample(range(SITES), SITES_RANKED)) for _ in range(ISPS)]
     names = ["t_" + "".join(chance.choice(_LETTERS) for _ in range(16)) for _ in range(titles)]
     appliances = tuple(_appliance(site, number) for site in range(SITES) for number in range(APPLIANCES_EACH))
-    held = {each.id: {title: 10 for title in names if chance.random() < HELD} for each in appliances}
+    if titles * HELD > HELD_MAX:
+        held = {each.id: dict.fromkeys(chance.sample(names, HELD_MAX), 10) for each in appliances}
+    else:
+        held = {each.id: {title: 10 for title in names if chance.random() < HELD} for each in appliances}
     view = View(HealthSnapshot(version=1, published_s=0.0, appliances=appliances), held)
     return World(sites, networks, [chance.choice(isps) for _ in networks], names, view)
 

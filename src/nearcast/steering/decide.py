@@ -102,6 +102,9 @@ class Decider:
             question = Question(title, count, name, known, current)
             chosen, healthy = self._choose(plan, question)
             unsettled = not healthy or self._unsettled(plan, question, chosen)
+            leads = not counts and healthy and chosen[0][2] and chosen[0][0] is next(self._of_level(plan, ABLE), None)
+        else:
+            leads = not counts and chosen[0][2]
         given = tuple([server.health for _, server, _ in chosen])
         if counts and chosen and not known and not current:
             site, server, _ = chosen[0]
@@ -113,7 +116,7 @@ class Decider:
         if spare > 0:
             beside = self._beside(plan, Question(title, count, name, known, current), given, spare)
             return Decision(given, match, healthy, unsettled, beside)
-        return Decision(given, match, healthy, unsettled)
+        return Decision(given, match, healthy, unsettled, (), leads and not (known or current or self._view.snapshot.demoted))
 
     def consider(self, address: str, title_id: str, *, count: int = 3) -> tuple[Considered, ...]:
         """Every appliance with what speaks for it or against it: those that ``decide`` chooses, spare ones, rejected ones."""

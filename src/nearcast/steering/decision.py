@@ -39,7 +39,9 @@ class Decision(Struct, frozen=True, gc=False):
     """``appliances`` best first. ``healthy`` is False when nobody is fit for a new session and the last known are given.
 
     ``unsettled``: ask again soon; an answer is missing, one of the first sites of the route takes nobody, or the pathway in use is
-    not fit, even if the session stays on it for now. ``spare``: who is there beside ``appliances``.
+    not fit, even if the session stays on it for now. ``spare``: who is there beside ``appliances``. ``leads``: the first answer holds
+    the title and is of the first able site of the route, as of every route whose first able site that is, whatever comes after it; said
+    only where it is no session.
     """
 
     appliances: tuple[ApplianceHealth, ...]
@@ -47,6 +49,7 @@ class Decision(Struct, frozen=True, gc=False):
     healthy: bool
     unsettled: bool
     spare: tuple[ApplianceHealth, ...] = ()
+    leads: bool = False
 
 
 class Question(Struct, gc=False):

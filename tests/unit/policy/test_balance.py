@@ -13,7 +13,7 @@ from nearcast.policy.hashing import key, preferred
 from nearcast.policy.load import FULL
 
 
-def group(*loads: float, weight: float = 1e9, growths: dict[int, float] | None = None) -> Group:
+def group(*loads: float, weight: float = 1e9, growths: dict[int, float] | None = None) -> Group[Server]:
     servers = [Server(f"s{number}", weight) for number in range(len(loads))]
     for number, (server, load) in enumerate(zip(servers, loads, strict=True)):
         server.load = load

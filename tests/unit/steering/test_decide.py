@@ -433,3 +433,25 @@ def test_any_address_gets_an_answer(address: str) -> None:
     )
     expected = "b-1" if address.startswith("fe80") else "a-1"
     assert ids(made.decide(address, "t"))[0] == expected
+
+
+@given(FLEETS, PLACES, HELD, st.permutations(ROUTE), st.permutations(ROUTE), st.sampled_from(["t", "u"]))
+@settings(max_examples=150, deadline=None)
+def test_who_leads_does_so_for_every_route_with_the_same_first_able_site(
+    fleet: list[ApplianceHealth],
+    places: list[Site],
+    held: dict[str, dict[str, int]],
+    route: list[str],
+    other: list[str],
+    title: str,
+) -> None:
+    seen = view(fleet, held)
+    made = decider(places, OneMatch(*route), seen)
+    found = made.decide("192.0.2.1", title, count=1, session="dns", counts=False)
+    if not found.leads:
+        return
+    made.use(OneMatch(*other), seen)
+    first = made.decide("192.0.2.2", "", count=1, session="dns", counts=False)
+    if first.leads and first.appliances[0].site == found.appliances[0].site:
+        again = made.decide("192.0.2.2", title, count=1, session="dns", counts=False)
+        assert (again.appliances, again.leads) == (found.appliances, True)

@@ -31,7 +31,7 @@ from nearcast.steering.dns.wire import (
 from nearcast.steering.dns.zone import ANY_TITLE, Zone
 from nearcast.steering.view import View
 
-KEPT_MAX = 200_000
+KEPT_MAX = 600_000
 FRESH_S = 30.0
 """Loads move slowly below the point where an appliance is full, which counts at once."""
 LASTS_S = 600.0
@@ -106,6 +106,8 @@ class Answerer:
             self._begin(now_s)
         if self._chooser.crowded:
             self._regroup(now_s)
+        elif self._chooser.laden:
+            self._forget(now_s)
 
     @property
     def unusable(self) -> dict[str, tuple[str, ...]]:
@@ -202,10 +204,10 @@ class Answerer:
     def _tailor(self, steered: Steered, group: int, signed: int, now_s: float) -> Kept | None:
         """The finished answer for a group, made now. None: it needs care."""
         asked, title, mask, _, made = steered
-        chosen = self._chooser.chosen(title, group)
+        site, chosen = self._chooser.given(title, group)
         if chosen is None:
             return None
-        key = (self._chooser.lead(title, group) << SPREAD_BITS | group & mask) << 1 | signed
+        key = (site << SPREAD_BITS | group & mask) << 1 | signed
         kept = made.get(key)  # another class has the same site
         if kept is None:
             data = chosen.ipv4 if asked.type == wire.A else chosen.ipv6

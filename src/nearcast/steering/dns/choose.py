@@ -20,7 +20,7 @@ from nearcast.steering.routes.base import CONFIG
 from nearcast.steering.view import NO_VIEW, Holdings, View
 
 SPREAD_BITS = 4
-CHOSEN_MAX = 200_000
+CHOSEN_MAX = 600_000
 CLASSES_MAX = 500_000
 LEADS_MAX = 2_000_000
 ADDRESSES = 2
@@ -73,6 +73,8 @@ class Matching(Protocol):
 class Decision(Protocol):
     @property
     def appliances(self) -> tuple[ApplianceHealth, ...]: ...
+    @property
+    def leads(self) -> bool: ...
 
 
 class Decider(Protocol):
@@ -88,6 +90,17 @@ class Chosen(NamedTuple):
     ipv4: tuple[bytes, ...]
     ipv6: tuple[bytes, ...]
     site: str
+
+
+class Places:
+    """Where a title is given: ``chosen`` by site, and number of the group where that counts; ``leading``: the sites that lead for it
+    wherever they are the first that is able."""
+
+    __slots__ = ("chosen", "leading")
+
+    def __init__(self) -> None:
+        self.chosen: dict[int, Chosen] = {}
+        self.leading: set[int] = set()
 
 
 class Client(NamedTuple):
@@ -122,7 +135,7 @@ class Chooser:
     """``use`` takes a new table or view; everything else answers from what was used last.
 
     An answer is found in two steps that are kept apart, as there are far fewer sites than classes of clients: the site that leads for a
-    class (``lead``), and the addresses there (``chosen``).
+    class, and the addresses there.
     """
 
     def __init__(self, decider: Decider, sites: Iterable[Site]) -> None:
@@ -141,7 +154,13 @@ class Chooser:
         """How many of them there are."""
         self._held: Mapping[str, Holdings] = {}
         """The holdings that they go by."""
-        self._chosen: dict[tuple[str, int], Chosen] = {}
+        self._places: dict[str, Places] = {}
+        self._placed = 0
+        """How much is chosen in all of them."""
+        self._firsts: dict[int, int] = {}
+        """Of classes the first site that is able, by number, where it is known."""
+        self._alone: dict[str, Chosen] = {}
+        """The answer that has nothing but this appliance."""
         self.shift = SPREAD_BITS
         """By how many bits groups are shortened in ``leads``: where players' measurements move some viewers of a class, by none."""
 
@@ -160,21 +179,32 @@ class Chooser:
         """Decisions are made anew."""
         self._leads.clear()
         self._led, self._held = 0, self._view.holdings
-        self._chosen.clear()
+        self._choose_anew()
         self.shift = 0 if self._view.snapshot.demoted else SPREAD_BITS
 
     def renew(self) -> None:
         """Appliances are chosen anew. Which site leads is not asked again while everybody holds what they held, as loads below the point
         where an appliance is full do not change it."""
         if self._view.holdings == self._held:
-            self._chosen.clear()
+            self._choose_anew()
         else:
             self.forget()
 
+    def _choose_anew(self) -> None:
+        self._places.clear()
+        self._placed = 0
+        self._firsts.clear()
+        self._alone.clear()
+
     @property
     def crowded(self) -> bool:
-        """So much is known that it is time to regroup."""
-        return len(self._classes) >= CLASSES_MAX or self._led >= LEADS_MAX
+        """There are so many classes that it is time to regroup."""
+        return len(self._classes) >= CLASSES_MAX
+
+    @property
+    def laden(self) -> bool:
+        """So much was decided that it is time to forget."""
+        return self._led >= LEADS_MAX
 
     def match(self, version: int, number: int) -> Match:
         return self._used().match_number(version, number)
@@ -184,10 +214,10 @@ class Chooser:
         table = self._used()
         match = table.match_number(version, number)
         block = table.block(version, number)
-        if block > length and not match.announced.isdisjoint(self._homes):
+        if self._homes and block > length and not match.announced.isdisjoint(self._homes):
             match = self._for_all(match, version, number, length)
         scope = ecs.scope(version, number, block)
-        key = match.sites, match.announced
+        key = match[1:]  # sites and announced
         found = self._classes.get(key)
         if found is None:
             found = self._classes[key] = len(self._classes)
@@ -208,37 +238,74 @@ class Chooser:
         """What is known of the sites that lead for a title, by group (shortened by ``shift``), until ``forget``."""
         return self._leads.setdefault(title, {})
 
-    def lead(self, title: str, group: int) -> int:
-        """The number of the site whose appliances a group is given for a title (ANY_TITLE: for none in particular); NOBODY: of none."""
-        leads = self.leads(title)
-        found = leads.get(group >> self.shift)
-        if found is None:
-            self._led += 1
-            first = next(iter(self._decide(title, group, 0)), None)
-            found = leads[group >> self.shift] = self._number(first.site) if first else NOBODY
-            if title and first:  # what was decided for it is the answer as well
-                self._keep(title, found, group, Chosen(*wire.addresses(first.addresses), first.site))
-        return found
-
     def chosen(self, title: str, group: int) -> Chosen | None:
-        """The addresses; None where nobody serves that group."""
-        site = self.lead(title, group)
+        """The addresses that a group is given for a title (ANY_TITLE: for none in particular); None where nobody serves that group."""
+        return self.given(title, group)[1]
+
+    def given(self, title: str, group: int) -> tuple[int, Chosen | None]:
+        """The same, and by number the site that leads for the group: all addresses are there. NOBODY: none does."""
+        leads = self.leads(title)
+        site = leads.get(group >> self.shift)
+        if site is None:
+            self._led += 1
+            site = leads[group >> self.shift] = self._lead(title, group)
         if site == NOBODY:
-            return None
-        found = self._chosen.get((title, site << SPREAD_BITS | group & spread_mask(title)))
+            return NOBODY, None
+        found = self._at(title).chosen.get(site << SPREAD_BITS | group & spread_mask(title))
         if found is not None:
-            return found
+            return site, found
         found = self._choose(title, group, self._sites[site])
         if found is None:  # the loads have changed since: another site leads by now
-            del self.leads(title)[group >> self.shift]
-            site = self.lead(title, group)
+            site = leads[group >> self.shift] = self._lead(title, group)
             found = self._choose(title, group, self._sites[site]) if site != NOBODY else None
-        return found and self._keep(title, site, group, found)
+        return (site, self._keep(title, site, group, found)) if found else (NOBODY, None)
+
+    def _lead(self, title: str, group: int) -> int:
+        """Who leads, decided now, or known from another class that has the same first site, if that holds the title."""
+        if not title or not self.shift:
+            first = next(iter(self._decide(title, group, 0)), None)
+            return self._number(first.site) if first else NOBODY
+        client = group >> SPREAD_BITS
+        known = self._firsts.get(client)
+        if known is not None and known in self._at(title).leading:
+            return known
+        decision = self._decider.decide(str(client), title, count=1, session="dns 0 0", counts=False)
+        found = decision.appliances[0] if decision.appliances else None
+        if found is None or not self._reached(found):
+            found = next(iter(self._decide(title, group, 0)), None)
+            if found is None:
+                return NOBODY
+        site = self._number(found.site)
+        self._keep(title, site, group, self._only(found))  # what was decided for it is the answer as well
+        if decision.leads and found is decision.appliances[0]:
+            self._firsts[client] = site
+            self._at(title).leading.add(site)
+        return site
+
+    def _at(self, title: str) -> Places:
+        found = self._places.get(title)
+        if found is None:
+            found = self._places[title] = Places()
+        return found
 
     def _keep(self, title: str, site: int, group: int, chosen: Chosen) -> Chosen:
-        if len(self._chosen) >= CHOSEN_MAX:
-            self._chosen.clear()
-        return self._chosen.setdefault((title, site << SPREAD_BITS | group & spread_mask(title)), chosen)
+        if self._placed >= CHOSEN_MAX:
+            self._places.clear()
+            self._placed = 0
+        self._placed += 1
+        return self._at(title).chosen.setdefault(site << SPREAD_BITS | group & spread_mask(title), chosen)
+
+    def _only(self, appliance: ApplianceHealth) -> Chosen:
+        """Its addresses alone."""
+        found = self._alone.get(appliance.id)
+        if found is None:
+            found = self._alone[appliance.id] = Chosen(*wire.addresses(appliance.addresses), appliance.site)
+        return found
+
+    def _reached(self, appliance: ApplianceHealth) -> bool:
+        """Whether an address leads to it."""
+        found = self._only(appliance)
+        return bool(found.ipv4 or found.ipv6)
 
     def _choose(self, title: str, group: int, site: str) -> Chosen | None:
         """Of the best site only: resolvers and browsers shuffle addresses, and would send every second viewer further away.
@@ -267,7 +334,7 @@ class Chooser:
         client = str(group >> SPREAD_BITS)
         for count in (1, SPARE):
             found = self._decider.decide(client, title or name, count=count, session=name, counts=False).appliances
-            if reached := tuple(each for each in found if any(wire.addresses(each.addresses)) or (not title and each.site in self._doors)):
+            if reached := tuple(each for each in found if self._reached(each) or (not title and each.site in self._doors)):
                 return reached
         return ()
 

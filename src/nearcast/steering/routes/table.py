@@ -207,6 +207,8 @@ class Table:
 
     def span(self, version: int, number: int) -> tuple[int, int]:
         """An interval of numbers around the address within which nothing changes: its first, and the first behind it."""
+        if self.geography is None and not self.overlay.changed:
+            return self.base.intervals.span(version, number)
         spans = [self.base.intervals.span(version, number)]
         if self.overlay.changed:
             spans.append(self.overlay.span(version, number))

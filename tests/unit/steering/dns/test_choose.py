@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
+from random import Random
 
 import pytest
 from msgspec.structs import replace
@@ -99,3 +101,49 @@ def test_of_viewers_who_are_to_be_elsewhere_some_of_each_title_are() -> None:
     share = {title: [each.site for each in answers(chooser, title)].count("b") / 64 for title in ("", *(f"t-{n}" for n in range(20)))}
     assert sum(share.values()) / len(share) == pytest.approx(0.2, abs=0.1)
     assert max(share.values()) < 0.7
+
+
+def test_what_one_class_taught_is_what_another_would_have_been_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    sites = tuple(Site(name=name, zone=f"zone-{name}") for name in "abc")
+    orders = [tuple(each) for each in permutations("abc")]
+    routes = [Route(prefix=f"{20 + number}.0.0.0/8", sites=each) for number, each in enumerate(orders)]
+    table = Table.of(routes, sites)
+    held = {"a1": {"t-x": 10, "t-w": 10}, "b1": {"t-x": 10}, "b2": {"t-y": 10}, "c1": {"t-y": 10, "t-w": 10}}
+    fleet = [appliance(name, share, **more) for name, share, more in (
+        ("a1", 0.1, {}), ("a2", 0.1, {"addresses": ()}), ("b1", 0.1, {"state": "draining"}), ("b2", 0.1, {}), ("c1", 0.1, {}),
+    )]  # fmt: skip
+    seen = View(HealthSnapshot(version=1, published_s=1.0, appliances=tuple(fleet)), held)
+
+    def made() -> Chooser:
+        found = Chooser(Decider(sites), sites)
+        found.use(table, seen, 1.0)
+        return found
+
+    questions = [(title, (20 + number) << 24) for title in ("t-x", "t-y", "t-z", "t-w", "") for number in range(len(orders))]
+    alone = {each: (fresh := made()).chosen(each[0], fresh.client(4, each[1]).group) for each in questions}
+    assert len({found.site for found in alone.values() if found}) == 3
+    for seed in range(20):
+        known = made()
+        for title, number in Random(seed).sample(questions, len(questions)):
+            assert known.chosen(title, known.client(4, number).group) == alone[title, number]
+    decider = Decider(sites)
+    known = Chooser(decider, sites)
+    known.use(table, seen, 1.0)
+    asked: list[str] = []
+    decide = decider.decide
+
+    def counted(address: str, title_id: str, **more: object) -> object:
+        asked.append(title_id)
+        return decide(address, title_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decider, "decide", counted)
+    for title in ("t-w", "t-q", "t-w"):
+        for number in range(len(orders)):
+            known.chosen(title, known.client(4, (20 + number) << 24).group)
+    assert asked.count("t-w") == len(orders), "nothing was known of the classes"
+    held["a1"]["t-v"] = held["b2"]["t-v"] = held["c1"]["t-v"] = 10
+    known.forget()
+    for title in ("t-w", "t-v"):
+        for number in range(len(orders)):
+            known.chosen(title, known.client(4, (20 + number) << 24).group)
+    assert asked.count("t-v") < len(orders), "one of them tells for all that begin with the same site"
