@@ -38,9 +38,9 @@ def test_tasks_travel_and_their_answers_and_errors_come_back(farm: encode.Farm, 
     sound = encode.AudioTask(track=plan.audio[0], folder=str(tmp_path / "sound"), limits=settings.limits)
     futures = [farm.submit(encode.encode_chunk, each) for each in tasks]
     heard = farm.submit(encode.encode_audio, sound)
-    assert [each.result(timeout=60) for each in futures] == [24, 24]
-    heard.result(timeout=60)
+    assert [each.result(timeout=240) for each in futures] == [24, 24]
+    heard.result(timeout=240)
     assert (tmp_path / "sound" / "audio-und.mp4").exists()
     beyond = encode.chunk_task(plan, plan.rungs, Chunk(9, 2400, None), "ultrafast", tmp_path / "c-9", settings.encode, settings.limits)
     with pytest.raises(NearcastError):
-        farm.submit(encode.encode_chunk, beyond).result(timeout=60)
+        farm.submit(encode.encode_chunk, beyond).result(timeout=240)

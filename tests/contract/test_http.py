@@ -97,7 +97,7 @@ def _try(operation: Any, mode: GenerationMode, url: str, authorization: str, rea
                 case.path_parameters[name] = real[name]
         if LONG_POLL in operation.path and case.query:
             case.query.pop("wait_s", None)
-        case.call_and_validate(base_url=url, headers={"Authorization": authorization}, checks=CHECKS, timeout=20)
+        case.call_and_validate(base_url=url, headers={"Authorization": authorization}, checks=CHECKS, timeout=120)
 
     try:
         check()

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.e2e.harness import PATIENCE_S
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = (
@@ -21,6 +23,7 @@ ARGUMENTS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 LATE_S = 3.0
+expect.set_options(timeout=PATIENCE_S * 1000)
 FRAMES_JS = """() => {
   const video = document.querySelector('video');
   if (!video) return {position_s: 0, frames: 0, width: 0, paused: true, ended: false, ready: 0};
@@ -29,18 +32,21 @@ FRAMES_JS = """() => {
 }"""
 WATCH_JS = """() => {
   const video = document.querySelector('video');
-  const start = performance.now();
-  const watch = {stalls: [], moved: start, fed: start, position: video.currentTime, longest_ms: 0, late_ms: 0, running: true};
+  const watch = {stalls: [], looked: performance.now(), moved_ms: 0, fed_ms: 0, position: video.currentTime, longest_ms: 0, late_ms: 0};
   const step = () => {
-    const now = performance.now();
+    // A page that was not run could not look: what passed between two looks counts for the time of a few frames at most.
+    const now = performance.now(), passed_ms = Math.min(now - watch.looked, 100);
+    watch.looked = now;
+    watch.moved_ms += passed_ms;
+    watch.fed_ms += passed_ms;
     if (video.currentTime !== watch.position || video.paused || video.ended || video.seeking) {
       watch.position = video.currentTime;
-      watch.moved = watch.fed = now;
+      watch.moved_ms = watch.fed_ms = 0;
     }
-    if (ahead() >= 0.3 && video.playbackRate > 0) watch.fed = now;
-    watch.longest_ms = Math.max(watch.longest_ms, now - watch.fed);
-    watch.late_ms = Math.max(watch.late_ms, now - watch.moved);
-    if (watch.running) requestAnimationFrame(step);
+    if (ahead() >= 0.3 && video.playbackRate > 0) watch.fed_ms = 0;
+    watch.longest_ms = Math.max(watch.longest_ms, watch.fed_ms);
+    watch.late_ms = Math.max(watch.late_ms, watch.moved_ms);
+    requestAnimationFrame(step);
   };
   const ahead = () => Math.max(0, ...[...Array(video.buffered.length).keys()]
     .filter(i => video.buffered.start(i) <= video.currentTime).map(i => video.buffered.end(i) - video.currentTime));
@@ -135,7 +141,7 @@ def recorded(page: Page) -> Record:
 def page_in(browser: Browser, **options: Any) -> Iterator[Page]:
     """A page in a fresh context: no cookies, nothing stored, nothing cached."""
     context: BrowserContext = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_S * 1000)
     try:
         yield context.new_page()
     finally:
@@ -182,18 +188,18 @@ def buffered_s(page: Page) -> float:
     return float(found)
 
 
-def wait_playing(page: Page, past_s: float = 0.5, timeout_s: float = 20.0) -> None:
+def wait_playing(page: Page, past_s: float = 0.5) -> None:
     """Until frames are shown and the position is past ``past_s``."""
     page.wait_for_function(
         "past => { const v = document.querySelector('video');"
         " return v && v.videoWidth > 0 && v.currentTime > past && v.getVideoPlaybackQuality().totalVideoFrames > 5; }",
         arg=past_s,
-        timeout=timeout_s * 1000,
     )
 
 
 def watch_for_stalls(page: Page) -> None:
-    """From now on note each ``waiting`` for want of data and the longest time for which the position stood still while it should move."""
+    """From now on note each ``waiting`` for want of data and the longest time for which the position stood still while it should move,
+    as far as the page itself was run."""
     page.evaluate(WATCH_JS)
 
 

@@ -32,7 +32,7 @@ def clip(name: str) -> Path | None:
 def ffmpeg(*arguments: str | Path) -> None:
     """Run ffmpeg quietly; its words are shown when it fails."""
     done = subprocess.run(
-        [FFMPEG, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)], capture_output=True, text=True, timeout=120
+        [FFMPEG, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, f"ffmpeg {' '.join(map(str, arguments))}\n{done.stderr}"
 
@@ -43,7 +43,7 @@ def probe(source: str | Path, entries: str, *arguments: str) -> str:
         [FFPROBE, "-v", "error", *arguments, "-show_entries", entries, "-of", "default=noprint_wrappers=1:nokey=1", str(source)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

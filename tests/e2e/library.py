@@ -59,4 +59,4 @@ class Library:
         def placed() -> bool:
             return sum(all((folder / each.name).is_file() for each in files) for folder in folders) >= appliances
 
-        wait_for(f"{film.name} to be on {appliances} edges", placed, timeout_s=60)
+        wait_for(f"{film.name} to be on {appliances} edges", placed)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import films
-from tests.e2e.harness import System, new_system, refused, wait_for
+from tests.e2e.harness import PATIENCE_S, System, new_system, refused, wait_for
 
 ROOM_BYTES = 300_000
 """What is left of the small disk: enough for a job to begin, too little for its first rendition."""
@@ -92,7 +92,7 @@ def test_two_ingests_of_one_file_at_once(system: System, tmp_path: Path) -> None
             refused(system.cli("ingest", path, "--title", "Twice"), "twice.mp4", statuses=(1,))
         finally:
             first.send_signal(signal.SIGINT)
-            first.communicate(timeout=20)
+            first.communicate(timeout=PATIENCE_S)
             for each in client.get("/api/v1/ingest").json()["jobs"]:
                 if each["state"] in ("queued", "running"):
                     client.delete(f"/api/v1/ingest/{each['id']}")
@@ -126,7 +126,7 @@ def test_disk_full(tmp_path: Path) -> None:
             balloon.unlink()
             assert small.ingest(path, "Noise")["state"] == "complete"
         finally:
-            small.cli("down", timeout_s=30)
+            small.cli("down")
             small.kill_all()
             subprocess.run(["umount", "--lazy", str(small.home.root)], check=True)
 

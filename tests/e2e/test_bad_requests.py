@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.harness import System, account, link_token, problem, wait_for
+from tests.e2e.harness import PATIENCE_S, System, account, link_token, problem, wait_for
 from tests.e2e.library import Film
 
 PASSWORD = "a long enough sentence"
@@ -24,7 +24,7 @@ def admin(system: System) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def plain(system: System) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=system.url, timeout=20) as found:
+    with httpx.Client(base_url=system.url, timeout=PATIENCE_S) as found:
         yield found
 
 
@@ -118,7 +118,7 @@ def test_a_lapsed_subscription_is_402(admin: httpx.Client, plain: httpx.Client, 
         answer = client.post("/api/v1/play", json={"title_id": film.id, "device": {"id": "d"}})
         return answer if answer.status_code != 200 else None
 
-    answer = wait_for("the entitlement that is kept for seconds to be asked anew", refusal, timeout_s=15)
+    answer = wait_for("the entitlement that is kept for seconds to be asked anew", refusal)
     assert answer.status_code == 402
     assert problem(answer)["code"].startswith("NC4")
 
@@ -131,7 +131,7 @@ def test_signing_everybody_out_ends_the_tokens(admin: httpx.Client, plain: httpx
         answer = client.post("/api/v1/play", json={"title_id": film.id, "device": {"id": "d"}})
         return answer if answer.status_code != 200 else None
 
-    answer = wait_for("the token to be asked about anew", refusal, timeout_s=15)
+    answer = wait_for("the token to be asked about anew", refusal)
     assert answer.status_code == 401
     problem(answer)
 
@@ -223,7 +223,7 @@ def test_a_method_that_is_not_taken(admin: httpx.Client) -> None:
     ],
 )
 def test_path_traversal(system: System, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", system.gateway_port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", system.gateway_port), timeout=PATIENCE_S) as raw:
         raw.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{system.gateway_port}\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while chunk := raw.recv(65536):

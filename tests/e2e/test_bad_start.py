@@ -47,7 +47,7 @@ def test_an_unknown_verb_and_an_unknown_option(system: System) -> None:
 
 def test_a_second_up_answers_with_a_fresh_link(system: System) -> None:
     before = system.status.supervisor
-    out = system.run("up", "--no-demo", timeout_s=30)
+    out = system.run("up", "--no-demo")
     assert system.status.supervisor == before, "the same system goes on"
     assert login(system.url, link_in(out).partition("/#/link/")[2])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,8 +14,10 @@ import pytest
 
 from nearcast.policy.capability import edge_key, edge_path
 from nearcast.system import secrets
-from tests.e2e.harness import System
+from tests.e2e.harness import PATIENCE_S, System
 from tests.e2e.library import Film
+
+get = partial(httpx.get, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_the_three_edges_stand_in_three_sites_and_hold_the_film(session: dict[st
     assert len(edges) == 3
     assert len({each["site"] for each in edges}) == 3
     for each in edges:
-        answer = httpx.get(each["base_url"] + file_name, headers={"Range": "bytes=0-99"})
+        answer = get(each["base_url"] + file_name, headers={"Range": "bytes=0-99"})
         assert answer.status_code == 206
         assert len(answer.content) == 100
         assert from_nginx(answer)
@@ -61,7 +64,7 @@ def test_an_altered_mac_is_refused_by_nginx(base_url: str, file_name: str) -> No
     parts = base_url.split("/")
     mac = parts[4]
     parts[4] = ("A" if mac[0] != "A" else "B") + mac[1:]
-    answer = httpx.get("/".join(parts) + file_name)
+    answer = get("/".join(parts) + file_name)
     assert answer.status_code == 403
     assert from_nginx(answer)
 
@@ -69,7 +72,7 @@ def test_an_altered_mac_is_refused_by_nginx(base_url: str, file_name: str) -> No
 def test_a_later_expiry_than_was_signed_is_refused(base_url: str, file_name: str) -> None:
     parts = base_url.split("/")
     parts[5] = str(int(parts[5]) + 3600)
-    answer = httpx.get("/".join(parts) + file_name)
+    answer = get("/".join(parts) + file_name)
     assert (answer.status_code, from_nginx(answer)) == (403, True)
 
 
@@ -77,9 +80,9 @@ def test_an_expired_path_is_refused(system: System, base_url: str, film: Film, f
     found = urlsplit(base_url)
     appliance = next(name for name, port in system.edge_ports.items() if port == found.port)
     key = edge_key(secrets.load(system.home.secrets).root, appliance)
-    fresh = httpx.get(f"http://{found.netloc}{edge_path(key, film.id, int(time.time()) + 60)}{file_name}")
+    fresh = get(f"http://{found.netloc}{edge_path(key, film.id, int(time.time()) + 60)}{file_name}")
     assert fresh.status_code == 200, "the key is the right one"
-    answer = httpx.get(f"http://{found.netloc}{edge_path(key, film.id, int(time.time()) - 5)}{file_name}")
+    answer = get(f"http://{found.netloc}{edge_path(key, film.id, int(time.time()) - 5)}{file_name}")
     assert (answer.status_code, from_nginx(answer)) == (403, True)
 
 
@@ -88,26 +91,26 @@ def test_another_titles_path_is_refused(client: httpx.Client, base_url: str, cle
     name = re.findall(r"<BaseURL>([0-9a-f]{64}\.mp4)</BaseURL>", other["manifest"])[0]
     parts = base_url.split("/")
     parts[6] = clear_film.id
-    answer = httpx.get("/".join(parts) + name)
+    answer = get("/".join(parts) + name)
     assert (answer.status_code, from_nginx(answer)) == (403, True)
-    inside = httpx.get(base_url + name)
+    inside = get(base_url + name)
     assert inside.status_code in (403, 404), "the file of another title is not below this title's path"
 
 
 def test_another_edges_path_is_refused(session: dict[str, Any], file_name: str) -> None:
     first, second = (urlsplit(each["base_url"]) for each in session["edges"][:2])
-    answer = httpx.get(f"http://{second.netloc}{first.path}{file_name}")
+    answer = get(f"http://{second.netloc}{first.path}{file_name}")
     assert (answer.status_code, from_nginx(answer)) == (403, True)
 
 
 def test_a_range_past_the_end_is_416(base_url: str, file_name: str) -> None:
-    answer = httpx.get(base_url + file_name, headers={"Range": "bytes=99999999999-"})
+    answer = get(base_url + file_name, headers={"Range": "bytes=99999999999-"})
     assert (answer.status_code, from_nginx(answer)) == (416, True)
     assert answer.headers["content-range"].startswith("bytes */")
 
 
 def test_a_file_that_is_not_there_is_404(base_url: str) -> None:
-    assert httpx.get(f"{base_url}{'0' * 64}.mp4").status_code == 404
+    assert get(f"{base_url}{'0' * 64}.mp4").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_a_file_that_is_not_there_is_404(base_url: str) -> None:
 )
 def test_an_edge_gives_nothing_outside_of_its_titles(base_url: str, path: str) -> None:
     found = urlsplit(base_url)
-    with httpx.Client() as plain:
+    with httpx.Client(timeout=PATIENCE_S) as plain:
         request = plain.build_request("GET", f"http://{found.netloc}/")
         request.url = request.url.copy_with(raw_path=(found.path + path).encode())  # as it stands: httpx would tidy it
         answer = plain.send(request)
@@ -125,7 +128,7 @@ def test_an_edge_gives_nothing_outside_of_its_titles(base_url: str, path: str) -
 
 
 def test_a_browser_on_the_gateways_page_may_read_it(system: System, base_url: str, file_name: str) -> None:
-    answer = httpx.get(base_url + file_name, headers={"Origin": system.url, "Range": "bytes=0-9"})
+    answer = get(base_url + file_name, headers={"Origin": system.url, "Range": "bytes=0-9"})
     assert answer.headers["access-control-allow-origin"] in ("*", system.url)
     exposed = answer.headers.get("access-control-expose-headers", "").lower()
     assert "content-range" in exposed

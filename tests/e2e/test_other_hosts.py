@@ -15,7 +15,7 @@ import pytest
 
 from nearcast.base.paths import Home
 from tests.e2e import films
-from tests.e2e.harness import BIN, System, new_system, refused, wait_for
+from tests.e2e.harness import BIN, PATIENCE_S, System, new_system, refused, wait_for
 from tests.ports import free_ports
 
 MAIN, OTHER = "127.0.0.2", "127.0.0.3"
@@ -44,7 +44,7 @@ def other_host() -> Iterator[Home]:
 
 def nearcast(host: System, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**host.environment, "NEARCAST_HOME": str(home.root)}
-    return subprocess.run([str(BIN / "nearcast"), *arguments], env=environment, capture_output=True, text=True, timeout=60, cwd=home.root)
+    return subprocess.run([str(BIN / "nearcast"), *arguments], env=environment, capture_output=True, text=True, timeout=240, cwd=home.root)
 
 
 def edges(host: System) -> dict[str, dict[str, object]]:
@@ -80,15 +80,15 @@ def test_an_edge_joins_is_filled_and_is_offered(main_host: System, other_host: H
                 offered = wait_for("steering to offer it", lambda: _offer(client, title["id"], address))
             files = [path for path in (main_host.home.origin / "titles" / title["id"]).iterdir() if path.suffix == ".mp4"]
             for path in files:
-                assert httpx.get(f"{offered}{path.name}").content == path.read_bytes()
+                assert httpx.get(f"{offered}{path.name}", timeout=PATIENCE_S).content == path.read_bytes()
                 (other_host.edges / "dal-9" / "placed" / title["id"] / path.name).unlink()
-                assert httpx.get(f"{offered}{path.name}").content == path.read_bytes(), "a miss comes from the origin"
-            assert httpx.get(f"{offered.replace('/v1/', '/v1/x')}{files[0].name}").status_code == 403
+                assert httpx.get(f"{offered}{path.name}", timeout=PATIENCE_S).content == path.read_bytes(), "a miss comes from the origin"
+            assert httpx.get(f"{offered.replace('/v1/', '/v1/x')}{files[0].name}", timeout=PATIENCE_S).status_code == 403
             main_host.run("edge", "dismiss", "dal-9")
             wait_for("it to be out, though it runs", lambda: "dal-9" not in edges(main_host) and edge.poll() is None)
         finally:
             edge.send_signal(signal.SIGTERM)
-            assert edge.wait(20) == 0
+            assert edge.wait(PATIENCE_S) == 0
     wait_for("it to be gone", lambda: "dal-9" not in edges(main_host))
 
 

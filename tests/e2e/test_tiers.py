@@ -15,7 +15,7 @@ import pytest
 
 from nearcast.policy import capability
 from tests.e2e import films
-from tests.e2e.harness import System, new_system, refused, wait_for
+from tests.e2e.harness import PATIENCE_S, System, new_system, refused, wait_for
 from tests.ports import free_ports
 
 APPLIANCES = (("ix-1", "ix"), ("north-1", "north"), ("north-2", "north"), ("south-1", "south"))
@@ -70,7 +70,7 @@ def tiers() -> Iterator[System]:
 def title(tiers: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     film = films.generated(tmp_path_factory.mktemp("films") / "harbour.mp4", size="640x360")
     found = tiers.ingest(film, "Open Harbour", "--clear")
-    wait_for("the fill", lambda: filled(tiers, found["id"]), timeout_s=40)
+    wait_for("the fill", lambda: filled(tiers, found["id"]))
     return found
 
 
@@ -103,7 +103,7 @@ def test_each_byte_leaves_the_origin_once_and_enters_each_site_once(tiers: Syste
         entered = [each["tier_bytes"] + each["origin_bytes"] for each in sites.values()]
         return sites if len(sites) == 3 and min(entered) >= whole else None
 
-    sites = wait_for("the counts of the fill", counted, timeout_s=20)
+    sites = wait_for("the counts of the fill", counted)
     assert sites["ix"]["origin_bytes"] == whole
     assert (sites["north"]["origin_bytes"], sites["south"]["origin_bytes"]) == (0, 0)
     assert (sites["north"]["tier_bytes"], sites["south"]["tier_bytes"]) == (whole, whole)
@@ -118,13 +118,13 @@ def test_what_is_placed_nowhere_near_comes_from_the_exchange(tiers: System, titl
     rendition = largest(tiers, title["id"])
     path = capability.edge_path(key, title["id"], 2_000_000_000)
     url = f"http://127.0.0.1:{tiers.edge_ports['west-1']}{path}{rendition.name}"
-    assert httpx.get(url, timeout=10).content == rendition.read_bytes()
+    assert httpx.get(url, timeout=PATIENCE_S).content == rendition.read_bytes()
 
     def counted() -> dict[str, Any] | None:
         sites: list[dict[str, Any]] = asked(tiers, "offload")["sites"]
         return next((each for each in sites if each["site"] == "west" and each["sent_bytes"]), None)
 
-    west = wait_for("the miss to be counted", counted, timeout_s=20)
+    west = wait_for("the miss to be counted", counted)
     assert west["missed_bytes"] == rendition.stat().st_size
     assert west["misses"] == {"content": rendition.stat().st_size}
     assert asked(tiers, "offload")["origin_bytes"] == before
@@ -142,7 +142,7 @@ def test_a_held_film_plays_with_origin_and_exchange_dead(tiers: System, title: d
         origin = tiers.process("origin").identity
         for pid in (*([origin.pid] if origin else []), *tiers.edge_pids("ix-1")):
             try_kill(pid)
-        with httpx.Client(timeout=5) as client:
+        with httpx.Client(timeout=PATIENCE_S) as client:
             for each in edges:
                 if each["appliance"] in holders(tiers, title["id"]):
                     assert client.get(each["base_url"] + rendition.name).content == published
@@ -171,9 +171,9 @@ def test_a_drained_edge_gets_nobody_new_until_it_is_let_in_again(tiers: System, 
 
     before = first()
     tiers.run("edge", "drain", before)
-    wait_for("others to be named", lambda: first() != before, timeout_s=10)
+    wait_for("others to be named", lambda: first() != before)
     tiers.run("edge", "drain", before, "--undo")
-    wait_for("it to be named again", lambda: first() == before, timeout_s=10)
+    wait_for("it to be named again", lambda: first() == before)
 
 
 def test_paths_go_on_when_the_key_is_rotated(tiers: System, title: dict[str, Any]) -> None:
@@ -184,18 +184,18 @@ def test_paths_go_on_when_the_key_is_rotated(tiers: System, title: dict[str, Any
         tiers.run("edge", "rotate-key", edge["appliance"])
 
         def anew() -> str | None:
-            assert httpx.get(edge["base_url"] + name, timeout=5).status_code == 200, "a path from before the rotation"
+            assert httpx.get(edge["base_url"] + name, timeout=PATIENCE_S).status_code == 200, "a path from before the rotation"
             given = client.post("/api/v1/play", json=ask).json()["edges"]
             fresh = next((each for each in given if each["appliance"] == edge["appliance"]), None)
             if fresh is None:  # each play is given one of the site's appliances
                 return None
-            assert httpx.get(fresh["base_url"] + name, timeout=5).status_code == 200
+            assert httpx.get(fresh["base_url"] + name, timeout=PATIENCE_S).status_code == 200
             return str(fresh["base_url"]) if "/v1k1/" in fresh["base_url"] else None
 
-        wait_for("paths under the new key", anew, timeout_s=15)
-        assert httpx.get(edge["base_url"] + name, timeout=5).status_code == 200
+        wait_for("paths under the new key", anew)
+        assert httpx.get(edge["base_url"] + name, timeout=PATIENCE_S).status_code == 200
         tiers.run("edge", "rotate-key", edge["appliance"])
-        wait_for("the first key to be refused", lambda: httpx.get(edge["base_url"] + name, timeout=5).status_code == 403, timeout_s=15)
+        wait_for("the first key to be refused", lambda: httpx.get(edge["base_url"] + name, timeout=PATIENCE_S).status_code == 403)
 
 
 def try_kill(pid: int) -> None:

@@ -174,7 +174,7 @@ FILMS = {
 def test_a_weird_film_is_ingested_and_plays(name: str, system: System, browser: Browser, tmp_path: Path) -> None:
     weird = FILMS[name]
     called = f"Weird {name} ☂"
-    title = system.ingest(weird.make(tmp_path), called, "--clear", timeout_s=120)
+    title = system.ingest(weird.make(tmp_path), called, "--clear")
     assert title["state"] == "complete"
     assert abs(title["runtime_s"] - weird.duration_s) < 0.35
     with system.client() as client:
@@ -210,5 +210,5 @@ def watch(system: System, browser: Browser, title_id: str, *, sound_only: bool) 
             page.wait_for_function("() => document.querySelector('video')?.currentTime > 0.4")
         else:
             browsers.wait_playing(page, past_s=0.3)
-        page.wait_for_function("() => document.querySelector('video').ended", timeout=15_000)
+        page.wait_for_function("() => document.querySelector('video').ended")
         assert page.get_by_test_id("player-error").count() == 0

@@ -177,7 +177,7 @@ class Process:
         if self._child is not None:
             self._child.terminate()
             try:
-                self._child.wait(10)
+                self._child.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
             self._child = None
@@ -215,12 +215,13 @@ class Appliance(Process):
         self._origin = origin
         self._discovery = str(settings.pop("discovery", ""))
         self._orders = root / f"{name}.assignment"
+        self._nginx_pid = self.folder / "run" / "nginx.pid"
         self._version = 0
         fields = {"id": name, "site": "frankfurt", "port": free_port(), "admin_port": free_port(), "report_s": 0.2, "health_s": 0.1}
         fields |= {"linger_s": 0.0, "stop_grace_s": 0.5, "scrub_bps": 0.0, **settings}
         self.settings = EdgeSettings(**fields)  # type: ignore[arg-type]  # checked by the constructor
         self.key = capability.edge_key(ROOT, name)
-        self.client = httpx.Client(trust_env=False, timeout=20.0, base_url=self.settings.public_address)
+        self.client = httpx.Client(trust_env=False, timeout=PATIENCE_S, base_url=self.settings.public_address)
 
     def up(self, clock_off_s: float = 0.0) -> None:
         settings = msgspec.json.encode(self.settings).decode()
@@ -241,7 +242,7 @@ class Appliance(Process):
     def status(self) -> Status | None:
         """What its own page tells; None: it does not answer."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.settings.own_port}/status.json", trust_env=False, timeout=2.0)
+            answer = httpx.get(f"http://127.0.0.1:{self.settings.own_port}/status.json", trust_env=False, timeout=10.0)
             return msgspec.json.decode(answer.content, type=Status)
         except (httpx.HTTPError, msgspec.MsgspecError):
             return None
@@ -289,10 +290,12 @@ class Appliance(Process):
         return self.client.get(capability.edge_path(self.key, each.title_id, expires_at) + each.file.name)
 
     def nginx_pids(self) -> list[int]:
-        """Master first."""
-        master = int((self.folder / "run" / "nginx.pid").read_text())
-        children = Path(f"/proc/{master}/task/{master}/children")
-        return [master, *map(int, children.read_text().split())] if children.exists() else [master]
+        """Master first. One that is just being started has not written its id yet."""
+        until(lambda: self._nginx_pid.exists() and self._nginx_pid.read_text().strip())
+        master = int(self._nginx_pid.read_text())
+        with contextlib.suppress(FileNotFoundError):
+            return [master, *map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split())]
+        return [master]
 
     def kill_nginx(self) -> None:
         for pid in self.nginx_pids():
@@ -307,7 +310,7 @@ class Appliance(Process):
     def destroy(self) -> None:
         self.client.close()
         self.end()
-        with contextlib.suppress(OSError, ValueError):
+        if self._nginx_pid.exists():  # it outlived its agent
             self.kill_nginx()
 
 
@@ -323,7 +326,7 @@ def flip(path: Path, seed: int = 3) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=1.0).status_code == 200
+        return httpx.get(url, trust_env=False, timeout=10.0).status_code == 200
     except httpx.HTTPError:
         return False
 

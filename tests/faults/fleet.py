@@ -40,7 +40,7 @@ class Fleet:
 
     def wait_well(self) -> None:
         """All are up, heard, and looked at by all others."""
-        until(lambda: self.states == dict.fromkeys(NAMES, "up") and all(self[name].heard for name in NAMES), 30.0)
+        until(lambda: self.states == dict.fromkeys(NAMES, "up") and all(self[name].heard for name in NAMES))
         until(lambda: all(self.vouched(name) for name in NAMES))
 
     def vouched(self, name: str) -> bool:

@@ -53,7 +53,7 @@ class Asking:
         try:
             return self._once(asked, PATIENCE_S, tcp=tcp)
         except (dns.exception.Timeout, OSError, EOFError):
-            return self._once(asked, 10 * PATIENCE_S, tcp=tcp)
+            return self._once(asked, 60 * PATIENCE_S, tcp=tcp)
 
     def _once(self, asked: dns.message.Message, timeout_s: float, *, tcp: bool) -> dns.message.Message:
         over = dns.query.tcp if tcp else dns.query.udp
@@ -167,13 +167,18 @@ async def services_known(system: System) -> list[str]:
         await opened.channels.close()
 
 
+def wait_back(system: System, ask: Asking, name: str, before: int) -> None:
+    """Until the process that had the id ``before`` was started anew, and every name is answered as ever."""
+    wait_for(f"{name} to come back", lambda: (found := system.process(name).identity) is not None and found.pid != before)
+    wait_for("all to be ready", lambda: system.status.ready)
+    wait_for("all to answer as before", lambda: ask.all_say(FRA))
+
+
 def a_worker_dies(system: System, ask: Asking) -> None:
     before = system.identity("dns-1").pid
     faults.killed([before])
     assert ask.all_say(FRA)
-    wait_for("the worker to come back", lambda: (found := system.process("dns-1").identity) is not None and found.pid != before)
-    wait_for("all to be ready", lambda: system.status.ready)
-    wait_for("all to answer as before", lambda: ask.all_say(FRA))
+    wait_back(system, ask, "dns-1", before)
 
 
 def a_worker_freezes(system: System, ask: Asking) -> None:
@@ -184,9 +189,7 @@ def a_worker_freezes(system: System, ask: Asking) -> None:
         wait_for("the frozen one to be gone", lambda: not Path(f"/proc/{before}").exists(), pause_s=0.02)
         print(f"a frozen worker is gone: {time.monotonic() - began_s:.2f} s")
         assert ask.all_say(FRA)
-    wait_for("it to come back", lambda: (found := system.process("dns-2").identity) is not None and found.pid != before)
-    wait_for("all to be ready", lambda: system.status.ready)
-    wait_for("all to answer as before", lambda: ask.all_say(FRA))
+    wait_back(system, ask, "dns-2", before)
 
 
 def a_rollover_begins_and_is_taken_back(system: System, ask: Asking) -> None:
@@ -244,9 +247,7 @@ def steering_freezes_and_dies(system: System, ask: Asking) -> None:
     wait_for("the view to be live", lambda: "the health view is live again" in log.read_text())
     faults.killed([steer])
     assert ask.all_say(FRA)
-    wait_for("steering to come back", lambda: (found := system.process("steer").identity) is not None and found.pid != steer)
-    wait_for("all to be ready", lambda: system.status.ready)
-    wait_for("all to answer as before", lambda: ask.all_say(FRA))
+    wait_back(system, ask, "steer", steer)
 
 
 def an_appliance_freezes_and_dies(system: System, ask: Asking) -> None:

@@ -25,8 +25,8 @@ from tests.unit.delivery.making import digests
 from .appliances import Appliance, OriginProcess, flip, until
 
 SIZE = 10 * BLOCK_BYTES + 12_345
-SLOW_BPS = 40e6
-"""At this pace the film takes two seconds."""
+SLOW_BPS = 8e6
+"""At this pace a film takes ten seconds, so that it is still under way when a fault befalls it, whoever else wants the processor."""
 AT_NIGHT = datetime(2026, 6, 1, 3, tzinfo=UTC)
 Maker = Callable[..., Appliance]
 
@@ -66,6 +66,7 @@ def test_the_agent_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -
     edge.kill()
     kept_bytes = edge.part_bytes(item) // BLOCK_BYTES * BLOCK_BYTES
     assert edge.get(item).content == data, "nginx serves on, by way of the origin"
+    edge.hold(item)
     edge.up()
     edge.whole(item)
     assert edge.placed(item).read_bytes() == data
@@ -82,6 +83,7 @@ def test_nginx_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -> No
     midway(edge, item)
     before = edge.nginx_pids()[0]
     edge.kill_nginx()
+    edge.hold(item)
     edge.whole(item)
     until(lambda: edge.nginx_pids()[0] != before)
     until(lambda: (status := edge.status) and status.report.state == "up")
@@ -101,6 +103,7 @@ def test_the_source_is_killed_during_a_fill(origin: OriginProcess, make: Maker) 
     edge.hold(first[0], rate_bps=SLOW_BPS, sources=(peer.source(), ORIGIN), routes=routes)
     midway(edge, first[0])
     peer.kill_all()
+    edge.hold(first[0], sources=(peer.source(), ORIGIN), routes=routes)
     edge.whole(first[0])
     assert edge.placed(first[0]).read_bytes() == first[1]
     fetched = edge.fetched()
@@ -113,6 +116,7 @@ def test_the_source_is_killed_during_a_fill(origin: OriginProcess, make: Maker) 
     until(lambda: (status := edge.status) and status.report.problem.startswith("NC2013"))
     assert edge.get(first[0]).content == first[1], "what is held is served with every source dead"
     origin.up()
+    edge.hold(first[0], second[0], sources=(peer.source(), ORIGIN), routes=routes)
     edge.whole(second[0])
     assert edge.placed(second[0]).read_bytes() == second[1]
     assert sum(edge.fetched().values()) == 2 * SIZE, "no byte came twice"
@@ -329,6 +333,7 @@ def test_a_frozen_source_is_left_for_another(origin: OriginProcess, make: Maker)
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:
+        edge.hold(item, sources=(peer.source(), ORIGIN), routes=((Hop(0, awaited=True), Hop(1)),))
         edge.whole(item)
         assert edge.placed(item).read_bytes() == data
         assert sum(edge.fetched().values()) == SIZE

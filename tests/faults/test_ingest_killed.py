@@ -14,11 +14,11 @@ import pytest
 
 from nearcast.base.processes import family, identify, wait_gone
 from tests.e2e import films
-from tests.e2e.harness import System, mentions, wait_for
+from tests.e2e.harness import PATIENCE_S, System, mentions, wait_for
 
 PART = ".part"
 VIDEO = ("starter", "better")
-FILM_S = 150
+FILM_S = 110
 FRAME_RATE = 24
 
 
@@ -59,7 +59,7 @@ def kill_fleet(system: System) -> None:
     _kill(below[:1])
     for pid in below[1:]:
         identity = identify(pid)
-        assert identity is None or wait_gone(identity, 10), "worker and ffmpeg end with the fleet"
+        assert identity is None or wait_gone(identity, PATIENCE_S), "worker and ffmpeg end with the fleet"
 
 
 def _kill(pids: list[int]) -> None:
@@ -67,7 +67,7 @@ def _kill(pids: list[int]) -> None:
     for pid in pids:
         identity = identify(pid)
         os.kill(pid, signal.SIGKILL)
-        assert identity is None or wait_gone(identity, 10)
+        assert identity is None or wait_gone(identity, PATIENCE_S)
 
 
 @pytest.mark.timeout(600)
@@ -77,13 +77,13 @@ def test_it_goes_on_and_redoes_at_most_a_chunk(system: System, tmp_path: Path, k
     path = films.long_film(tmp_path, duration_s=FILM_S)
     with system.popen("ingest", path, "--title", name) as command, system.client() as client:
         try:
-            job = wait_for("the job", lambda: job_named(client, name), timeout_s=60)
+            job = wait_for("the job", lambda: job_named(client, name))
 
             def halfway() -> bool:
                 found = chunks(system, job)
                 return any(each.startswith(VIDEO) for each in finished(found)) and any(each.endswith(PART) for each in found)
 
-            wait_for("some chunks", halfway, timeout_s=90, pause_s=0.02)
+            wait_for("some chunks", halfway, pause_s=0.02)
             kill(system)
             kept = finished(chunks(system, job))
             again: set[str] = set()

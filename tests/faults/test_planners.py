@@ -15,6 +15,7 @@ from nearcast.delivery.fill.store import SqlitePlacements
 from nearcast.model.fill import Placement
 from tests.unit.delivery.making import until
 
+from .appliances import PATIENCE_S
 from .appliances import until as waited
 
 GENERATIONS = 200
@@ -70,7 +71,7 @@ def test_planners_at_once_and_one_killed(tmp_path: Path) -> None:
     os.kill(victim.pid, signal.SIGKILL)
     planners.append(started(tmp_path, 3))
     for each in planners:
-        each.join()
+        each.join(PATIENCE_S)
     made = sorted(generation for each in acknowledged(tmp_path) for generation in each)
     assert len(made) == len(set(made)), "nobody made what another had made"
     lost = set(range(1, GENERATIONS + 1)) - set(made)

@@ -18,7 +18,7 @@ from nearcast.system.serve import open_system
 from tests.e2e import browsers, faults, foreign
 from tests.e2e.harness import System, wait_for
 from tests.e2e.library import Film
-from tests.faults.players.viewers import BEYOND_S, BUFFER_S, GIVEN, PATIENCE_S, Viewer, healthy, killed, watch
+from tests.faults.players.viewers import BEYOND_S, BUFFER_S, GIVEN, Viewer, healthy, killed, watch
 
 Fault = Callable[[System, str], AbstractContextManager[None]]
 
@@ -34,7 +34,7 @@ def viewers(browser: Browser, system: System, film: Film) -> Iterator[list[Viewe
         browsers.sign_in(ours, system.viewer_link())
         browsers.open_title(ours, film.id)
         browsers.press_play(ours)
-        browsers.wait_playing(ours, timeout_s=PATIENCE_S)
+        browsers.wait_playing(ours)
         ours.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", BUFFER_S)
         found = [Viewer(ours, lambda: browsers.edge_in_use(ours)), Viewer(other, lambda: foreign.edge_in_use(other, system))]
         for each in found:
@@ -78,7 +78,8 @@ def test_films_go_on_without_a_stall(viewers: list[Viewer], system: System, faul
         for name in sorted(used):
             befallen.enter_context(fault(system, name))
         watch(viewers, BEYOND_S)
-        assert not used & {each.edge() for each in viewers}, "another edge serves them"
+        # Between two kills one that was started anew may have served a piece.
+        wait_for("other edges to serve them", lambda: not used & {each.edge() for each in viewers})
 
 
 def test_running_films_leave_an_edge_that_drains_and_bear_a_steering_that_is_dead(viewers: list[Viewer], system: System) -> None:
@@ -88,14 +89,14 @@ def test_running_films_leave_an_edge_that_drains_and_bear_a_steering_that_is_dea
         system.run("edge", "drain", name)
     try:
         for each in viewers:
-            wait_for("a move to another edge", lambda each=each: each.edge() not in used, timeout_s=PATIENCE_S)  # type: ignore[misc]
+            wait_for("a move to another edge", lambda each=each: each.edge() not in used)  # type: ignore[misc]
         with faults.frozen([system.identity("play").pid]):
             watch(viewers, BEYOND_S)
         assert not used & {each.edge() for each in viewers}
     finally:
         for name in sorted(used):
             system.run("edge", "drain", name, "--undo")
-    found = wait_for("what our player measured to be borne out by the log", lambda: believed(system), timeout_s=PATIENCE_S)
+    found = wait_for("what our player measured to be borne out by the log", lambda: believed(system))
     assert set(found) & used
     assert sum(each.stalled_share for each in found.values()) == 0
 
@@ -117,15 +118,13 @@ def test_a_play_whose_first_edge_has_just_died_begins_at_the_next(browser: Brows
         browsers.sign_in(page, system.viewer_link())
         browsers.open_title(page, film.id)
         browsers.press_play(page)
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
         first = named[0]
         assert browsers.edge_in_use(page) != first
         assert page.evaluate("() => window.__nearcast.stalls") == 0
         befallen.close()
         if fault is frozen:  # its log has the request that nobody waited for, and bears the player out
-            wait_for(
-                "the failure to be believed", lambda: (told := believed(system).get(first)) and told.failed_share > 0, timeout_s=PATIENCE_S
-            )
+            wait_for("the failure to be believed", lambda: (told := believed(system).get(first)) and told.failed_share > 0)
 
 
 def test_so_does_another_player(browser: Browser, system: System, film: Film) -> None:
@@ -142,5 +141,5 @@ def test_so_does_another_player(browser: Browser, system: System, film: Film) ->
 
         page.route("**/manifest.m3u8", answered, times=1)
         foreign.play(page, system, foreign.hls_url(system, film), foreign.recommended())
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
         assert foreign.edge_in_use(page, system) not in ("", named[0])

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Request, Route
 from tests.e2e import browsers, faults, foreign
 from tests.e2e.harness import System, wait_for
 from tests.e2e.library import Film
-from tests.faults.players.viewers import BEYOND_S, BUFFER_S, GIVEN, PATIENCE_S, Viewer, healthy, killed, watch
+from tests.faults.players.viewers import BEYOND_S, BUFFER_S, GIVEN, Viewer, healthy, killed, watch
 
 
 def goes_on(system: System, viewer: Viewer, given: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ def goes_on(system: System, viewer: Viewer, given: Sequence[str]) -> None:
             befallen.enter_context(killed(system, name))
         watch([viewer], BEYOND_S)
         # Between two kills one that was started anew may have served a piece.
-        wait_for("the fourth to serve", lambda: viewer.edge() in set(system.edge_ports) - set(given), timeout_s=PATIENCE_S)
+        wait_for("the fourth to serve", lambda: viewer.edge() in set(system.edge_ports) - set(given))
 
 
 def test_ours_goes_on_in_the_same_session(browser: Browser, system: System, film: Film) -> None:
@@ -37,9 +37,9 @@ def test_ours_goes_on_in_the_same_session(browser: Browser, system: System, film
         browsers.sign_in(page, system.viewer_link())
         browsers.open_title(page, film.id)
         browsers.press_play(page)
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
         page.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", BUFFER_S)
-        wait_for("more edges to be named", lambda: page.evaluate("() => window.__nearcast.network.count") > GIVEN, timeout_s=PATIENCE_S)
+        wait_for("more edges to be named", lambda: page.evaluate("() => window.__nearcast.network.count") > GIVEN)
         given = page.evaluate("() => window.__nearcast.session.edges.map(each => each.appliance)")
         goes_on(system, Viewer(page, lambda: browsers.edge_in_use(page)), given)
         assert len(plays) == 1
@@ -70,7 +70,7 @@ def test_hls_js_goes_on_at_a_clone(browser: Browser, system: System, film: Film)
             answer = client.get(session["steering_url"], params={"_HLS_pathway": given[0]})
             return answer.status_code == 200 and {each["ID"] for each in answer.json().get("PATHWAY-CLONES", ())} == spare
 
-        wait_for("the fourth to be fit again", cloned, timeout_s=PATIENCE_S)
+        wait_for("the fourth to be fit again", cloned)
 
     def answered(route: Route) -> None:
         answer = route.fetch()
@@ -80,8 +80,8 @@ def test_hls_js_goes_on_at_a_clone(browser: Browser, system: System, film: Film)
         page.route("**/manifest.m3u8", answered)
         configuration = {**foreign.recommended("hls.js"), "maxBufferLength": BUFFER_S, "maxMaxBufferLength": BUFFER_S}
         foreign.play_hls_js(page, system, session["hls_url"], configuration)
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
-        wait_for("the clone to be taken in", lambda: _pathways(page) >= spare, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
+        wait_for("the clone to be taken in", lambda: _pathways(page) >= spare)
         goes_on(system, Viewer(page, lambda: foreign.edge_in_use(page, system)), given)
 
 
@@ -95,7 +95,7 @@ def test_hls_js_leaves_a_frozen_edge_without_a_stall(browser: Browser, system: S
     with browsers.page_in(browser, bypass_csp=True) as page:
         configuration = {**foreign.recommended("hls.js"), "maxBufferLength": BUFFER_S, "maxMaxBufferLength": BUFFER_S}
         foreign.play_hls_js(page, system, foreign.hls_url(system, film), configuration)
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
         viewer = Viewer(page, lambda: foreign.edge_in_use(page, system))
         viewer.settle()
         used = wait_for("an edge in use", viewer.edge)
@@ -113,5 +113,5 @@ def test_shaka_player_goes_on_at_what_its_manifest_names_beside(browser: Browser
     configuration["streaming"]["bufferingGoal"] = BUFFER_S
     with browsers.page_in(browser, bypass_csp=True) as page:
         foreign.play(page, system, session["dash_url"], configuration)
-        browsers.wait_playing(page, timeout_s=PATIENCE_S)
+        browsers.wait_playing(page)
         goes_on(system, Viewer(page, lambda: foreign.edge_in_use(page, system)), [each["appliance"] for each in session["edges"]])

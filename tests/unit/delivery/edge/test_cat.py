@@ -134,7 +134,13 @@ def test_a_token_without_an_end_is_refused() -> None:
         verify({1: "x"}, ASKED, NOW_S)
 
 
-@given(claims=st.dictionaries(st.integers(-10, 330) | st.text(max_size=3), st.recursive(st.integers() | st.text() | st.binary(), st.lists)))
+@given(
+    claims=st.dictionaries(
+        st.integers(-10, 330) | st.text(max_size=3),
+        st.recursive(st.integers() | st.text() | st.binary(), st.lists, max_leaves=8),
+        max_size=8,
+    )
+)
 def test_whatever_the_claims_are_it_is_a_verdict(claims: dict[Any, Any]) -> None:
     with contextlib.suppress(cat.TokenDamaged, cat.TokenExpired, cat.TokenElsewhere, cat.TokenUnsupported):
         verify(claims, ASKED, NOW_S)
