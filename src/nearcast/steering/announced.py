@@ -60,8 +60,7 @@ class Plan(NamedTuple):
     @property
     def gone(self) -> set[str]:
         """What the ISP would announce no more at all."""
-        whole = {prefix for prefix, rows in self.withdrawn.items() if {each.site for each in rows}.issuperset(self.isp.sites)}
-        return whole.difference(self.announced)
+        return {prefix for prefix, rows in self.withdrawn.items() if {each.site for each in rows}.issuperset(self.isp.sites)}
 
 
 def changed(before: SteeringSettings, after: SteeringSettings) -> list[str]:
@@ -107,16 +106,19 @@ def judged_again(table: Table, held: Iterable[Announcement], isp: Isp, own_asn: 
 
 def plans_of(announce: Iterable[Announcement], withdraw: Iterable[Announcement], settings: SteeringSettings) -> dict[str, Plan]:
     """By ISP. An announcement is for the site that it names, else for all of the ISP's. Raises NoIsp, BadPlan and BadRoute."""
-    isps, sites = {each.name: each for each in settings.isps}, {each.name for each in settings.sites}
+    isps = {each.name: each for each in settings.isps}
     found: dict[str, Plan] = {}
     for verb, rows in (("announced", announce), ("withdrawn", withdraw)):
         for told in rows:
             plan = found.setdefault(told.source, Plan(_isp(told, isps), {}, {}))
             prefix = str(parse_prefix(told.prefix))
             known = (plan.announced if verb == "announced" else plan.withdrawn).setdefault(prefix, [])
-            for order, site in enumerate(_sites(told, plan.isp, sites)):
+            for order, site in enumerate(_sites(told, plan.isp)):
                 if any(each.site == site for each in known):
                     raise BadPlan(f"{prefix} would be {verb} twice by {told.source} for the site {site}")
+                if verb == "withdrawn" and any(each.site == site for each in plan.announced.get(prefix, ())):
+                    hint = "leave one of them out: what is announced anew stands for what was"
+                    raise BadPlan(f"{prefix} would be announced and withdrawn by {told.source} for the site {site}", hint=hint)
                 path = told.as_path or (plan.isp.asn,)
                 known.append(replace(told, prefix=prefix, site=site, as_path=path, order=told.order or order))
     return found
@@ -172,11 +174,12 @@ def _for_all(isp: Isp, told: Announcement) -> Iterator[Announcement]:
     return (replace(told, site=site, order=order) for order, site in enumerate(isp.sites))
 
 
-def _sites(told: Announcement, isp: Isp, known: Collection[str]) -> tuple[str, ...]:
-    if told.site and told.site not in known:
-        raise BadPlan(f"there is no site {told.site!r}", hint=close_to(told.site, sorted(known)))
-    if not told.site and not isp.sites:
+def _sites(told: Announcement, isp: Isp) -> tuple[str, ...]:
+    if not isp.sites:
         raise BadPlan(f"no site serves what the ISP {isp.name} announces", hint="name them as its sites in [[steering.isps]]")
+    if told.site and told.site not in isp.sites:
+        hint = f"there are: {', '.join(isp.sites)}; rehearse it with a configuration that gives it others ([[steering.isps]] sites)"
+        raise BadPlan(f"the site {told.site!r} is none of those that serve what the ISP {isp.name} announces", hint=hint)
     return (told.site,) if told.site else isp.sites
 
 

@@ -83,6 +83,32 @@ def test_a_prefix_is_planned_once(question: RehearseQuestion) -> None:
         rehearsed(PRESENT, question, 100)
 
 
+def test_a_prefix_is_either_announced_or_withdrawn() -> None:
+    both = RehearseQuestion(announce=plan("20.1.0.0/16"), withdraw=plan("20.1.0.0/16", site="rack"))
+    with pytest.raises(BadPlan, match="announced and withdrawn by riverbank for the site rack") as caught:
+        rehearsed(PRESENT, both, 100)
+    assert "leave one of them out" in caught.value.hint
+    moved = RehearseQuestion(announce=plan("20.1.0.0/16", site="north"), withdraw=plan("20.1.0.0/16", site="rack"))
+    assert [(each.before[0], each.after[0]) for each in rehearsed(PRESENT, moved, 100).moved] == [("rack", "north")]
+
+
+@pytest.mark.parametrize("verb", ["announce", "withdraw"])
+def test_an_isp_plans_for_its_own_sites_alone(verb: str) -> None:
+    """As ``Rib`` has it: what it announces is for these, wherever else there are sites."""
+    there = plan("20.1.0.0/16", site="south")
+    with pytest.raises(BadPlan, match="'south' is none of those that serve what the ISP riverbank announces") as caught:
+        rehearsed(PRESENT, replace(RehearseQuestion(), **{verb: there}), 100)
+    assert "there are: rack, north" in caught.value.hint
+    given_it = tuple(map(planned, (replace(RIVERBANK, sites=("rack", "south")), HILLSIDE)))
+    rehearsed(PRESENT, replace(RehearseQuestion(isps=given_it), **{verb: there}), 100)
+
+
+def test_without_a_site_an_isp_has_nothing_to_plan_for() -> None:
+    idle = tuple(map(planned, (replace(RIVERBANK, sites=()), HILLSIDE)))
+    with pytest.raises(BadPlan, match="no site serves what the ISP riverbank announces"):
+        rehearsed(PRESENT, RehearseQuestion(isps=idle, announce=plan("20.4.0.0/16", site="rack")), 100)
+
+
 def test_a_prefix_may_be_planned_for_each_site_by_itself() -> None:
     alone = Announcement(prefix="20.4.0.0/16", site="north", source="riverbank", order=1)
     question = RehearseQuestion(announce=(*plan("20.4.0.0/16", site="rack"), alone))
@@ -103,6 +129,7 @@ def test_a_plan_comes_to_what_the_collector_would_make_of_it(
     told: Sequence[str], announced: Sequence[tuple[str, bool]], withdrawn: Sequence[str], most: int
 ) -> None:
     assume(len({*told, *(prefix for prefix, _ in announced)}) <= 2 * most)  # so many are remembered of a router
+    withdrawn = [each for each in withdrawn if all(each != prefix for prefix, _ in announced)]
     isp = replace(RIVERBANK, prefixes_max=most)
     steering = replace(IN_FORCE, isps=(isp,))
     present = in_force(steering, {"riverbank": told}, refused=False)

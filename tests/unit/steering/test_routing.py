@@ -158,7 +158,7 @@ async def test_nonsense_is_refused_with_a_hint() -> None:
     with pytest.raises(NoIsp) as caught:
         await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0.0/16", site="", source="riverbnak"),)))
     assert "riverbank" in caught.value.hint
-    with pytest.raises(BadPlan, match="no site 'rock'"):
+    with pytest.raises(BadPlan, match="the site 'rock' is none of those"):
         await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0.0/16", site="rock", source="riverbank"),)))
     with pytest.raises(BadPlan, match="not a prefix"):
         await asked.rehearse(RehearseQuestion(announce=(Announcement(prefix="20.2.0", site="", source="riverbank"),)))

@@ -36,6 +36,8 @@ def test_mistakes_are_found_when_the_configuration_is_read() -> None:
         SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="::/0", sites=("a",)),) * 2)
     with pytest.raises(ValueError, match="not a prefix"):
         SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="ten", sites=("a",)),))
+    with pytest.raises(ValueError, match="names a site twice"):
+        SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="::/0", sites=("a", "a")),))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ def spread(routes: Iterable[Route], sites: Collection[str]) -> Iterator[Announce
         seen.add(prefix)
         if not route.sites:
             raise BadRoute(f"the route for {route.prefix} names no site")
-        for order, site in enumerate(dict.fromkeys(route.sites)):
+        if len(set(route.sites)) < len(route.sites):
+            raise BadRoute(f"the route for {route.prefix} names a site twice", hint="name each once, the best first")
+        for order, site in enumerate(route.sites):
             if site not in sites:
                 raise BadRoute(f"the route for {route.prefix} names the site {site!r}, which does not exist", hint=close_to(site, sites))
             yield Announcement(prefix=str(prefix), site=site, order=order)

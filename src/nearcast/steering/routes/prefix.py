@@ -84,6 +84,12 @@ def _parse_quickly(text: str) -> tuple[int, int, int] | None:
 
 
 def _parse_wholly(text: str) -> tuple[int, int, int]:
+    """With what is wrong, in words. Masks and zones, which ``ipaddress`` takes, are refused."""
+    address, slash, digits = text.partition("/")
+    if slash and not (digits.isascii() and digits.isdigit()):
+        raise BadRoute(f"{text!r} is not a prefix: behind the slash stands how many bits are its own, as in 203.0.113.0/24")
+    if "%" in address:
+        raise BadRoute(f"{text!r} is not a prefix: a zone is known to one machine alone", hint="leave out what begins with %")
     try:
         network = ipaddress.ip_network(text)
     except ValueError as error:

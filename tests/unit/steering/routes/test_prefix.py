@@ -51,3 +51,22 @@ def test_mapped_prefixes_are_ipv4() -> None:
     assert parse_prefix("::ffff:0:0/96") == Prefix(4, 0, 0)
     with pytest.raises(BadRoute, match="host bits"):
         parse_prefix("10.0.0.1/8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20.4.0.0/0.0.255.255",
+        "20.4.0.0/255.255.0.0",
+        "2a00:100::%1/32",
+        "fe80::%a/64",
+        "20.4.0.0/１６",
+        "20.4.0.0/ 16",
+        "20.4.0.0/",
+        "20.4.0.0/+16",
+    ],
+)
+def test_masks_and_zones_are_no_prefixes(text: str) -> None:
+    """``ipaddress`` takes some of them: 0.0.255.255 is a host mask to it, and a zone goes without a word."""
+    with pytest.raises(BadRoute, match="is not a prefix"):
+        parse_prefix(text)
