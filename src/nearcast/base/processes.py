@@ -68,6 +68,24 @@ def identify(pid: int) -> Identity | None:
     return None if found is None else Identity(pid, found[1])
 
 
+class Place(Struct, frozen=True):
+    """Where a folder lies, so that what was written in it is told apart from a copy of it elsewhere."""
+
+    path: str
+    device: int
+    inode: int
+
+    def same(self, other: Place) -> bool:
+        """A folder that was renamed has its inode still, and one that was mounted anew its path; a copy has neither."""
+        return self.path == other.path or (self.device, self.inode) == (other.device, other.inode)
+
+
+def place_of(folder: Path) -> Place:
+    """Raises OSError where there is no such folder."""
+    found = folder.stat()
+    return Place(os.path.realpath(folder), found.st_dev, found.st_ino)
+
+
 def wait_gone(identity: Identity, timeout_s: float) -> bool:
     """Wait until the process has ended; False after ``timeout_s``. Blocks the thread."""
     until_s = time.monotonic() + timeout_s

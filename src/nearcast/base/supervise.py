@@ -23,7 +23,7 @@ from msgspec import Struct
 from nearcast.base import vital
 from nearcast.base.clock import Clock, SystemClock
 from nearcast.base.errors import Internal, Unavailable
-from nearcast.base.processes import Identity, Lock, gone, identify, rotate, send, write_atomically
+from nearcast.base.processes import Identity, Lock, Place, gone, identify, place_of, rotate, send, write_atomically
 from nearcast.base.spawn import Order, Programs, Spawner
 
 BACKOFF_FIRST_S = 0.2
@@ -72,11 +72,12 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
 
 
 class SystemStatus(Struct, frozen=True, kw_only=True):
-    """What ``status.json`` holds."""
+    """What ``status.json`` holds. ``place``: the folder that it was written for."""
 
     supervisor: Identity
     started_at: float
     processes: tuple[ProcessStatus, ...]
+    place: Place | None = None
 
     @property
     def ready(self) -> bool:
@@ -130,9 +131,10 @@ def exit_text(code: int | None) -> str:
 
 
 def read_status(path: Path) -> SystemStatus | None:
-    """The last written status; None where there is none, or none that can be read."""
+    """The last status written in this folder; None where there is none that can be read, or one that came with a copy of another folder."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SystemStatus)
+        found = msgspec.json.decode(path.read_bytes(), type=SystemStatus)
+        return found if found.place is None or found.place.same(place_of(path.parent)) else None
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -271,10 +273,10 @@ class Supervisor:
         supervisor = identify(os.getpid())
         if supervisor is None:
             raise Internal("this process is not in /proc", hint="mount /proc")
-        status = SystemStatus(
-            supervisor=supervisor, started_at=self._started_at, processes=tuple(each.status for each in self._kept.values())
-        )
+        processes = tuple(each.status for each in self._kept.values())
         try:
+            place = place_of(self._run_folder)
+            status = SystemStatus(supervisor=supervisor, started_at=self._started_at, processes=processes, place=place)
             write_atomically(self._status_path, msgspec.json.encode(status))
             self._unwritten = False
         except OSError as error:  # a full disk is no reason to end what runs; `_tend_files` tries again
@@ -282,9 +284,12 @@ class Supervisor:
             _log.error("the status cannot be written", error=error.strerror)
 
     async def _adopt(self, recorded: SystemStatus | None) -> None:
-        """Take over what a killed supervisor left running and still fits; end the rest of it."""
+        """Take over what a killed supervisor left running and still fits; end the rest of it.
+
+        A supervisor that lives although the lock of this folder is ours works in another folder: what it runs is not for us.
+        """
         leftovers: list[ProcessStatus] = []
-        for status in recorded.processes if recorded else ():
+        for status in recorded.processes if recorded and not recorded.supervisor.alive else ():
             if status.identity is None or not status.identity.alive:
                 continue
             kept = self._kept.get(status.name)

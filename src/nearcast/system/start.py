@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from nearcast.base import ports
 from nearcast.base.errors import BadInput, Unavailable
 from nearcast.base.paths import Home, UnusableHome
-from nearcast.base.processes import Identity, family, held, identify, send, wait_gone, write_atomically
+from nearcast.base.processes import Identity, Place, family, held, identify, place_of, send, wait_gone, write_atomically
 from nearcast.base.supervise import ProcessStatus, SystemStatus, read_status
 from nearcast.system import places, secrets
 from nearcast.system.settings import LOOPBACK, Settings, remember
@@ -53,6 +54,13 @@ class Plain(BadInput):
     )
 
 
+class Launched(Struct, frozen=True, kw_only=True):
+    """What ``starting.json`` holds: who is about to supervise, and the folder for which."""
+
+    supervisor: Identity
+    place: Place
+
+
 def check_protected(settings: Settings) -> None:
     """Raises Plain when something would serve others than this machine without TLS."""
     if found := places.unprotected(settings):
@@ -60,20 +68,26 @@ def check_protected(settings: Settings) -> None:
 
 
 def status(home: Home) -> SystemStatus | None:
-    """What the supervisor last wrote; None where no system was ever started."""
+    """What the supervisor of this home last wrote; None where none ever ran here (``read_status``)."""
     return read_status(home.run / "status.json")
 
 
 def running(home: Home) -> SystemStatus | None:
     """The status, when a supervisor is alive."""
     found = status(home)
-    return found if found and found.supervisor.alive and held(home.run / "supervisor.lock") else None
+    return found if found and found.supervisor.alive and held(_lock_path(home)) else None
+
+
+def _lock_path(home: Home) -> Path:
+    return home.run / "supervisor.lock"
 
 
 def left_over(home: Home) -> list[ProcessStatus]:
-    """Processes that run although their supervisor is dead."""
+    """Processes that run although their supervisor is dead. Those of a living one are its own, in this home or in another."""
     found = status(home)
-    return [each for each in found.processes if each.identity and each.identity.alive] if found else []
+    if found is None or found.supervisor.alive:
+        return []
+    return [each for each in found.processes if each.identity and each.identity.alive]
 
 
 def prepare(home: Home, options: Mapping[str, str] | None = None) -> None:
@@ -122,7 +136,7 @@ def check_ports(home: Home, settings: Settings) -> None:
             ports.check_free(host, port)
         except ports.PortTaken:
             holder = ports.holder_of(port)
-            if holder is None or f"{home.edges}/" not in holder.command:
+            if holder is None or not _names(holder.command, home.edges):
                 raise
 
 
@@ -144,7 +158,7 @@ def launch(home: Home, environment: Mapping[str, str]) -> subprocess.Popen[bytes
 def note_start(home: Home, pid: int) -> None:
     """Keep which process is about to supervise, so that a ``stop`` finds it before it has written a status."""
     if identity := identify(pid):
-        write_atomically(_starting_path(home), msgspec.json.encode(identity))
+        write_atomically(_starting_path(home), msgspec.json.encode(Launched(supervisor=identity, place=place_of(home.run))))
 
 
 def _starting_path(home: Home) -> Path:
@@ -152,12 +166,19 @@ def _starting_path(home: Home) -> Path:
 
 
 def _starting(home: Home) -> Identity | None:
-    """The supervisor that was last launched, if it lives: for a while it has not written a status yet."""
+    """The supervisor that was last launched for this home, if it lives: for a while it has not written a status yet.
+
+    One that has, and does not hold the lock, works in another folder: both files came from there.
+    """
     try:
-        found = msgspec.json.decode(_starting_path(home).read_bytes(), type=Identity)
+        launched = msgspec.json.decode(_starting_path(home).read_bytes(), type=Launched)
+        if not launched.place.same(place_of(home.run)) or not launched.supervisor.alive:
+            return None
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if found.alive else None
+    found = status(home)
+    elsewhere = found is not None and found.supervisor == launched.supervisor and not held(_lock_path(home))
+    return None if elsewhere else launched.supervisor
 
 
 def wait_ready(
@@ -247,13 +268,18 @@ def _servers_left(home: Home) -> list[Identity]:
     for path in home.edges.glob("*/run/nginx.pid"):
         try:
             pid = int(path.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            command = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
         except (OSError, ValueError):
             continue
         identity = identify(pid)
-        if identity and os.fsencode(path.parents[1]) in command:
+        if identity and _names(command, path.parents[1]):
             found.append(identity)
     return found
+
+
+def _names(command: str, folder: Path) -> bool:
+    """Whether a command line has a path in ``folder``, and not in one whose own path ends so: `/data/edges` and `/mnt/data/edges`."""
+    return any(f"{before}{folder}/" in command for before in "\0 ")
 
 
 def fits(found: SystemStatus, fingerprints: Mapping[str, str]) -> bool:

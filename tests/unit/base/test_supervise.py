@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -258,8 +261,6 @@ asyncio.run(Supervisor(commands, folder, folder).run())
 
 
 async def test_processes_outlive_a_killed_supervisor_and_are_adopted(tmp_path: Path) -> None:
-    import msgspec
-
     same, changed, gone_from_table = command("same"), command("changed"), command("gone")
     raw = msgspec.json.encode([same, changed, gone_from_table]).decode()
     first = await asyncio.create_subprocess_exec(sys.executable, "-c", SUPERVISOR, str(tmp_path), raw, stdout=-3, stderr=-3)
@@ -281,6 +282,84 @@ async def test_processes_outlive_a_killed_supervisor_and_are_adopted(tmp_path: P
         os.kill(before["same"].pid, signal.SIGKILL)
         await until(lambda: one(tmp_path, "same").state == "ready" and one(tmp_path, "same").identity != before["same"])
     assert not any(identity and identity.alive for identity in after.values())
+
+
+@asynccontextmanager
+async def supervised_elsewhere(folder: Path, *commands: Command) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A supervisor in a process of its own, all ready; ended with what it runs."""
+    raw = msgspec.json.encode(commands).decode()
+    supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", SUPERVISOR, str(folder), raw, stdout=-3, stderr=-3)
+    try:
+        await until(lambda: (found := read_status(folder / "status.json")) is not None and found.supervisor.alive and found.ready)
+        yield supervisor
+    finally:
+        found = read_status(folder / "status.json")
+        with contextlib.suppress(ProcessLookupError):
+            supervisor.kill()
+        await supervisor.wait()
+        for each in found.processes if found else ():
+            if each.identity:
+                await end(each.identity, 10.0)
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """As ``cp -a`` does it, sockets left out."""
+    shutil.copytree(folder, to, ignore=lambda _, names: [each for each in names if each.endswith(".sock")])
+    return to
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_what_runs_in_a_folder_is_not_for_a_supervisor_in_a_copy_of_it(tmp_path: Path, killed: bool) -> None:
+    original = tmp_path / "original"
+    original.mkdir()
+    same, other = command("same"), command("other")
+    async with supervised_elsewhere(original, same, other) as supervisor:
+        before = {each.name: each.identity for each in status(original).processes}
+        copy = copied(original, tmp_path / "copy")
+        if killed:
+            supervisor.kill()
+            await supervisor.wait()
+        assert read_status(copy / "status.json") is None
+        async with running(copy, same):
+            await until(ready(copy))
+            assert one(copy, "same").identity != before["same"]
+            assert all(identity and identity.alive for identity in before.values())
+        assert all(identity and identity.alive for identity in before.values())
+
+
+async def test_a_folder_that_was_exchanged_for_its_copy_leaves_the_living_supervisor_what_it_runs(tmp_path: Path) -> None:
+    """The path is the old one, but the lock is free: whoever is named works in the folder that was moved away."""
+    original = tmp_path / "original"
+    original.mkdir()
+    same = command("same")
+    async with supervised_elsewhere(original, same):
+        before = one(original, "same").identity
+        copy = copied(original, tmp_path / "copy")
+        original.rename(tmp_path / "moved")
+        copy.rename(original)
+        async with running(original, same):
+            await until(ready(original))
+            assert one(original, "same").identity != before
+        assert before
+        assert before.alive
+        await until(lambda: one(tmp_path / "moved", "same").identity == before)
+        (tmp_path / "moved").rename(original.with_name("original-again"))
+        shutil.rmtree(original)
+        original.with_name("original-again").rename(original)
+
+
+async def test_a_folder_that_was_renamed_keeps_what_a_killed_supervisor_left(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    same = command("same")
+    async with supervised_elsewhere(first, same) as supervisor:
+        before = one(first, "same").identity
+        supervisor.kill()
+        await supervisor.wait()
+        second = first.rename(tmp_path / "second")
+        async with running(second, same):
+            await until(ready(second))
+            assert one(second, "same").identity == before
 
 
 async def test_end_wakes_what_is_stopped(tmp_path: Path) -> None:

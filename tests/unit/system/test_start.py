@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,8 @@ import pytest
 
 from nearcast.base.paths import Home, UnusableHome
 from nearcast.base.ports import PortTaken
-from nearcast.base.processes import Identity, Lock, identify
-from nearcast.base.supervise import ProcessStatus, SystemStatus
+from nearcast.base.processes import Identity, Lock, identify, wait_gone
+from nearcast.base.supervise import Command, ProcessStatus, SystemStatus
 from nearcast.system import settings, start
 from tests.ports import free_ports
 
@@ -90,6 +92,119 @@ async def test_stop_ends_a_supervisor_that_has_not_written_a_status_yet(home: Ho
     assert await asyncio.to_thread(child.wait) == -15
     assert await stopping == 1
     assert start.stop(home) == 0
+
+
+SUPERVISE = """
+import asyncio, signal, sys
+from pathlib import Path
+import msgspec
+from nearcast.base.supervise import Command, Supervisor
+
+async def main(folder):
+    supervisor = Supervisor(msgspec.json.decode(sys.argv[2], type=list[Command]), folder, folder)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, supervisor.stop)
+    await supervisor.run()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+LISTENS = """
+import os, socket, sys, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+notify.connect(os.environ["NOTIFY_SOCKET"])
+notify.send(b"READY=1\\nMAINPID=%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def two_homes() -> Iterator[tuple[Home, Home]]:
+    """A home in which a supervisor runs a gateway, and a copy of it. Their paths are short: sockets lie in them."""
+    with tempfile.TemporaryDirectory(prefix="nc-") as folder:
+        home, copy = Home(Path(folder) / "home"), Home(Path(folder) / "copy")
+        start.prepare(home)
+        port = free_ports(1)[0]
+        gateway = Command(name="gateway", arguments=(sys.executable, "-S", "-c", LISTENS, str(port)))
+        raw = msgspec.json.encode([gateway]).decode()
+        with subprocess.Popen([sys.executable, "-c", SUPERVISE, str(home.run), raw], start_new_session=True) as supervisor:
+            try:
+                start.note_start(home, supervisor.pid)
+                start.wait_ready(home, 90.0)
+                subprocess.run(["cp", "-a", str(home.root), str(copy.root)], check=True)
+                yield home, copy
+            finally:
+                start.stop(home)
+                supervisor.kill()
+
+
+def gateway_of(home: Home) -> Identity:
+    found = start.status(home)
+    assert found is not None
+    assert found.processes[0].identity
+    return found.processes[0].identity
+
+
+def port_of(home: Home) -> int:
+    return int(Path(f"/proc/{gateway_of(home).pid}/cmdline").read_bytes().split(b"\0")[4])
+
+
+def test_a_copy_of_a_home_does_not_end_what_runs_in_the_original(two_homes: tuple[Home, Home]) -> None:
+    home, copy = two_homes
+    assert (copy.run / "status.json").exists()
+    assert (copy.run / "starting.json").exists()
+    before = start.running(home)
+    assert start.status(copy) is None
+    assert start.running(copy) is None
+    assert start.left_over(copy) == []
+    assert start.stop(copy) == 0
+    assert start.running(home) == before
+
+
+def test_a_copy_of_a_home_does_not_take_the_originals_ports_for_its_own(two_homes: tuple[Home, Home]) -> None:
+    home, copy = two_homes
+    with pytest.raises(PortTaken, match=str(gateway_of(home).pid)):
+        start.check_ports(copy, one_port(port_of(home)))
+
+
+def test_a_copy_of_a_home_whose_supervisor_was_killed_leaves_the_original_what_it_left(two_homes: tuple[Home, Home]) -> None:
+    home, copy = two_homes
+    found = start.running(home)
+    assert found
+    os.kill(found.supervisor.pid, signal.SIGKILL)
+    assert wait_gone(found.supervisor, 90.0)
+    assert start.left_over(copy) == []
+    assert start.stop(copy) == 0
+    assert [each.name for each in start.left_over(home)] == ["gateway"]
+    assert start.stop(home) == 1
+
+
+def test_a_home_that_was_exchanged_for_its_copy_leaves_the_original_alone(two_homes: tuple[Home, Home]) -> None:
+    home, copy = two_homes
+    before = start.running(home)
+    moved = Home(home.root.with_name("moved"))
+    home.root.rename(moved.root)
+    copy.root.rename(home.root)
+    try:
+        assert start.running(home) is None
+        assert start.left_over(home) == []
+        assert start.stop(home) == 0
+        assert start.running(moved) == before, "it is found where it lies now"
+    finally:
+        home.root.rename(copy.root)
+        moved.root.rename(home.root)
+
+
+def test_a_copy_leaves_an_nginx_alone_whose_path_only_ends_like_its_own(home: Home) -> None:
+    folder = home.edges / "fra-1"
+    (folder / "run").mkdir(parents=True)
+    code = "import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-S", "-c", code, f"/mnt{folder}/conf/nginx.conf"]) as server:
+        (folder / "run" / "nginx.pid").write_text(f"{server.pid}\n")
+        while not Path(f"/proc/{server.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
+        assert start.stop(home) == 0
+        assert server.poll() is None
+        server.kill()
 
 
 def test_stop_ends_an_nginx_without_its_agent(home: Home) -> None:

@@ -125,7 +125,7 @@ class Nginx:
             pid = int((self.folder / "run" / "nginx.pid").read_text())
         except (OSError, ValueError):
             return False
-        if not alive(pid) or f"{self.folder}/conf/nginx.conf" not in _command_line(pid):
+        if not alive(pid) or f" {self.folder}/conf/nginx.conf" not in _command_line(pid):
             return False
         self._pid, self._child, self.adopted = pid, None, True
         return True
