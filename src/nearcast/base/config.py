@@ -84,6 +84,8 @@ def parse(
         line = int(found[1]) if found else text.count("\n") + 1
         message = _LINE_IN_MESSAGE.sub("", str(error)).strip()
         raise BadConfiguration(source, [Mistake(line=line, key="", text=f"not TOML: {message}")]) from error
+    except RecursionError as error:
+        raise BadConfiguration(source, [Mistake(line=0, key="", text="not TOML that can be read: nested too deeply")]) from error
     mistakes: list[Mistake] = []
     for path, value in overrides(kind, environment or {}, mistakes):
         _put(raw, path, value)
@@ -139,7 +141,7 @@ def overrides(kind: type[Struct], environment: Mapping[str, str], mistakes: list
             continue
         try:
             value: Any = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             value = text
         found.append((path, value))
     return found

@@ -128,6 +128,19 @@ def test_any_text_is_either_taken_or_refused_with_mistakes(text: str) -> None:
         assert isinstance(parse(Whole, text), Whole)
 
 
+@pytest.mark.parametrize("depth", [50, 300, 1000, 100_000])
+def test_what_is_nested_deeply_is_a_mistake_and_no_defect(depth: int) -> None:
+    lists, tables = "[" * depth + "]" * depth, "{a = " * depth + "1" + "}" * depth
+    for value in (lists, tables):
+        for text in (f"unknown = {value}", f"[server]\nport = {value}", f"[[routes]]\nprefix = {value}"):
+            with pytest.raises(BadConfiguration):
+                parse(Whole, text)
+        with pytest.raises(BadConfiguration):
+            parse(Whole, "", environment={"NEARCAST_SERVER__PORT": value})
+    with pytest.raises(BadConfiguration, match="nested too deeply"):
+        parse(Whole, "x = " + "[" * 100_000 + "]" * 100_000)
+
+
 def test_the_written_file_is_taken_and_changes_nothing() -> None:
     assert parse(Whole, commented_toml(Whole, "Nearcast")) == Whole()
 
