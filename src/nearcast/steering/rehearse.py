@@ -20,7 +20,7 @@ from nearcast.steering.cidr import Blocks, blocks, blocks_of
 from nearcast.steering.given import NOBODY, PART, Lists, differing, lists_of, nearest, ranked
 from nearcast.steering.routes import Prefix, Table
 from nearcast.steering.routes.base import NONE
-from nearcast.steering.routes.compile import I32, U64, Index
+from nearcast.steering.routes.compile import I32, U64, Index, distinct
 from nearcast.steering.routes.forest import Flags, Forest, planted, ways_of
 from nearcast.steering.routes.prefix import WIDTH
 
@@ -190,7 +190,8 @@ def _given(forest: Forest, lists: Lists, owner: Index, place: Index | None, worl
     """Who is given in each interval; worked out once for each prefix and place."""
     geography = world.table.geography
     if place is None or geography is None:
-        pairs, at = np.unique(owner, return_inverse=True)
+        nowhere = len(forest.length)
+        pairs, at = distinct(np.minimum(owner, nowhere), nowhere + 1)
         return ranked(forest, lists, pairs, None)[at]
     keys, at = np.unique(owner << 32 | place, return_inverse=True)
     places, where = np.unique(keys & NONE, return_inverse=True)

@@ -17,6 +17,7 @@ from nearcast.steering import rank
 from nearcast.steering.cidr import blocks, blocks_of
 from nearcast.steering.rehearse import ALL, Movement, World, difference, movement, outermost
 from nearcast.steering.routes import Prefix, Table, parse_prefix
+from nearcast.steering.routes.compile import distinct
 from nearcast.steering.routes.places import geography_of
 
 NAMES = ("a", "b", "c", "d")
@@ -80,10 +81,16 @@ def test_worked_out_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch, par
     before = [each for prefix in dict.fromkeys(prefixes) for each in route(prefix, *rng.sample(NAMES, 2))]
     after = [*(each for each in before if rng.random() < 0.8), *route("20.0.0.0/9", "d", "a"), *route("2a00:8000::/17", "b")]
     whole = rehearse(before, after, limit)
-    for name in ("rehearse.PART", "given.PART", "routes.rows._PART"):
+    for name in ("rehearse.PART", "given.PART", "routes.rows._PART", "routes.compile._PART"):
         monkeypatch.setattr(f"nearcast.steering.{name}", part)
     assert whole.total > 10
     assert rehearse(before, after, limit) == whole
+
+
+@given(st.lists(st.integers(0, 40)), st.integers(41, 50))
+def test_distinct_numbers_are_those_of_numpy(numbers: list[int], count: int) -> None:
+    found = distinct(np.array(numbers, dtype=np.intp), count)
+    assert [each.tolist() for each in found] == [each.tolist() for each in np.unique(np.array(numbers, dtype=np.intp), return_inverse=True)]
 
 
 def test_outermost_prefixes_hold_the_others() -> None:

@@ -24,6 +24,7 @@ CONFIG = 0
 """Index of the source ``config``."""
 _LONGEST_PATH = 0x7FFF
 _FAR = 0x7FFFFFFF
+_PART = 100_000
 _ZERO = np.zeros(1, dtype=np.uint64)
 
 
@@ -168,9 +169,23 @@ def _boundaries(high: U64, low: U64) -> tuple[U64, U64, Index]:
     sorted_high, sorted_low = high[order], low[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (sorted_high[1:] != sorted_high[:-1]) | (sorted_low[1:] != sorted_low[:-1])
-    at = np.empty(len(order), dtype=np.intp)
-    at[order] = np.cumsum(new) - 1
-    return sorted_high[new], sorted_low[new], at
+    return sorted_high[new], sorted_low[new], placed(order, np.cumsum(new) - 1)
+
+
+def placed(order: Index, numbers: Index) -> Index:
+    """``numbers`` where ``order`` has them. In parts, since no other thread has its turn while NumPy puts one."""
+    found = np.empty(len(order), dtype=np.intp)
+    for start in range(0, len(order), _PART):
+        part = slice(start, start + _PART)
+        found[order[part]] = numbers[part]
+    return found
+
+
+def distinct(numbers: Index, count: int) -> tuple[Index, Index]:
+    """The different ones of ``numbers`` (0 to below ``count``) in order, and which of these each is. ``np.unique`` would sort them all."""
+    there = np.zeros(count, dtype=bool)
+    there[numbers] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[numbers]
 
 
 def _moved(indices: U32, by: int) -> U32:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nearcast.model.site import Site
 from nearcast.steering.routes.base import CONFIG, NONE, Base
-from nearcast.steering.routes.compile import I32, U8, U32, U64, Index, nested
+from nearcast.steering.routes.compile import I32, U8, U32, U64, Index, nested, placed
 from nearcast.steering.routes.prefix import WIDTH, Prefix
 from nearcast.steering.routes.table import Table
 
@@ -189,8 +189,7 @@ def _merged(version: int, parts: Sequence[tuple[U64, U64, U8]]) -> tuple[tuple[U
     columns = high[order], low[order], length[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = np.logical_or.reduce([each[1:] != each[:-1] for each in columns])
-    at = np.empty(len(order), dtype=np.intp)
-    at[order] = np.cumsum(new) - 1
+    at = placed(order, np.cumsum(new) - 1)
     high, low, length = (each[new] for each in columns)
     return (high, low, length), np.split(at, np.cumsum([len(each[0]) for each in parts])[:-1])
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nearcast.model.route import Announcement, Route
 from nearcast.model.site import Site
 from nearcast.steering.routes.base import CONFIG, Base, meta_of
-from nearcast.steering.routes.compile import Columns, Compiled, Index, Paths, compiled
+from nearcast.steering.routes.compile import Columns, Compiled, Index, Paths, compiled, distinct
 from nearcast.steering.routes.configured import spread
 from nearcast.steering.routes.geographic import Geography
 from nearcast.steering.routes.overlay import check
@@ -88,7 +88,7 @@ def joined(parts: Sequence[Rows]) -> Rows:
     together = Columns._make(np.concatenate(each) for each in zip(*columns, strict=True))
     lengths = np.concatenate([np.diff(part.paths.first.astype(np.int64)) for part in parts])
     numbers = np.concatenate([part.paths.numbers for part in parts])
-    used, path = np.unique(together.path, return_inverse=True)
+    used, path = distinct(together.path.astype(np.intp), len(lengths))
     start = np.cumsum(lengths) - lengths
     spans = lengths[used]
     at = np.repeat(start[used], spans) + np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
