@@ -257,15 +257,16 @@ class Decider:
         site = next(sites, None)
         if site is None:
             return None, sites
-        first = _pick(site, question.title, question.name, question.known)
-        if first[2]:
-            return first, sites
+        if site.has(question.title) or not question.title.id:
+            first = _pick(site, question.title, question.name, question.known)
+            if first[2]:
+                return first, sites
         following = list(islice(sites, rank.DETOUR_SITES))
         for each in following:
             if each.has(question.title) and each in plan.ranked and self._no_detour(site, each):
                 following.remove(each)
                 return _pick(each, question.title, question.name, question.known), chain((site, *following), sites)
-        return first, chain(following, sites)
+        return _pick(site, question.title, question.name, question.known), chain(following, sites)
 
     def _no_detour(self, lacking: Standing, holding: Standing) -> bool:
         pair = lacking.name, holding.name

@@ -93,6 +93,7 @@ class Standing:
     __slots__ = (
         "_asked_max",
         "_demands",
+        "_distinct",
         "_here",
         "_holdings",
         "_identity",
@@ -130,6 +131,7 @@ class Standing:
         self._asked_max = ASKED_MIN
         self._rendezvous = Rendezvous((), ())
         self._holdings: list[Holdings] = []
+        self._distinct: list[Holdings] = []
         self._here: Sequence[ApplianceHealth] | None = None
         self._identity: object = None
         self._seen_s = 0.0
@@ -220,11 +222,11 @@ class Standing:
 
     def has(self, title: Title) -> bool:
         """Whether somebody here who is able has any of the title. Of sites that are only looked at for this no order is worked out."""
-        number = self._numbers[title.number] if title.number < len(self._numbers) else 0
-        if number and not self._orders.by_number[number][0]:
-            return False
         name = title.id
-        return any(server.able and held.get(name) for held, server in zip(self._holdings, self.group.servers, strict=True))
+        for some in self._distinct:
+            if name in some:
+                return any(server.able and held.get(name) for held, server in zip(self._holdings, self.group.servers, strict=True))
+        return False
 
     def holds(self, server: Server, title: Title) -> bool:
         """Whether it is one of the title's holders."""
@@ -282,6 +284,7 @@ class Standing:
         self.group.asked = asked
         self._rendezvous = Rendezvous([hashing.key(each.id) for each in here], weights)
         self._holdings = [view.holdings.get(each.id, NOTHING) for each in here]
+        self._distinct = list({id(each): each for each in self._holdings if each}.values())
         self.forget()
         for demand in self._demands.values():
             demand.home = 0
