@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path as File
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import msgspec
@@ -21,6 +23,10 @@ from nearcast.base.errors import BadInput
 T = TypeVar("T", bound=Struct)
 Path = tuple[str | int, ...]
 
+FILE_BYTES_MAX = 64 << 20
+"""A million routes. What is longer is no configuration."""
+_HANDED = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""What the shell has opened for us may be a pipe (``routes diff <(…)``): its writer is there, and ends."""
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"^\s*((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=")
 _PART = re.compile(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
@@ -202,6 +208,35 @@ def _after_string(text: str, at: int) -> int:
     while at < len(text) and text[at] != quote:
         at += 2 if text[at] == "\\" and quote == '"' else 1
     return at + 1
+
+
+# --- from file to text ------------------------------------------------------------------------------------------------
+
+
+def read(path: File, *, named: bool = True) -> str:
+    """The text of a file; of one that is not there, though nobody has ``named`` it, empty. Raises UnreadableConfiguration.
+
+    Neither waits for what may never come (a FIFO) nor takes what never ends (a device).
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode) and not str(path).startswith(_HANDED):
+            raise UnreadableConfiguration(f"{path} is no file", hint="name a file that holds the text: no folder, device or named pipe")
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        if not named:
+            return ""
+        raise UnreadableConfiguration(f"{path} is not there") from error
+    except OSError as error:
+        raise UnreadableConfiguration(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise UnreadableConfiguration(
+            f"{path} is longer than {FILE_BYTES_MAX >> 20} MB", hint="see that it is the file that you mean: no configuration is that long"
+        )
+    try:
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n")  # as text files are read everywhere
+    except UnicodeDecodeError as error:
+        raise UnreadableConfiguration(f"{path} cannot be read: {error}") from error
 
 
 # --- building, with every mistake -------------------------------------------------------------------------------------

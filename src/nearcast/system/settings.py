@@ -248,7 +248,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     """
     environment = {**remembered(home), **os.environ} if environment is None else environment
     path = config_path(home, environment)
-    text = _text(path, named=path != home.config)
+    text = config.read(path, named=path != home.config)
 
     def look(whole: Settings) -> Iterator[Unfitting]:
         if not (home.secrets / JOINED).exists():  # of a host that has joined, the main host knows the sites
@@ -266,16 +266,4 @@ def planned(home: Home, path: Path, environment: Mapping[str, str] | None = None
     ``load``; what it would be refused for on this host alone (appliances in sites that there are none of, folders) is left aside.
     """
     environment = {**remembered(home), **os.environ} if environment is None else environment
-    return config.parse(Settings, _text(path), str(path), environment)
-
-
-def _text(path: Path, *, named: bool = True) -> str:
-    """Of a file that nobody has named: empty where there is none. Raises UnreadableConfiguration."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        if not named:
-            return ""
-        raise config.UnreadableConfiguration(f"{path} is not there") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
+    return config.parse(Settings, config.read(path), str(path), environment)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import tomllib
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -11,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
-from nearcast.base.config import BadConfiguration, lines_of, parse
+from nearcast.base import config
+from nearcast.base.config import BadConfiguration, UnreadableConfiguration, lines_of, parse, read
 from nearcast.base.options import MASK, commented_toml, effective, reference, undocumented
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="Where it listens.")]
@@ -126,6 +130,46 @@ def test_lines_pass_over_strings_and_brackets_on_several_lines() -> None:
 def test_any_text_is_either_taken_or_refused_with_mistakes(text: str) -> None:
     with contextlib.suppress(BadConfiguration):
         assert isinstance(parse(Whole, text), Whole)
+
+
+def test_a_file_is_read_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "whole.toml"
+    path.write_bytes("# ö\r\n[server]\rport = 1\n".encode())
+    assert read(path) == "# ö\n[server]\nport = 1\n"
+    assert read(tmp_path / "none.toml", named=False) == ""
+    with pytest.raises(UnreadableConfiguration, match="is not there"):
+        read(tmp_path / "none.toml")
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """One that never ends, one that nobody writes, and a folder; not even where nobody has named it."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (Path("/dev/zero"), Path("/dev/null"), tmp_path / "fifo", tmp_path):
+        for named in (True, False):
+            with pytest.raises(UnreadableConfiguration, match="is no file"):
+                read(path, named=named)
+
+
+def test_what_the_shell_has_opened_is_read_and_no_more_than_a_configuration_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["echo", "[server]"], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        assert read(Path(f"/dev/fd/{writer.stdout.fileno()}")) == "[server]\n"
+    monkeypatch.setattr(config, "FILE_BYTES_MAX", 1 << 20)
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        with pytest.raises(UnreadableConfiguration, match="longer than 1 MB"):
+            read(Path(f"/dev/fd/{writer.stdout.fileno()}"))
+        writer.kill()
+
+
+def test_a_file_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "FILE_BYTES_MAX", 1 << 20)
+    path = tmp_path / "whole.toml"
+    path.write_bytes(b"#" * (1 << 20))
+    assert len(read(path)) == 1 << 20
+    path.write_bytes(b"#" * (1 << 20) + b"#")
+    with pytest.raises(UnreadableConfiguration, match="longer than 1 MB"):
+        read(path)
 
 
 @pytest.mark.parametrize("depth", [50, 300, 1000, 100_000])

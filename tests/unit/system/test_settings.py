@@ -33,6 +33,14 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
         settings.load(Home(tmp_path), {})
 
 
+def test_what_is_no_file_is_not_taken_for_the_configuration(tmp_path: Path) -> None:
+    for found in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(UnreadableConfiguration, match="is no file"):
+            settings.load(Home(tmp_path), {"NEARCAST_CONFIG": str(found)})
+        with pytest.raises(UnreadableConfiguration, match="is no file"):
+            settings.planned(Home(tmp_path), found, {})
+
+
 def test_another_file_would_be_in_force_with_the_same_environment(tmp_path: Path) -> None:
     home, other = Home(tmp_path), tmp_path / "other.toml"
     other.write_text("[network]\ngateway_port = 1234\nupload_port = 1235\n")

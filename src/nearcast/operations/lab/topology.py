@@ -171,10 +171,7 @@ def _wrong_addresses(whole: Topology, isps: dict[str, Isp]) -> Iterator[Unfittin
 
 def load(path: Path) -> Topology:
     """The internet of a file. Raises BadTopology with every mistake and its line, or UnreadableConfiguration."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise config.UnreadableConfiguration(f"{path} cannot be read: {error}") from error
+    text = config.read(path)
     try:
         return config.parse(Topology, text, str(path))
     except config.BadConfiguration as error:

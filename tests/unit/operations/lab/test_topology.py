@@ -106,6 +106,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
 
 
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    for path in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(UnreadableConfiguration, match="is no file"):
+            load(path)
+
+
 def test_every_internet_of_the_project_can_be_planned() -> None:
     found = table.internets()
     assert found
