@@ -11,7 +11,7 @@ from tests.e2e import browsers, faults
 from tests.e2e.harness import CONTROL, PATIENCE_S, System, link_token, login
 from tests.e2e.library import Film
 
-FROM_S = 68.0
+FROM_S = 60.0
 
 
 def test_the_film_plays_to_its_end_from_edges_alone(browser: Browser, system: System, film: Film) -> None:
