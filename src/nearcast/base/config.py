@@ -236,7 +236,8 @@ def read(path: File, *, named: bool = True) -> str:
     try:
         return content.decode().replace("\r\n", "\n").replace("\r", "\n")  # as text files are read everywhere
     except UnicodeDecodeError as error:
-        raise UnreadableConfiguration(f"{path} cannot be read: {error}") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableConfiguration(f"{path}:{line}: not UTF-8", hint="save it as UTF-8, which TOML is always written in") from error
 
 
 # --- building, with every mistake -------------------------------------------------------------------------------------

@@ -141,6 +141,18 @@ def test_a_file_is_read_as_text(tmp_path: Path) -> None:
         read(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("content", "line"), [("port = 1\n".encode("utf-16"), 1), ("[server]\n# K\xf6ln\n".encode("latin-1"), 2), (b"\x7fELF\n\n\xff", 3)]
+)
+def test_a_file_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "whole.toml"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableConfiguration) as caught:
+        read(path)
+    assert caught.value.message == f"{path}:{line}: not UTF-8"
+    assert "save it as UTF-8" in caught.value.hint
+
+
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     """One that never ends, one that nobody writes, and a folder; not even where nobody has named it."""
     os.mkfifo(tmp_path / "fifo")
