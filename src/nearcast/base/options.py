@@ -115,7 +115,7 @@ def type_text(kind: Any) -> str:
     else:
         text = names.get(plain, getattr(plain, "__name__", str(plain)))
     bounds = [f"{sign} {meta[name]}" for name, sign in _BOUNDS if name in meta]
-    return " ".join([text, *bounds])
+    return " ".join([text, *bounds]).removesuffix(r"(?!\n)")  # Python alone has to be told that `$` is the end
 
 
 def toml(value: Any) -> str:

@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 
 from nearcast.base import ports
 from nearcast.base.config import Unfitting
+from nearcast.model.site import Identifier
 
-Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
 BPS_MAX = 1e13

@@ -12,14 +12,20 @@ ReachedBy = Literal["public", "isp", "either"]
 """Who can reach an appliance: anybody, or only the customers of the network in which it stands; ``either``: that is not known."""
 
 
+Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
+"""A name for people, files, domains and configurations of other programs. To Python ``$`` is before a last line end, too."""
+Words = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,200}$(?!\n)")]
+"""One line of text, without what would steer a terminal that shows it."""
+
+
 class Site(Struct, frozen=True, kw_only=True):
     """Appliances behind one door. ``tier`` is edge, exchange or origin; ``zone`` is a failure domain."""
 
-    name: Annotated[str, Meta(description="Name of the site, as appliances and routes give it.")]
-    label: Annotated[str, Meta(description="What people call it.")] = ""
+    name: Annotated[Identifier, Meta(description="Name of the site, as appliances and routes give it.")]
+    label: Annotated[Words, Meta(description="What people call it.")] = ""
     tier: Annotated[Literal["edge", "exchange", "origin"], Meta(description="How near to viewers it stands.")] = "edge"
-    zone: Annotated[str, Meta(description="Failure domain: sites of one zone may fail together.")] = ""
-    region: Annotated[str, Meta(description="Whose tastes its viewers share; popularity is forecast by region. Empty: the zone.")] = ""
+    zone: Annotated[Words, Meta(description="Failure domain: sites of one zone may fail together.")] = ""
+    region: Annotated[Words, Meta(description="Whose tastes its viewers share; popularity is forecast by region. Empty: the zone.")] = ""
     timezone: Annotated[str, Meta(description="Local time of its quiet hours, as `Europe/Berlin`.")] = "UTC"
     parents: Annotated[
         tuple[str, ...], Meta(description="Exchange sites that it takes from what it lacks, best first. Empty: the origin alone.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
@@ -65,8 +66,10 @@ DEMO_ROUTES = (
 )
 
 
-def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
+def check_site(index: int, site: Site, tiers: Mapping[str, str]) -> None:
     """Raises Unfitting for a time zone that there is none of, doors that are no addresses, and parents that are no exchanges.
+
+    ``tiers``: of all sites, by name.
 
     Only edges have parents, and only exchanges are parents, so that no circle can close.
     """
@@ -81,7 +84,6 @@ def check_site(index: int, site: Site, sites: tuple[Site, ...]) -> None:
     if site.parents and site.tier != "edge":
         hint = "leave parents out here, or make it an edge"
         raise Unfitting(("sites", index, "parents"), f"{site.name} is of the tier {site.tier}, which takes from the origin alone", hint)
-    tiers = {each.name: each.tier for each in sites}
     for parent in site.parents:
         if parent not in tiers:
             close = difflib.get_close_matches(parent, tiers, n=1, cutoff=0.6)
@@ -107,7 +109,7 @@ def check_places(sites: Sequence[Site]) -> None:
 def check_networks(sites: Sequence[Site], isps: Sequence[Isp]) -> None:
     """Raises Unfitting for sites in the network of an ISP that there is none of, and for ISPs that announce another ISP's site."""
     homes = {each.name: each.isp for each in sites}
-    known = [each.name for each in isps]
+    known = dict.fromkeys(each.name for each in isps)
     for index, site in enumerate(sites):
         if site.isp and site.isp not in known:
             raise Unfitting(("sites", index, "isp"), f"there is no ISP {site.isp!r}", close_to(site.isp, known))
@@ -187,15 +189,16 @@ class SteeringSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.sites]
-        for name in sorted({each for each in names if names.count(each) > 1}):
-            raise ValueError(f"there are two sites named {name}")
+        tiers = {each.name: each.tier for each in self.sites}
+        if len(tiers) < len(names):
+            raise ValueError(f"there are two sites named {Counter(names).most_common(1)[0][0]}")
         for index, each in enumerate(self.sites):
-            check_site(index, each, self.sites)
+            check_site(index, each, tiers)
         if self.routes is DEMO_ROUTES:
             force_setattr(self, "routes", routes_for(self.sites))
         check_poll(self.poll_s)
         check_places(self.sites)
-        check_isps(self.isps, self.bgp, names)
+        check_isps(self.isps, self.bgp, tiers)
         check_networks(self.sites, self.isps)
         check_routes(self.routes, self.sites)
         check_blocks(self.geographic)

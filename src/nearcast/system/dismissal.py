@@ -12,7 +12,7 @@ import msgspec
 
 from nearcast.base.errors import BadInput, Conflict, Denied
 from nearcast.base.paths import Home
-from nearcast.delivery.settings import Identifier
+from nearcast.model.site import Identifier
 from nearcast.system import secrets, settings, tls
 
 FILE = "dismissed.json"

@@ -9,7 +9,7 @@ import msgspec
 from nearcast.base import ports, rpc
 from nearcast.base.errors import BadInput, Conflict, NotFound
 from nearcast.base.paths import Home
-from nearcast.delivery.settings import Identifier
+from nearcast.model.site import Identifier
 from nearcast.system import issue, join, peers, secrets, settings, tls
 from nearcast.system.settings import Settings
 

@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 
 from nearcast.base.errors import BadInput, Conflict, Denied, NearcastError, NotFound, TooLarge
 from nearcast.base.web import Application, Receive, Scope, Send, only_http
-from nearcast.delivery.settings import Identifier
+from nearcast.model.site import Identifier
 from nearcast.policy import capability
 from nearcast.system import peers
 from nearcast.system.table import EDGE_KEYS

@@ -58,6 +58,38 @@ def test_a_site_is_on_the_earth_or_nowhere(latitude: float | None, longitude: fl
     assert refused.value.hint
 
 
+class Counted(str):
+    """A name that counts how often it is looked at."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.looks += 1
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        Counted.looks += 1
+        return str.__hash__(self)
+
+
+def looks_at(count: int) -> int:
+    """At the names of so many sites, with as many ISPs."""
+    names = [Counted(f"s{number}") for number in range(count)]
+    networks = tuple(Counted(f"n{number}") for number in range(count))
+    before = Counted.looks
+    SteeringSettings(
+        sites=tuple(Site(name=name, isp=isp) for name, isp in zip(names, networks, strict=True)),
+        isps=tuple(Isp(name=isp, asn=64512, sites=(name,)) for name, isp in zip(names, networks, strict=True)),
+        routes=(),
+    )
+    return Counted.looks - before
+
+
+def test_ten_times_the_sites_are_ten_times_the_work() -> None:
+    assert looks_at(1000) < 11 * looks_at(100)
+
+
 def test_sites_of_ones_own_need_no_routes() -> None:
     own = SteeringSettings(
         sites=(Site(name="rack", isp="north"), Site(name="x", tier="exchange"), Site(name="b"), Site(name="a")), isps=(NORTH,)

@@ -301,7 +301,7 @@ class PlannedWithdrawal(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PlannedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A site as the configuration has it, as far as it moves viewers."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
     tier: Literal["edge", "exchange", "origin"] = "edge"
     zone: SiteName = ""
     parents: Annotated[tuple[SiteName, ...], Meta(max_length=100)] = ()

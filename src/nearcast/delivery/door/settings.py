@@ -9,7 +9,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from nearcast.base.config import Unfitting
-from nearcast.delivery.settings import Identifier, Port
+from nearcast.delivery.settings import Port
+from nearcast.model.site import Identifier
 
 _SERVER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$"

@@ -7,7 +7,7 @@ but a ``cat`` into our pipe. The graceful-restart capability is there so that ro
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nearcast.base.config import Unfitting
 from nearcast.steering.routes.base import CONFIG
@@ -21,7 +21,7 @@ PIPE = "NEARCAST_BGP_PIPE"
 OUR_SOURCES = (CONFIG, GEOGRAPHY)
 
 
-def check_isps(isps: Sequence[Isp], bgp: BgpSettings, sites: Sequence[str]) -> None:
+def check_isps(isps: Sequence[Isp], bgp: BgpSettings, sites: Collection[str]) -> None:
     """Raises Unfitting for the first mistake in ``[[steering.isps]]`` and ``[steering.bgp]``."""
     _check_listen(bgp)
     owners: dict[str, str] = {}
