@@ -47,13 +47,18 @@ def status(as_json: bool) -> None:
 @click.option("--undo", is_flag=True, help="Announce them again.")
 def drain(undo: bool) -> None:
     """Announce this host's service addresses as the least wanted, and a while later not at all. It outlives restarts."""
-    from nearcast.system import anycast
+    from nearcast.system import anycast, settings
 
     home = reach.home()
     path = anycast.drain_path(home)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if undo:
         path.unlink(missing_ok=True)
-    else:
-        path.touch()
-    talk.say("the service addresses are announced again" if undo else "the service addresses drain; --undo takes it back")
+        talk.say("the service addresses are announced again")
+        return
+    announces = anycast.status(home) is not None
+    if not announces and not settings.load(home).anycast.asn:  # else what is set up one day would drain from the first moment
+        raise NothingAnnounced("this host announces no service addresses that could drain")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    when = "drain" if announces else "will drain once their announcer runs, which it does not now"
+    talk.say(f"the service addresses {when}; --undo takes it back")

@@ -174,8 +174,27 @@ def test_the_command_shows_and_drains(tmp_path: Path) -> None:
     assert [each.found for each in steering_checks.anycast_checks(home, read())][1] == "127.0.0.1: BGP down"
     anycast.status_path(home).write_bytes(msgspec.json.encode(msgspec.structs.replace(found, at=time.time() - 60)))
     assert anycast.status(home) is None, "an announcer that has fallen silent stands for nothing"
-    assert run.invoke(cli, ["anycast", "drain"]).exit_code == 0
+    anycast.status_path(home).write_bytes(msgspec.json.encode(msgspec.structs.replace(found, at=time.time() + 600)))
+    drained = run.invoke(cli, ["anycast", "drain"])
+    assert (drained.exit_code, drained.stderr) == (0, "the service addresses drain; --undo takes it back\n")
     assert anycast.drain_path(home).exists()
     assert run.invoke(cli, ["anycast", "drain", "--undo"]).exit_code == 0
+    assert not anycast.drain_path(home).exists()
+
+
+def test_where_nothing_is_announced_nothing_drains(tmp_path: Path) -> None:
+    """What is set up a month later would be withdrawn from its first moment."""
+    home = Home(tmp_path)
+    run = CliRunner(env={"NEARCAST_HOME": str(tmp_path)})
+    with pytest.raises(verb.NothingAnnounced):
+        run.invoke(cli, ["anycast", "drain"], catch_exceptions=False)
+    assert not anycast.drain_path(home).exists()
+    home.config.write_text(CONFIGURED.replace("PORT", "1790"))
+    told = run.invoke(cli, ["anycast", "drain"])
+    assert told.exit_code == 0
+    assert "will drain once their announcer runs" in told.stderr
+    assert anycast.drain_path(home).exists()
+    home.config.unlink()
+    assert run.invoke(cli, ["anycast", "drain", "--undo"]).exit_code == 0, "it is always allowed to take it back"
     assert not anycast.drain_path(home).exists()
     assert os.environ.get("NEARCAST_HOME") != str(tmp_path)
