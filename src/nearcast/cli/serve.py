@@ -13,7 +13,8 @@ from nearcast.cli import reach
 @click.command("serve")
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 def command(names: tuple[str, ...]) -> None:
-    """Run the processes NAME… in the foreground: browse, play, record, fleet, origin, gateway, or an edge as edge-ID.
+    """Run the processes NAME… in the foreground: browse, play, record, fleet, steer, origin, gateway; an edge as edge-ID; and
+    where they are configured, a door as door-ID, a worker of the name server as dns-N, and anycast.
 
     Several names share one process. Where they and the others run stands in `[network] addresses`; on another host,
     secrets/ must be the same.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,32 @@ from pathlib import Path
 import click
 import pytest
 
+from nearcast.base.config import parse
 from nearcast.base.errors import BadInput, Problem, Remote, RemoteUnavailable, Unavailable, remote
 from nearcast.base.paths import Home
 from nearcast.cli import main, reach, talk
-from nearcast.system import start
+from nearcast.system import places, settings, start, table
 
 Run = Callable[..., int]
+EVERYTHING = """
+[[doors]]
+id = "fra"
+site = "frankfurt"
+port = 8443
+[steering.dns]
+zone = "cdn.example"
+port = 8053
+[[steering.dns.name_servers]]
+name = "ns1"
+addresses = ["192.0.2.1"]
+[anycast]
+asn = 64512
+addresses = ["192.0.2.53"]
+[[anycast.routers]]
+address = "10.0.0.1"
+local = "10.0.0.2"
+asn = 64500
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +65,16 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([verb, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"Usage: nearcast {verb}")
+
+
+def test_serve_names_every_kind_of_process(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["serve", "--help"]) == 0
+    shown = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    whole = parse(settings.Settings, EVERYTHING)
+    kinds = (table.EDGE_PREFIX, table.DOOR_PREFIX, table.DNS_PREFIX)
+    for name in places.processes(whole):
+        kind = next((each for each in kinds if name.startswith(each)), "")
+        assert any(word.startswith(kind) for word in shown) if kind else name in shown, name
 
 
 @pytest.mark.parametrize(
