@@ -7,6 +7,7 @@ Types, ranges and descriptions stand once, in the Structs that the rooms declare
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 import stat
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from nearcast.base.errors import BadInput
 
@@ -142,7 +144,7 @@ def overrides(kind: type[Struct], environment: Mapping[str, str], mistakes: list
         if not name.startswith("NEARCAST_") or "__" not in name:
             continue
         path = tuple(name.removeprefix("NEARCAST_").lower().split("__"))
-        if path[0] not in {field.encode_name for field in msgspec.structs.fields(kind)}:
+        if path[0] not in _fields(kind):
             mistakes.append(Mistake(line=0, key=name, text=f"the environment variable {name} names no option"))
             continue
         try:
@@ -265,11 +267,17 @@ def _build(kind: Any, raw: Any, path: Path, lines: Mapping[Path, int], mistakes:
         return None
 
 
+@functools.cache
+def _fields(kind: type[Struct]) -> dict[str, FieldInfo]:
+    """By the names that the text has. Each time they are asked for, their annotations are evaluated: half of the time of a long list."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 def _build_struct(kind: type[Struct], raw: Any, path: Path, lines: Mapping[Path, int], mistakes: list[Mistake]) -> Any:
     if not isinstance(raw, dict):
         mistakes.append(_mistake(path, lines, f"`{dotted(path)}` is a table, found {_shown(raw)}"))
         return None
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     before = len(mistakes)
     values: dict[str, Any] = {}
     for key, value in raw.items():

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +101,21 @@ def test_what_is_not_toml_is_told_with_its_line() -> None:
     ((line, text, _),) = mistakes("a = 1\nb = = 2\n")
     assert line == 2
     assert text.startswith("not TOML")
+
+
+def test_what_a_row_may_have_is_worked_out_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = msgspec.defstruct("Row", [("prefix", str)])
+    rows = msgspec.defstruct("Rows", [("routes", tuple[row, ...], ())])  # type: ignore[valid-type]
+    asked: list[type[Struct]] = []
+    fields = msgspec.structs.fields
+
+    def counted(kind: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+        asked.append(kind)
+        return fields(kind)
+
+    monkeypatch.setattr(msgspec.structs, "fields", counted)
+    parse(rows, '[[routes]]\nprefix = "::/0"\n' * 50)
+    assert asked == [rows, row]
 
 
 def test_the_message_names_source_and_count() -> None:
