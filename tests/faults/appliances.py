@@ -166,6 +166,10 @@ class Process:
         assert self._child is not None
         return self._child.pid
 
+    @property
+    def ended(self) -> bool:
+        return self._child is None or self._child.poll() is not None
+
     def kill(self) -> None:
         """kill -9."""
         if self._child is not None:
@@ -226,7 +230,8 @@ class Appliance(Process):
     def up(self, clock_off_s: float = 0.0) -> None:
         settings = msgspec.json.encode(self.settings).decode()
         self.start("agent", settings, str(self.folder), self._origin.url, str(self._orders), str(clock_off_s), self._discovery)
-        until(lambda: self.status is not None)
+        until(lambda: self.status is not None or self.ended)
+        assert not self.ended, self.log.read_text()
 
     def hold(self, *items: FillItem, **more: object) -> None:
         """Assign these, without waiting for anything."""

@@ -25,8 +25,8 @@ from tests.unit.delivery.making import digests
 from .appliances import Appliance, OriginProcess, flip, until
 
 SIZE = 10 * BLOCK_BYTES + 12_345
-SLOW_BPS = 8e6
-"""At this pace a film takes ten seconds, so that it is still under way when a fault befalls it, whoever else wants the processor."""
+SLOW_BPS = 4e6
+"""At this pace a film takes twenty seconds, so that it is still under way when a fault befalls it, whoever else wants the processor."""
 AT_NIGHT = datetime(2026, 6, 1, 3, tzinfo=UTC)
 Maker = Callable[..., Appliance]
 
@@ -54,7 +54,7 @@ def make(tmp_path: Path, origin: OriginProcess) -> Iterator[Maker]:
 
 def midway(appliance: Appliance, item: FillItem) -> None:
     """Wait until a part of the film is there, and not all of it."""
-    until(lambda: appliance.part_bytes(item) >= 3 * BLOCK_BYTES)
+    until(lambda: appliance.part_bytes(item) >= 2 * BLOCK_BYTES)
     assert not appliance.placed(item).exists()
 
 
