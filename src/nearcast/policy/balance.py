@@ -91,12 +91,19 @@ class Group(Generic[S]):
 
     def settle(self) -> None:
         """After loads changed. Newcomers are held against the oldest: where all are new, none is."""
-        up = [each for each in self.servers if each.up]
-        self.total = sum(each.weight for each in up)
-        self.mean = sum(each.load * each.weight for each in up) / self.total if up else 0.0
-        oldest = max((each.growth for each in up), default=1.0)
-        for each in up:
-            each.growth /= oldest
+        total = sent = oldest = 0.0
+        for each in self.servers:
+            if each.up:
+                total += each.weight
+                sent += each.load * each.weight
+                if each.growth > oldest:
+                    oldest = each.growth
+        self.total = total
+        self.mean = sent / total if total else 0.0
+        if oldest < 1.0:
+            for each in self.servers:
+                if each.up:
+                    each.growth /= oldest
 
     def wide(self, order: Sequence[int], demand: float) -> bool:
         """Whether a title of this ``order`` and ``demand`` has more than the two places of any title."""
