@@ -84,11 +84,11 @@ def pin(pid: int) -> None:
         alone(int(task), SERVER_CORE)
 
 
-def answers(pid: int, blast: Path, port: int, queries: Path, start: int = 0) -> list[Run]:
-    """Of a server that runs and has been asked everything in the sample twice; each run goes on where the one before ended."""
+def answers(pid: int, blast: Path, port: int, queries: Path, count: int = QUERIES, start: int = 0) -> list[Run]:
+    """Of a server that runs and has been asked everything in the sample of ``count`` twice; each run goes on where the one before ended."""
     pin(pid)
     warmed, deadline_s = 0, time.monotonic() + WARM_S_MAX
-    while warmed < 2 * QUERIES and time.monotonic() < deadline_s:
+    while warmed < 2 * count and time.monotonic() < deadline_s:
         run = measured(pid, blast, port, queries, 1.0, start)
         warmed, start = warmed + run.answered, run.following
     runs: list[Run] = []
@@ -120,7 +120,7 @@ def many(arguments: argparse.Namespace, folder: Path, blast: Path) -> list[Figur
     with ours(told, port) as process:
         pin(process.pid)
         first = measured(process.pid, blast, port, file, COLD_S)
-        runs = answers(process.pid, blast, port, file, first.following)
+        runs = answers(process.pid, blast, port, file, MANY_QUERIES, first.following)
     return [
         figure(f"unsigned answers, {names:,} names, just started", [first], COLD_REACH, f"{first.answered:,} answers"),
         figure(f"unsigned answers, {names:,} names", runs, REACH, ""),
