@@ -253,7 +253,7 @@ class GatewayApplication:
         assert bound.decode_body is not None  # noqa: S101  (what the caller has just asked)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                raw = await request.body(self._settings.body_max_bytes)
+                raw = await request.body(max(self._settings.body_max_bytes, bound.route.body_bytes_max))
         except TimeoutError as error:
             raise BodyTooSlow("the body did not come in time") from error
         return decoded(bound.body, bound.decode_body, raw)

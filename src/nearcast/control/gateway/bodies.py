@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from nearcast.model.account import Account, Profile, Role, SubscriptionState
+from nearcast.model.site import Identifier, Words
 from nearcast.model.title import Title
 
 # Named one by one: what \s holds differs between engines of regular expressions, and readers of the document have their own.
@@ -301,9 +302,9 @@ class PlannedWithdrawal(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PlannedSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A site as the configuration has it, as far as it moves viewers."""
 
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Identifier
     tier: Literal["edge", "exchange", "origin"] = "edge"
-    zone: SiteName = ""
+    zone: Words = ""
     parents: Annotated[tuple[SiteName, ...], Meta(max_length=100)] = ()
     isp: SiteName = ""
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None

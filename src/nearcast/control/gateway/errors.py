@@ -23,7 +23,7 @@ class BodyTooLarge(TooLarge):
     """The request's body is larger than is taken."""
 
     code = "NC4703"
-    cure = "films are uploaded to the address that POST /api/v1/ingest answers with, not to the gateway"
+    cure = "send less at once; films are uploaded to the address that POST /api/v1/ingest answers with, not to the gateway"
 
 
 class NotJson(BadInput):

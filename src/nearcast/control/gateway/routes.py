@@ -32,7 +32,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """One address and method. ``role`` None: anybody. ``fresh``: whether the sign-in still counts is asked of accounts.
 
     ``errors``: statuses besides those that follow from the rest (400 with input, 401 and 403 with a role, 404 with an id …).
-    ``media_type`` names the answer where it is not JSON. ``cors``: players from elsewhere may read it; its path is a capability.
+    ``media_type`` names the answer where it is not JSON. ``body_bytes_max``: of the request, where it is more than all may have.
+    ``cors``: players from elsewhere may read it; its path is a capability.
     """
 
     method: Method
@@ -44,15 +45,27 @@ class Route(Struct, frozen=True, kw_only=True):
     status: int = 200
     errors: tuple[int, ...] = ()
     media_type: str = JSON
+    body_bytes_max: int = 0
     any_content_type: bool = False
     cors: bool = False
     finish: Callable[[Any, Any], Answer] | None = None
     """Makes the HTTP answer of the call and what the handler returned, where more than its JSON is to go out."""
 
 
-def for_admins(method: Method, path: str, handler: Handler, summary: str, *, status: int = 200, errors: tuple[int, ...] = ()) -> Route:
+def for_admins(
+    method: Method, path: str, handler: Handler, summary: str, *, status: int = 200, errors: tuple[int, ...] = (), body_bytes_max: int = 0
+) -> Route:
     """What administrators alone may ask."""
-    return Route(method=method, path=path, handler=handler, summary=summary, role="admin", status=status, errors=errors)
+    return Route(
+        method=method,
+        path=path,
+        handler=handler,
+        summary=summary,
+        role="admin",
+        status=status,
+        errors=errors,
+        body_bytes_max=body_bytes_max,
+    )
 
 
 class Bound(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,9 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     metrics_from: Annotated[tuple[str, ...], Meta(description="addresses or networks that may read /metrics")] = ("127.0.0.0/8", "::1/128")
-    body_max_bytes: Annotated[int, Meta(ge=1024, description="largest request body that is taken")] = 1 << 20
+    body_max_bytes: Annotated[int, Meta(ge=1024, description="largest request body that is taken, but for plans of routes (8 MB)")] = (
+        1 << 20
+    )
     timeout_s: Annotated[float, Meta(gt=0, description="how long services have to answer one request, long polls apart")] = 10.0
     account_cache_s: Annotated[
         float, Meta(ge=0, description="how long it is kept that a sign-in still counts; a revoked one ends after so long")

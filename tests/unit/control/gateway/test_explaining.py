@@ -6,10 +6,13 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from nearcast.base import context
 from nearcast.base.errors import Unavailable
+from nearcast.base.rpc import MESSAGE_BYTES_MAX
+from nearcast.control.gateway.api.routes import REHEARSE_BYTES_MAX
 from nearcast.control.gateway.settings import GatewaySettings
 from nearcast.model.services import Nothing, Rehearsal, RehearseQuestion, RoutingStatus
 from nearcast.steering.routing import PATIENCE_S
@@ -66,6 +69,28 @@ async def test_a_rehearsal_has_longer_than_it_takes_and_others_have_not(
     assert (await admin.get("/api/v1/routes")).status_code == 503
     assert left_s[0] > PATIENCE_S  # so that it is the service that gives up, with its reason
     assert left_s[1] <= GatewaySettings().timeout_s
+
+
+async def test_a_plan_may_have_as_many_routes_as_its_description_says(
+    admin: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RehearseQuestion] = []
+
+    async def rehearse(question: RehearseQuestion) -> Rehearsal:
+        asked.append(question)
+        return Rehearsal(moved=(), moved_total=0)
+
+    def routes(count: int) -> dict[str, Any]:
+        prefixes = (f"20.{number >> 12}.{number >> 4 & 255}.{(number & 15) << 4}/28" for number in range(count))
+        return {"routes": [{"prefix": prefix, "sites": ["north", "south"]} for prefix in prefixes], "limit": 1}
+
+    monkeypatch.setattr(world.routing, "rehearse", rehearse)
+    assert (await admin.post("/api/v1/routes/rehearse", json=routes(100_000))).status_code == 200
+    assert len(msgspec.msgpack.encode(asked[0])) < MESSAGE_BYTES_MAX
+    assert len(asked[0].routes or ()) == 100_000
+    problem(await admin.post("/api/v1/routes/rehearse", json=routes(100_001)), 400, "NC4702")
+    problem(await admin.post("/api/v1/routes/rehearse", json={"routes": [], "more": "x" * REHEARSE_BYTES_MAX}), 413, "NC4703")
+    problem(await admin.post("/api/v1/accounts", json={"name": "x" * (1 << 20)}), 413, "NC4703")
 
 
 async def test_other_sites_and_isps_are_rehearsed(admin: httpx.AsyncClient) -> None:
@@ -133,6 +158,13 @@ async def test_a_title_that_does_not_exist(admin: httpx.AsyncClient, world: Worl
 )
 async def test_plans_that_make_no_sense(admin: httpx.AsyncClient, body: dict[str, Any], status: int, code: str) -> None:
     assert problem(await admin.post("/api/v1/routes/rehearse", json=body), status, code)["hint"]
+
+
+@pytest.mark.parametrize(
+    "site", [{"name": "Frankfurt"}, {"name": "a\n"}, {"name": ""}, {"name": "a", "zone": "\x1b[31m"}, {"name": "a", "zone": "e\n"}]
+)
+async def test_sites_are_named_as_in_a_configuration(admin: httpx.AsyncClient, site: dict[str, str]) -> None:
+    problem(await admin.post("/api/v1/routes/rehearse", json={"sites": [site]}), 400, "NC4702")
 
 
 async def test_viewers_are_told_nothing(viewer: httpx.AsyncClient, world: World) -> None:

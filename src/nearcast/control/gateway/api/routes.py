@@ -17,6 +17,9 @@ from nearcast.model.services import ExplainQuestion, Explanation, Nothing, Rehea
 REHEARSE_S = 70.0
 """More than the service takes for it, which says itself that it gives up; a browser waits longer still."""
 
+REHEARSE_BYTES_MAX = 8 << 20
+"""100,000 routes have 6 MB; ``rpc`` carries 16."""
+
 
 async def status(call: Call) -> RoutingStatus:
     return await call.clients.routing.status(Nothing())
@@ -56,5 +59,12 @@ _PATH = "/api/v1/routes"
 ROUTES = (
     for_admins("GET", _PATH, status, "Where routes come from, and the health view"),
     for_admins("GET", f"{_PATH}/explain", explain, "Why a viewer at an address goes where they go", errors=(404,)),
-    for_admins("POST", f"{_PATH}/rehearse", rehearse, "Who would move if sites, ISPs or routes changed", errors=(404, 409, 413)),
+    for_admins(
+        "POST",
+        f"{_PATH}/rehearse",
+        rehearse,
+        "Who would move if sites, ISPs or routes changed; the plan may have 8 MB",
+        errors=(404, 409, 413),
+        body_bytes_max=REHEARSE_BYTES_MAX,
+    ),
 )
