@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from nearcast.base.errors import Conflict
+from nearcast.base.errors import Conflict, Unavailable
 
 _TICKS_IN_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -126,6 +126,20 @@ def send(identity: Identity, number: signal.Signals, *, group: bool = False) -> 
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getpgid(identity.pid) == identity.pid:
                 os.killpg(identity.pid, number)
+
+
+async def end(identity: Identity, timeout_s: float) -> None:
+    """SIGTERM, and SIGKILL for the whole group after ``timeout_s``. Raises Unavailable when even that does not help."""
+    send(identity, signal.SIGTERM)
+    send(identity, signal.SIGCONT)  # a process that is stopped hears nothing
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(gone(identity), timeout_s)
+        return
+    send(identity, signal.SIGKILL, group=True)
+    try:
+        await asyncio.wait_for(gone(identity), 5.0)
+    except TimeoutError as error:
+        raise Unavailable(f"process {identity.pid} cannot be ended", hint="it hangs in the kernel, often on a dead disk") from error
 
 
 def family(pid: int) -> list[int]:

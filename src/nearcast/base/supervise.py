@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from nearcast.base import vital
 from nearcast.base.clock import Clock, SystemClock
-from nearcast.base.errors import Internal, Unavailable
-from nearcast.base.processes import Identity, Lock, Place, gone, identify, place_of, rotate, send, write_atomically
+from nearcast.base.errors import Internal
+from nearcast.base.processes import Identity, Lock, Place, end, gone, identify, place_of, rotate, send, write_atomically
 from nearcast.base.spawn import Order, Programs, Spawner
 
 BACKOFF_FIRST_S = 0.2
@@ -386,17 +386,3 @@ class Supervisor:
                     rotate(path, LOG_BYTES_MAX, LOGS_KEPT)
                 except OSError as error:
                     _log.error("a log cannot be turned", path=path.name, error=error.strerror)
-
-
-async def end(identity: Identity, timeout_s: float) -> None:
-    """SIGTERM, and SIGKILL for the whole group after ``timeout_s``. Raises Unavailable when even that does not help."""
-    send(identity, signal.SIGTERM)
-    send(identity, signal.SIGCONT)  # a process that is stopped hears nothing
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(gone(identity), timeout_s)
-        return
-    send(identity, signal.SIGKILL, group=True)
-    try:
-        await asyncio.wait_for(gone(identity), 5.0)
-    except TimeoutError as error:
-        raise Unavailable(f"process {identity.pid} cannot be ended", hint="it hangs in the kernel, often on a dead disk") from error

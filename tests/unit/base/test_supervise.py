@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nearcast.base import supervise, vital
 from nearcast.base.errors import Internal
-from nearcast.base.processes import AlreadyRunning, Identity, Lock, family, held, identify, memory_bytes, rotate, wait_gone
+from nearcast.base.processes import AlreadyRunning, Identity, Lock, end, family, held, identify, memory_bytes, rotate, wait_gone
 from nearcast.base.supervise import (
     Command,
     ProcessStatus,
@@ -28,7 +28,6 @@ from nearcast.base.supervise import (
     SystemStatus,
     adoptable,
     backoff_s,
-    end,
     exit_text,
     failures_after,
     notify_ready,
