@@ -70,10 +70,21 @@ blocks = { DE = ["198.51.100.0/24"] }
   });
 
   it.each([
+    ['[[steering.route]]\nprefix = "0.0.0.0/0"\nsites = ["dallas"]', "steering.route is no option; did you mean routes?"],
+    ["[steering.bgp]\nas = 4", "steering.bgp.as is no option; did you mean asn?"],
+    ['[[steering.sites]]\nname = "a"\n[[steering.sites]]\nname = "b"\nlatitdue = 1', "steering.sites[1].latitdue is no option; did you mean latitude?"],
+    ['[[steering.isps]]\nname = "a"\nasn = 1\nfrom = "198.51.100.11"', "steering.isps[0].from is no option; known here: name, asn,"],
+    ['[[steering.routes]]\nprefix = "::/0"\nsite = "a"', "steering.routes[0].site is no option; did you mean sites?"],
+    ["[steering.geographic]\nblock = {}", "steering.geographic.block is no option; did you mean blocks?"],
+    ["[steering]\nasn = 4\n[steering.bgp]\nasn = 4", "steering.asn is no option"],
+    ["[sterring.bgp]\nasn = 4\n[steering.bgp]\nasn = 4", "sterring is no option; did you mean steering?"],
+    ["[steering]\nbgp = 5", "steering.bgp is no table"],
+    ["[steering]\ngeographic = []", "steering.geographic is no table"],
+    ["[steering]\npoll_s = 0.5\n[steering.bgp]\nport = 1179\n[steering.health]\nrise = 3", "nothing of it is compared"],
     ["[[steering.sites", "no TOML"],
     ["asn = 1\nasn = 2", "no TOML"],
-    ["", "nothing of [steering]"],
-    ["steering = 5", "nothing of [steering]"],
+    ["", "nothing of it is compared"],
+    ["steering = 5", "steering is no table"],
     ["[steering]\nsites = 5", "[[steering.sites]]"],
     ["[steering]\nroutes = [5]", "[[steering.routes]]"],
   ])("%j is a mistake", async (text, said) => {
@@ -81,6 +92,23 @@ blocks = { DE = ["198.51.100.0/24"] }
     expect(mistakes).toHaveLength(1);
     expect(mistakes[0]).toContain(said);
     expect(body).toEqual({ announce: [], withdraw: [] });
+  });
+
+  it("tells all that is misspelt at once, and no value of it", async () => {
+    const { mistakes } = await configured('[[steering.isps]]\nname = "a"\nasn = 1\npasword = "s3cret"\n[steering.bgp]\nas = 4\n[steering.rutes]');
+    expect(mistakes).toHaveLength(3);
+    expect(mistakes.join()).not.toContain("s3cret");
+  });
+
+  it("tells twenty mistakes and how many more there are", async () => {
+    const { mistakes } = await configured("[[steering.routes]]\nprefx = 1\n".repeat(300));
+    expect(mistakes).toHaveLength(21);
+    expect(mistakes[20]).toBe("280 more mistakes");
+  });
+
+  it("takes every option that there is, and a whole file", async () => {
+    const { mistakes } = await configured(`${TOML}\n[steering.health]\nanything = 1\n[[appliances]]\nid = "x"\n[[steering.routes]]\nprefix = "::/0"\nsites = ["rack"]`);
+    expect(mistakes).toEqual([]);
   });
 });
 

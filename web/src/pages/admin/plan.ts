@@ -1,5 +1,6 @@
 // What an operator types or pastes as an ISP's plan, one line each, or as a new configuration, as the gateway takes it. Pure.
 import type { PlannedSteering, Rehearse } from "../../api/types";
+import OPTIONS from "./options.json";
 
 export interface Plan {
   body: Rehearse;
@@ -49,31 +50,74 @@ const FIELDS = {
   geographic: ["mmdb", "blocks"],
 };
 
+const MISTAKES_MAX = 20;
+
 type Table = Record<string, unknown>;
 const isTable = (value: unknown): value is Table => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What of a configuration file moves viewers. The rest of it, passwords among it, stays in the browser. */
+/** What of a configuration file moves viewers. The rest of it, passwords among it, stays in the browser. What is no option is a mistake: it
+ * would be compared as if it were not there. */
 export async function configured(text: string): Promise<Plan> {
-  const body: Rehearse = { announce: [], withdraw: [] };
+  const nothing: Rehearse = { announce: [], withdraw: [] };
   const { parse } = await import("smol-toml");
-  let steering: unknown;
+  let whole: Table;
   try {
-    steering = parse(text).steering;
+    whole = parse(text);
   } catch (error) {
-    return { body, mistakes: [`this is no TOML: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`] };
+    return { body: nothing, mistakes: [`this is no TOML: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`] };
   }
-  if (!isTable(steering)) return { body, mistakes: ["there is nothing of [steering] in it: sites, isps, routes, bgp or geographic"] };
+  const mistakes = strange("", whole, OPTIONS.configuration);
+  const steering = whole.steering ?? {};
+  if (!isTable(steering)) return { body: nothing, mistakes: [...mistakes, "steering is no table: [steering]"] };
+  mistakes.push(...strange("steering", steering, OPTIONS.steering));
   const wanted: Table = {};
   for (const name of ["sites", "isps", "routes"] as const) {
     const rows = steering[name];
     if (rows === undefined) continue;
-    if (!Array.isArray(rows) || !rows.every(isTable)) return { body, mistakes: [`steering.${name} is no list of tables: [[steering.${name}]]`] };
-    wanted[name] = rows.map((each) => picked(each, FIELDS[name]));
+    if (!Array.isArray(rows) || !rows.every(isTable)) mistakes.push(`steering.${name} is no list of tables: [[steering.${name}]]`);
+    else {
+      mistakes.push(...rows.flatMap((each, index) => strange(`steering.${name}[${index}]`, each, OPTIONS[name])));
+      wanted[name] = rows.map((each) => picked(each, FIELDS[name]));
+    }
   }
-  if (isTable(steering.geographic)) wanted.geographic = picked(steering.geographic, FIELDS.geographic);
-  if (isTable(steering.bgp) && steering.bgp.asn !== undefined) wanted.asn = steering.bgp.asn;
+  for (const name of ["bgp", "geographic"] as const) {
+    const table = steering[name];
+    if (table === undefined) continue;
+    if (!isTable(table)) mistakes.push(`steering.${name} is no table: [steering.${name}]`);
+    else {
+      mistakes.push(...strange(`steering.${name}`, table, OPTIONS[name]));
+      if (name === "geographic") wanted.geographic = picked(table, FIELDS.geographic);
+      else if (table.asn !== undefined) wanted.asn = table.asn;
+    }
+  }
+  if (!mistakes.length && !Object.keys(wanted).length) mistakes.push("nothing of it is compared: sites, isps, routes, geographic, and asn of bgp are, in [steering]");
+  if (mistakes.length > MISTAKES_MAX) mistakes.splice(MISTAKES_MAX, Infinity, `${mistakes.length - MISTAKES_MAX} more mistakes`);
   // The gateway checks every value; what is wrong it names.
-  return { body: { ...body, ...(wanted as PlannedSteering) }, mistakes: [] };
+  return { body: mistakes.length ? nothing : { ...nothing, ...(wanted as PlannedSteering) }, mistakes };
+}
+
+/** The keys of a table that are no options. */
+function strange(where: string, table: Table, known: string[]): string[] {
+  return Object.keys(table)
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      const [near] = known.filter((each) => steps(name, each) <= 2).sort((one, other) => steps(name, one) - steps(name, other));
+      return `${where && `${where}.`}${name} is no option; ${near ? `did you mean ${near}?` : `known here: ${known.join(", ")}`}`;
+    });
+}
+
+/** By how many letters that are added, left out or changed two words differ (Levenshtein). */
+function steps(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let from = 1; from <= one.length; from++) {
+    const next = [from];
+    for (let to = 1; to <= other.length; to++) {
+      const changed = (row[to - 1] ?? 0) + Number(one[from - 1] !== other[to - 1]);
+      next.push(Math.min(changed, (row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] ?? 0;
 }
 
 function picked(table: Table, names: string[]): Table {
