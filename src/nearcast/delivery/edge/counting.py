@@ -22,6 +22,8 @@ from nearcast.delivery.edge.status import History
 from nearcast.delivery.fill.disk import Disk
 from nearcast.delivery.settings import EdgeSettings
 from nearcast.model.services import Fill, Insight
+from nearcast.model.site import Load
+from nearcast.policy import load as steered
 
 POLL_S = 0.5
 LOAD_S = 1.0
@@ -81,16 +83,30 @@ class Counting:
         wanted = settings.connections_max * nginx.FILES_PER_CONNECTION + nginx.FILES_RESERVED
         self.connections_max = connections_max(settings, open_files_max(wanted), os.cpu_count() or 1)
         self.sent, self.filled = Rate(), Pace()
+        self._level: Load = "normal"
 
     def _read(self, lines: Sequence[Line]) -> None:
         """New lines of the log, in the thread that reads it."""
         self._reactive.served(lines)
         self._lines.extend(lines)
 
+    def _poll(self) -> tuple[int, float]:
+        """What was sent so far by the log, and when it was read to its end: of a machine that is busy, neither is known later."""
+        self.log.poll()
+        return self.log.counts.sent_bytes, self._clock.monotonic_s()
+
+    def _tell_level(self) -> None:
+        """A level by which steering sends newcomers elsewhere, or here again, is reported at once."""
+        share = steered.share(self.sent.bps, self._settings.throughput_max_bps)
+        before, self._level = self._level, steered.level(share, self._server.load.level, self._level)
+        if self._level != before:
+            self._server.changed.set()
+
     async def read(self) -> None:
         adopt_at_s = self._clock.monotonic_s()
         while True:
-            await asyncio.to_thread(self.log.poll)
+            self.sent.see(*await asyncio.to_thread(self._poll))
+            self._tell_level()
             lines, self._lines = self._lines, []
             await self._count(lines)
             if self._clock.monotonic_s() >= adopt_at_s:
@@ -115,9 +131,7 @@ class Counting:
     async def weigh(self, seen: Callable[[], None]) -> None:
         """How loaded it is, each second, and what nginx is to tell players of that. Then ``seen`` is called."""
         while True:
-            now_s = self._clock.monotonic_s()
-            self.sent.see(self.log.counts.sent_bytes, now_s)
-            self.filled.see(self._taken_bytes(), now_s, self._is_filling())
+            self.filled.see(self._taken_bytes(), self._clock.monotonic_s(), self._is_filling())
             self.connections = await self._server.connections() or 0
             decided = self._decide()
             if decided != self._server.load:

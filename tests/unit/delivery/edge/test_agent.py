@@ -93,6 +93,16 @@ async def test_reports_and_a_clean_stop(tmp_path: Path) -> None:
         ports.check_free("127.0.0.1", edge.settings.port)
 
 
+async def test_an_edge_that_fills_up_reports_it_at_once(tmp_path: Path) -> None:
+    """Not with the next report of its interval, which is far off here."""
+    async with running_edge(tmp_path, throughput_max_bps=1e6, report_s=600.0) as edge:
+        item = await publish(edge.origin.store, film(800_000))
+        await until(lambda: edge.registry.state == "up")
+        await edge.get(edge.path(item.file.name))
+        await until(lambda: edge.registry.reports[-1].sent_bps >= 0.95e6)
+        await until(lambda: edge.registry.reports[-1].sent_bps < 0.7e6)  # what was sent fades
+
+
 async def test_a_taken_port_names_the_process(tmp_path: Path) -> None:
     async with running_origin() as origin:
         edge = Edge(tmp_path, origin)
