@@ -24,7 +24,8 @@ def judged(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     """Print each figure beside its limit, and fail where one is far past it. A count that must be 0 must be 0."""
     with capsys.disabled():
         for row in outcome.rows:
-            print(f"\nlab: {outcome.scenario}: {row.what}: {row.figure:.3g} {row.unit} (limit {row.limit:g} {row.unit})", end="")
+            note = f"; {row.note}" if row.note else ""
+            print(f"\nlab: {outcome.scenario}: {row.what}: {row.figure:.3g} {row.unit} (limit {row.limit:g} {row.unit}{note})", end="")
     assert outcome.rows
     assert {row.what: row.figure for row in outcome.rows if row.figure > BUSY * row.limit} == {}
 

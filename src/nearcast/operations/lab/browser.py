@@ -37,19 +37,29 @@ PLAYING_JS = """past => { const v = document.querySelector('video');
 WATCH_JS = """() => {
   if (window.__lab) clearInterval(window.__lab.timer);
   const video = document.querySelector('video');
-  const watch = {waited: 0, last: performance.now(), position: video.currentTime, longest_ms: 0};
+  const watch = {waited: 0, looked: performance.now(), moved_ms: 0, fed_ms: 0, position: video.currentTime, longest_ms: 0, late_ms: 0};
+  const ahead = () => Math.max(0, ...[...Array(video.buffered.length).keys()]
+    .filter(i => video.buffered.start(i) <= video.currentTime).map(i => video.buffered.end(i) - video.currentTime));
   const step = () => {
-    const now = performance.now();
+    // A page that was not run could not look: what passed between two looks counts for two looks at most.
+    const now = performance.now(), passed_ms = Math.min(now - watch.looked, 100);
+    watch.looked = now;
+    watch.moved_ms += passed_ms;
+    watch.fed_ms += passed_ms;
     if (video.currentTime !== watch.position || video.paused || video.ended || video.seeking) {
       watch.position = video.currentTime;
-      watch.last = now;
+      watch.moved_ms = watch.fed_ms = 0;
     }
-    watch.longest_ms = Math.max(watch.longest_ms, now - watch.last);
+    if (ahead() >= 0.3) watch.fed_ms = 0;
+    watch.longest_ms = Math.max(watch.longest_ms, watch.fed_ms);
+    watch.late_ms = Math.max(watch.late_ms, watch.moved_ms);
   };
-  video.addEventListener('waiting', () => { watch.waited += 1; });
+  // A decoder that is late with data at hand (a busy machine) is no stall, but it may not be later than LATE_S.
+  video.addEventListener('waiting', () => { if (ahead() < 0.3) watch.waited += 1; });
   watch.timer = setInterval(step, 50);  // not with the frames: where none is drawn, none comes
   window.__lab = watch;
 }"""
+LATE_S = 3.0
 
 
 def lacking() -> list[needs.Need]:
@@ -101,9 +111,12 @@ class Watching:
         return float(found)
 
     def stalls(self) -> tuple[int, float]:
-        """How often the film waited since ``watch``, and the longest time for which it stood still, in seconds."""
-        found = self._page.evaluate("() => [window.__lab.waited, window.__lab.longest_ms]")
-        return int(found[0]), float(found[1]) / 1000
+        """How often the film waited for data since ``watch``, and the longest time for which it stood still, in seconds.
+
+        Standing still with data at hand counts only from LATE_S on: a decoder may be late, a player that is stuck is a fault.
+        """
+        waited, longest_ms, late_ms = self._page.evaluate("() => [window.__lab.waited, window.__lab.longest_ms, window.__lab.late_ms]")
+        return int(waited), (late_ms if late_ms >= 1000 * LATE_S else longest_ms) / 1000
 
     def position_s(self) -> float:
         return float(self._page.evaluate("() => document.querySelector('video').currentTime"))

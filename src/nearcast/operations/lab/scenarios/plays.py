@@ -17,6 +17,7 @@ from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
 from nearcast.operations.lab.system import Seen, System
 from nearcast.operations.lab.topology import Scenario
 from nearcast.policy import load as load_policy
+from nearcast.policy.balance import SHIFT_S
 
 BACK_S = 40.0
 SETTLED_S = 2.0
@@ -26,8 +27,10 @@ STANDSTILL_S = 0.5
 BEYOND_S = 4.0
 """So much is watched past what was buffered when a fault befell."""
 FULL = 0.96
-DOWNLOADS, PIECES_PER_S = 6, 5
-LIMIT_BPS = 100e6
+DOWNLOADS, PIECE_BYTES, PIECES_PER_S_MAX = 8, 200_000, 40
+"""Small pieces: an edge counts an answer when it has ended. More than the line lets through; who is refused does not ask without end."""
+PAYLOAD = 0.947
+"""The share of a line that an edge counts: 1448 / 1514 of a full Ethernet frame, less what is lost between pieces."""
 SESSIONS = 60
 """A full site asks about a tenth of its sessions to leave: of so many, hardly ever none."""
 FADES_S = 12.0
@@ -36,6 +39,8 @@ HELD_S = 6.0
 LEAVES_S = 20.0
 """The web player asks for its first steering document after 10 s, and the next segment goes where that says."""
 ATTEMPTS, AGAIN_S = 3, 1.0
+SHIFT_LEFT_S = 20.0
+"""So much must be left of the time in which the same sessions are told to leave: the film's start, its first document, and some."""
 
 
 Answer = dict[str, Any]
@@ -148,30 +153,35 @@ def appliance_fails(system: System, scenario: Scenario, told: Told) -> list[Row]
 
 
 class Load:
-    """Viewers who download from one appliance by curl, piece after piece, at a rate.
+    """A viewer who downloads from one appliance by curl, as fast as the line lets through: that is as steady as the kernel's token bucket.
 
-    It must stay below 98 % of the limit: there the edge begins to refuse playbacks, and to it all of these are one.
+    Each download is a playback of its own: where one is refused for a while by an edge past 98 %, the line is the others'.
     """
 
     def __init__(self, system: System, viewer: str, id: str) -> None:
         self._system, self._viewer = system, viewer
         folder = system.main.home / "origin" / "titles" / system.title
         name = max(folder.glob("*.mp4"), key=lambda path: path.stat().st_size).name
-        offered = next(each for each in system.play(viewer)["edges"] if each["pathway"] == id)
-        self._url = f"{offered['base_url']}{name}?again=[1-1000000]"
+        answers = [system.play(viewer) for _ in range(DOWNLOADS)]
+        offered = [each for answer in answers for each in answer["edges"] if each["pathway"] == id]
+        self._urls = [f"{each['base_url']}{name}?again=[1-1000000]" for each in offered]
         self._curls: list[subprocess.Popen[bytes]] = []
 
-    def start(self, bps: float) -> None:
-        """All of them, at ``bps`` together, until ``stop``."""
-        piece = f"0-{bps / 8 / DOWNLOADS / PIECES_PER_S:.0f}"
-        command = ["curl", "--silent", "--output", "/dev/null", "--rate", f"{PIECES_PER_S}/s", "--range", piece, self._url]
-        self._curls = [self._system.net.start(self._viewer, command, f"curl-{self._viewer}") for _ in range(DOWNLOADS)]
+    def start(self) -> None:
+        """All of them, until ``stop``."""
+        command = ["curl", "--silent", "--output", "/dev/null", "--rate", f"{PIECES_PER_S_MAX}/s", "--range", f"0-{PIECE_BYTES - 1}"]
+        self._curls = [self._system.net.start(self._viewer, [*command, url], f"curl-{self._viewer}") for url in self._urls]
 
     def stop(self) -> None:
         for each in self._curls:
             each.kill()
             each.wait()
         self._curls.clear()
+
+
+def filled_by(line_bps: float) -> float:
+    """The limit of an edge that is FULL while somebody downloads by a line of this rate."""
+    return line_bps * PAYLOAD / FULL
 
 
 def share(system: System, id: str) -> float:
@@ -192,26 +202,28 @@ def site_full(system: System, scenario: Scenario, told: Told) -> list[Row]:
     of Play itself a few times: each Play counts as a session that will bring load, and so many would fill the site by themselves.
 
     Of the sessions that were begun before, about a tenth is told to leave. One of those is watched in a browser, from the full site on.
+    ``dora`` downloads. ``carl``, who watches, has a slow line, so that what he buffers at first does not fill the edge by itself.
     """
     id = "east-1"
-    system.limit(id, LIMIT_BPS)
+    wait_for("the site to be first", lambda: system.explained("carl") == id, BACK_S, 0.2)
+    sessions = [system.play("carl") for _ in range(SESSIONS)]  # before there is a limit: all of them begin there
+    load = Load(system, "dora", id)
+    system.limit(id, filled_by(next(each.down_bps for each in system.topology.viewers if each.name == "dora")))
     try:
-        wait_for("the site to be first", lambda: _knows_limit(system, id) and system.explained("carl") == id, BACK_S, 0.2)
-        sessions = [system.play("carl") for _ in range(SESSIONS)]
         faded_s = time.monotonic() + FADES_S
+        wait_for("the site to be first again", lambda: _knows_limit(system, id) and system.explained("carl") == id, BACK_S, 0.2)
         with seated(system, "carl") as seat:
             time.sleep(max(0.0, faded_s - time.monotonic()))
-            return _full(system, id, sessions, seat, scenario, told)
+            return _full(system, id, load, sessions, seat, scenario, told)
     finally:
         system.limit(id, 0)
 
 
-def _full(system: System, id: str, sessions: list[Answer], seat: Seat, scenario: Scenario, told: Told) -> list[Row]:
-    load = Load(system, "dora", id)
+def _full(system: System, id: str, load: Load, sessions: list[Answer], seat: Seat, scenario: Scenario, told: Told) -> list[Row]:
     address = system.net.plan.address(system.edges[id].node)
     with Asking(lambda: (system.explained("carl"), system.resolved("carl"))) as asking, Asking(lambda: share(system, id)) as shares:
         time.sleep(0.5)
-        load.start(LIMIT_BPS * FULL)
+        load.start()
         try:
             wait_for("the site to be full", lambda: any(each.what >= load_policy.FULL for each in list(shares.answers)), BACK_S, 0.05)
             full_s = next(each.came_s for each in list(shares.answers) if each.what >= load_policy.FULL)
@@ -268,11 +280,15 @@ def _leaving(system: System, id: str, sessions: list[Answer], since_s: float) ->
 
 
 def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) -> list[Row]:
-    """A film of a session that is told to leave, from the full site on."""
+    """A film of a session that is told to leave, from the full site on.
+
+    Who is called back by a level that ended, or leaves by itself on a machine that is busy, proves nothing: another one is watched then.
+    """
     stalls, longest_s, left_s, went = 0, 0.0, float("inf"), id
     for attempt in range(ATTEMPTS):
         if attempt:
             seat.leave()
+        _early_in_a_shift()
         if not (leaving := _told_twice(system, id, sessions)):
             break
         began_s = time.monotonic()
@@ -282,17 +298,24 @@ def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) ->
         film.watch()
         while film.appliance() == id and time.monotonic() - began_s < BACK_S and film.order()[:1] != [id]:
             film.wait(0.1)
-        if (went := film.appliance()) != id:
-            left_s = time.monotonic() - began_s if film.order()[:1] == [went] else float("inf")
+        took_s, went, order = time.monotonic() - began_s, film.appliance(), film.order()
+        if went != id and order[:1] == [went]:
+            left_s = took_s
             film.wait(BEYOND_S)
             stalls, longest_s = film.stalls()
             break
-        # Every 30 s another share is asked to go (policy.balance.SHIFT_S), and that came first: its time has just begun.
     stalls = stalls if longest_s < STANDSTILL_S and went != id else max(1, stalls)
+    note = f"{id} to {went}; attempt {attempt + 1}"
     return [
-        Row(what="a running film follows its document", figure=round(left_s, 2), limit=LEAVES_S, note=f"{id} to {went}"),
+        Row(what="a running film follows its document", figure=round(left_s, 2), limit=LEAVES_S, note=note),
         Row(what="stalls of that film", figure=stalls, limit=0, unit="", note=f"longest standstill {longest_s:.2f} s"),
     ]
+
+
+def _early_in_a_shift() -> None:
+    """Wait until enough is left of the window in which the same share of the sessions is told to leave (steering.pathway.stays)."""
+    left_s = SHIFT_S - time.monotonic() % SHIFT_S
+    time.sleep(left_s + AGAIN_S if left_s < SHIFT_LEFT_S else 0.0)
 
 
 def _told_twice(system: System, id: str, sessions: list[Answer]) -> list[Answer]:
