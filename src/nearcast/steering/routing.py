@@ -95,7 +95,7 @@ def _nothing(isp: str, *, refused: bool) -> Iterator[Announcement]:
 
 class RoutingService:
     """Implements the Routing protocol. ``sources`` tells how the ISPs stand, ``compiled_at`` the Unix time of the table in force,
-    ``held`` what an ISP announces beside it.
+    ``held`` what an ISP announces beside it, ``unread`` why the MMDB file does not count (empty where it does).
 
     A rehearsal ends ``patience_s`` after it was asked for, and with the call that asked for it; one is made at a time.
     """
@@ -109,10 +109,11 @@ class RoutingService:
         compiled_at: Callable[[], float] = lambda: 0.0,
         held: Held = _nothing,
         *,
+        unread: Callable[[], str] = str,
         clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._held = held
+        self._held, self._unread = held, unread
         self._compiled_at, self._clock, self._patience_s = compiled_at, clock or SystemClock(), patience_s
         self._one = asyncio.Lock()
         self._settings, self._tables, self._views, self._sources = settings, tables, views, sources
@@ -205,13 +206,13 @@ class RoutingService:
         yield SourceStatus(name="config", kind="config", state="loaded", prefixes=len(self._settings.routes))
         wanted = self._settings.geographic
         if wanted.mmdb or wanted.blocks:
-            loaded = table.geography is not None
+            problem = self._unread() or ("" if table.geography is not None else "no address of it is in the table yet")
             yield SourceStatus(
                 name=wanted.mmdb or "blocks",
                 kind="geographic",
-                state="loaded" if loaded else "down",
+                state="down" if problem else "loaded",
                 prefixes=sum(map(len, wanted.blocks.values())),
-                problem="" if loaded else "it could not be read: see the log of the process steer",
+                problem=problem,
             )
 
     def _counts(self, table: Table) -> tuple[int, int]:

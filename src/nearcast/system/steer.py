@@ -79,7 +79,16 @@ async def build(system: System, process: str) -> Part:
     await watcher.start()
     reader = TableReader(routes, system.clock)  # the writer's own table changes while its threads write
     sight = ViewReader(views, system.clock)
-    routing = RoutingService(settings, reader, sight, collector.sources, lambda: writer.compiled_at, collector.held, clock=system.clock)
+    routing = RoutingService(
+        settings,
+        reader,
+        sight,
+        collector.sources,
+        lambda: writer.compiled_at,
+        collector.held,
+        unread=lambda: writer.geography_problem,
+        clock=system.clock,
+    )
 
     workers = [each for each in places.processes(system.settings) if each.startswith(DNS_PREFIX)]
     held = [asyncio.create_task(leases.keep_for(system, each)) for each in workers]

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import pwd
 import socket
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ def geography(whole: Settings) -> Iterator[Check]:
     if not path:
         return
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # a named pipe would be waited for
+            raise OSError("it is no regular file")
         with maxminddb.open_database(path) as reader:
             found = reader.metadata()
         yield Check(name="geography", state="good", found=f"{path}: {found.database_type}, {found.node_count:,} nodes")

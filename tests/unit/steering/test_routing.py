@@ -174,5 +174,12 @@ async def test_the_status_tells_where_routes_come_from() -> None:
         ("blocks", "geographic", "down", 1),
         ("riverbank", "bgp", "up", 1),
     ]
+    assert found.sources[1].problem == "no address of it is in the table yet"
     assert found.health is VIEW.snapshot
     assert found.compiled_at == COMPILED_AT
+
+
+async def test_the_status_tells_why_the_file_of_geography_does_not_count() -> None:
+    asked = RoutingService(SETTINGS, sight := Sight(), sight, tuple, unread=lambda: "it is being read")
+    geography = (await asked.status(Nothing())).sources[1]
+    assert (geography.state, geography.problem) == ("down", "it is being read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,10 @@ def test_the_file_of_geography(home: Home) -> None:
     (missing,) = steering_checks.geography(configured)
     assert missing.state == "bad"
     assert "No such file" in missing.found
+    os.mkfifo(path)
+    (endless,) = steering_checks.geography(configured)
+    assert (endless.state, endless.found) == ("bad", f"{path}: it is no regular file")
+    path.unlink()
     path.write_bytes(b"no database")
     (broken,) = steering_checks.geography(configured)
     assert broken.state == "bad"

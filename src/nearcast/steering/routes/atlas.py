@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import threading
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Atlas:
         self._ending = ending
         self._failed = ""
         self._whole: set[str] = set()
+        self.problem = ""
+        """Why the MMDB file does not count, at the last look; empty where it does, or where there is none."""
 
     def known(self) -> str:
         """Name of the file to use now, without waiting for a MMDB file to be read; empty: none. Raises OSError."""
@@ -41,14 +44,17 @@ class Atlas:
         """As ``known``, but reads the MMDB file where that is new. One that cannot be read is told once, and the blocks are used."""
         name = self._wanted()
         if name and name != self._failed and not self._is_whole(name):
+            self.problem = "it is being read"
             try:
                 count = worker.run("unfold", self._settings.mmdb, str(self._folder / name), ending=self._ending)
                 _log.info("geography was read", path=self._settings.mmdb, places=int(count))
             except worker.WorkFailed as error:
                 if self._ending.is_set():
                     return self.known()
-                self._failed = name
+                self._failed, self.problem = name, error.message
                 _log.error("geography goes on without the file", path=self._settings.mmdb, problem=error.message, **_CURE)
+        if name and self._is_whole(name):
+            self.problem = ""
         return self.known()
 
     def _wanted(self) -> str:
@@ -57,7 +63,10 @@ class Atlas:
             return ""
         try:
             found = Path(self._settings.mmdb).stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError("it is no regular file")
         except OSError as error:
+            self.problem = error.strerror or str(error)
             if self._failed != "missing":
                 self._failed = "missing"
                 _log.error("geography goes on without the file", path=self._settings.mmdb, problem=str(error), **_CURE)

@@ -132,6 +132,11 @@ class TableWriter:
             self._log.close()
         self._only.free()
 
+    @property
+    def geography_problem(self) -> str:
+        """Why the operator's MMDB file does not count; empty where it does, or where there is none."""
+        return self._atlas.problem
+
     def table(self) -> Table:
         """What is in force. Raises NoTable before the first."""
         if self._table is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -211,6 +212,22 @@ def test_a_bad_file_is_told_once_and_the_blocks_are_used(tmp_path: Path, city: P
     assert Geography.load(folder / atlas.look()).country(4, parse_address("203.0.113.1")[1]) == "IN"
     again = Atlas(folder, GeographicSettings(mmdb=str(bad)), threading.Event())
     assert again.known() == atlas.known(), "a file is read once for each version of it"
+
+
+def test_why_a_file_does_not_count_is_told(tmp_path: Path, city: Path) -> None:
+    folder, path = tmp_path / "table", tmp_path / "geo.mmdb"
+    folder.mkdir()
+    atlas = Atlas(folder, GeographicSettings(mmdb=str(path)), threading.Event())
+    assert atlas.problem == ""
+
+    assert (atlas.look(), atlas.problem) == ("", "No such file or directory")
+    os.mkfifo(path)  # whoever opens it waits for ever
+    assert (atlas.look(), atlas.problem) == ("", "it is no regular file")
+    path.unlink()
+    path.write_bytes(b"rubbish")
+    assert (atlas.look(), bool(atlas.problem)) == ("", True)
+    city.rename(path)
+    assert (bool(atlas.look()), atlas.problem) == (True, "")
 
 
 def test_the_table_goes_on_without_the_file_until_it_is_read_and_follows_it(tmp_path: Path, city: Path) -> None:
