@@ -108,8 +108,8 @@ class RoutingService:
         sources: Callable[[], tuple[SourceStatus, ...]],
         compiled_at: Callable[[], float] = lambda: 0.0,
         held: Held = _nothing,
-        *,
         unread: Callable[[], str] = str,
+        *,
         clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:

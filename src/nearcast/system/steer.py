@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,29 +67,14 @@ async def build(system: System, process: str) -> Part:
     collector = Collector(settings.bgp, settings.isps, writer, bgp_folder(system), system.home.logs / "exabgp.log", system.clock)
     await collector.start()
     views = folders.view_folder(system.home)
-    watcher = Watcher(
-        system.client(Discovery),
-        system.client(Quality),
-        settings,
-        views,
-        system.clock,
-        tls=trust(system),
-        dismissed=lambda: dismissal.everyone(system.home.secrets),
-        registry=REGISTRY,
-    )
+    asked = system.client(Discovery), system.client(Quality)
+    shut_out = partial(dismissal.everyone, system.home.secrets)
+    watcher = Watcher(*asked, settings, views, system.clock, tls=trust(system), dismissed=shut_out, registry=REGISTRY)
     await watcher.start()
     reader = TableReader(routes, system.clock)  # the writer's own table changes while its threads write
     sight = ViewReader(views, system.clock)
-    routing = RoutingService(
-        settings,
-        reader,
-        sight,
-        collector.sources,
-        lambda: writer.compiled_at,
-        collector.held,
-        unread=lambda: writer.geography_problem,
-        clock=system.clock,
-    )
+    told = collector.sources, lambda: writer.compiled_at, collector.held, lambda: writer.geography_problem
+    routing = RoutingService(settings, reader, sight, *told, clock=system.clock)
 
     workers = [each for each in places.processes(system.settings) if each.startswith(DNS_PREFIX)]
     held = [asyncio.create_task(leases.keep_for(system, each)) for each in workers]
