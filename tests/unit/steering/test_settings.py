@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 
+import msgspec
 import pytest
 
 from nearcast.base.config import Unfitting
@@ -99,3 +100,9 @@ def test_sites_of_ones_own_need_no_routes() -> None:
     assert SteeringSettings().routes == SteeringSettings(sites=(*DEMO_SITES, Site(name="b"))).routes == DEMO_ROUTES
     with pytest.raises(Unfitting, match="names the site 'b'"):
         SteeringSettings(sites=(Site(name="a"),), routes=(Route(prefix="::/0", sites=("b",)),))
+
+
+@pytest.mark.parametrize("told", [{"name": "north\n"}, {"password": "s3cret\n"}])
+def test_what_the_speakers_configuration_is_made_of_ends_no_line(told: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="pattern"):
+        msgspec.convert({"name": "north", "asn": 64511, **told}, Isp)

@@ -262,7 +262,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 Prefix = Annotated[str, Meta(min_length=3, max_length=43)]
 SiteName = Annotated[str, Meta(max_length=200)]
-IspName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+IspName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)")]
 AsNumber = Annotated[int, Meta(ge=1, le=4_294_967_295)]
 
 

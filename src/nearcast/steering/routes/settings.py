@@ -12,7 +12,7 @@ Asn = Annotated[int, Meta(ge=1, le=4_294_967_295)]
 class Isp(Struct, frozen=True, kw_only=True):
     """An ISP that tells by BGP which prefixes its sites serve. What it may tell is bounded here."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Name of the ISP, as sites and explanations give it.")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)", description="Name of the ISP, as sites and explanations give it.")]
     asn: Annotated[Asn, Meta(description="Number of its autonomous system.")]
     routers: Annotated[tuple[str, ...], Meta(description="IP addresses of its routers that may open a BGP session.")] = ()
     sites: Annotated[tuple[str, ...], Meta(description="The sites that serve what it announces, best first.")] = ()
@@ -21,7 +21,7 @@ class Isp(Struct, frozen=True, kw_only=True):
     ] = ()
     prefixes_max: Annotated[int, Meta(ge=1, le=2_000_000, description="More than so many are refused.")] = 10_000
     password: Annotated[
-        str, Meta(pattern=r"^[!#-:<-z|~]{0,80}$", description="TCP MD5 password of its sessions (RFC 2385). Empty: none.")
+        str, Meta(pattern=r"^[!#-:<-z|~]{0,80}$(?!\n)", description="TCP MD5 password of its sessions (RFC 2385). Empty: none.")
     ] = ""
 
 
