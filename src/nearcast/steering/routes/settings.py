@@ -12,7 +12,9 @@ Asn = Annotated[int, Meta(ge=1, le=4_294_967_295)]
 class Isp(Struct, frozen=True, kw_only=True):
     """An ISP that tells by BGP which prefixes its sites serve. What it may tell is bounded here."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)", description="Name of the ISP, as sites and explanations give it.")]
+    name: Annotated[
+        str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)", description="Name of the ISP, as sites and explanations give it.")
+    ]
     asn: Annotated[Asn, Meta(description="Number of its autonomous system.")]
     routers: Annotated[tuple[str, ...], Meta(description="IP addresses of its routers that may open a BGP session.")] = ()
     sites: Annotated[tuple[str, ...], Meta(description="The sites that serve what it announces, best first.")] = ()
