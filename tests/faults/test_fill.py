@@ -27,6 +27,9 @@ from .appliances import Appliance, OriginProcess, flip, until
 SIZE = 10 * BLOCK_BYTES + 12_345
 SLOW_BPS = 4e6
 """At this pace a film takes twenty seconds, so that it is still under way when a fault befalls it, whoever else wants the processor."""
+LONG_BYTES, LONG_BPS = 60 * BLOCK_BYTES + 12_345, 20e6
+"""More than the kernel keeps of a stream for a reader that is slow, and still gives when the sender was killed or frozen (tcp(7): tcp_rmem,
+tcp_wmem); the film takes twenty-five seconds at this pace."""
 AT_NIGHT = datetime(2026, 6, 1, 3, tzinfo=UTC)
 Maker = Callable[..., Appliance]
 
@@ -94,23 +97,23 @@ def test_nginx_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -> No
 def test_the_source_is_killed_during_a_fill(origin: OriginProcess, make: Maker) -> None:
     """First the peer, whose place the origin takes at once; then the origin, which is waited for."""
     peer, edge = make("fra-1"), make("fra-2")
-    first, second = origin.publish(SIZE), origin.publish(SIZE, "t_second", 2)
+    first, second = origin.publish(LONG_BYTES), origin.publish(LONG_BYTES, "t_second", 2)
     peer.up()
     peer.hold(first[0], second[0])
     peer.whole(first[0], second[0])
     edge.up()
     routes = ((Hop(0, awaited=True), Hop(1)),)
-    edge.hold(first[0], rate_bps=SLOW_BPS, sources=(peer.source(), ORIGIN), routes=routes)
+    edge.hold(first[0], rate_bps=LONG_BPS, sources=(peer.source(), ORIGIN), routes=routes)
     midway(edge, first[0])
     peer.kill_all()
     edge.hold(first[0], sources=(peer.source(), ORIGIN), routes=routes)
     edge.whole(first[0])
     assert edge.placed(first[0]).read_bytes() == first[1]
     fetched = edge.fetched()
-    assert sum(fetched.values()) == SIZE
+    assert sum(fetched.values()) == LONG_BYTES
     assert min(fetched["peer"], fetched["origin"]) >= BLOCK_BYTES
 
-    edge.hold(first[0], second[0], rate_bps=SLOW_BPS, sources=(peer.source(), ORIGIN), routes=routes)
+    edge.hold(first[0], second[0], rate_bps=LONG_BPS, sources=(peer.source(), ORIGIN), routes=routes)
     midway(edge, second[0])
     origin.kill()
     until(lambda: (status := edge.status) and status.report.problem.startswith("NC2013"))
@@ -119,7 +122,7 @@ def test_the_source_is_killed_during_a_fill(origin: OriginProcess, make: Maker) 
     edge.hold(first[0], second[0], sources=(peer.source(), ORIGIN), routes=routes)
     edge.whole(second[0])
     assert edge.placed(second[0]).read_bytes() == second[1]
-    assert sum(edge.fetched().values()) == 2 * SIZE, "no byte came twice"
+    assert sum(edge.fetched().values()) == 2 * LONG_BYTES, "no byte came twice"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes rights that are not there")
@@ -322,12 +325,12 @@ def test_an_appliance_is_added_and_removed_and_comes_back(origin: OriginProcess,
 
 def test_a_frozen_source_is_left_for_another(origin: OriginProcess, make: Maker) -> None:
     """SIGSTOP of a peer's nginx: its connections stay open and give nothing."""
-    peer, edge, (item, data) = make("fra-1"), make("fra-2"), origin.publish(SIZE)
+    peer, edge, (item, data) = make("fra-1"), make("fra-2"), origin.publish(LONG_BYTES)
     peer.up()
     peer.hold(item)
     peer.whole(item)
     edge.up()
-    edge.hold(item, rate_bps=SLOW_BPS, sources=(peer.source(), ORIGIN), routes=((Hop(0, awaited=True), Hop(1)),))
+    edge.hold(item, rate_bps=LONG_BPS, sources=(peer.source(), ORIGIN), routes=((Hop(0, awaited=True), Hop(1)),))
     midway(edge, item)
     frozen = peer.nginx_pids()
     for pid in frozen:
@@ -336,7 +339,7 @@ def test_a_frozen_source_is_left_for_another(origin: OriginProcess, make: Maker)
         edge.hold(item, sources=(peer.source(), ORIGIN), routes=((Hop(0, awaited=True), Hop(1)),))
         edge.whole(item)
         assert edge.placed(item).read_bytes() == data
-        assert sum(edge.fetched().values()) == SIZE
+        assert sum(edge.fetched().values()) == LONG_BYTES
     finally:
         for pid in frozen:
             with contextlib.suppress(ProcessLookupError):
