@@ -59,6 +59,17 @@ def rises(values: Iterable[float], high: float, low: float) -> int:
     return found
 
 
+def above_since_s(answers: Iterable[Answer[float]], high: float, low: float) -> float:
+    """Since when (monotonic) a figure has been at ``high``, and not below ``low`` after that. Infinite where it is not."""
+    since_s = float("inf")
+    for each in answers:
+        if each.what < low:
+            since_s = float("inf")
+        elif each.what >= high:
+            since_s = min(since_s, each.came_s)
+    return since_s
+
+
 class Asking(Generic[T]):
     """Asks in a thread of its own for as long as the block lasts; what failed is kept in ``errors``."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearcast.operations.lab.asking import Answer, changes, rises, settled_s
+from nearcast.operations.lab.asking import Answer, above_since_s, changes, rises, settled_s
 
 FAULT_S = 10.0
 
@@ -40,3 +40,12 @@ def test_a_value_rises_again_once_it_was_low() -> None:
     assert rises([0.9, 0.94], 0.95, 0.88) == 0
     assert rises([0.95, 0.9, 0.96, 0.88, 0.97], 0.95, 0.88) == 1
     assert rises([0.5, 0.96, 0.87, 0.9, 0.95, 0.1], 0.95, 0.88) == 2
+
+
+def test_since_when_a_value_is_above() -> None:
+    def since_s(*values: float) -> float:
+        return above_since_s([Answer(float(at), float(at), each) for at, each in enumerate(values)], 0.95, 0.88)
+
+    assert since_s() == since_s(0.94) == since_s(0.96, 0.87) == since_s(0.96, 0.87, 0.94) == float("inf")
+    assert since_s(0.94, 0.95, 0.88, 0.96) == 1
+    assert since_s(0.96, 0.87, 0.9, 0.97) == 3

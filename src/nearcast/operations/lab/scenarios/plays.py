@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from nearcast.base.errors import NearcastError
-from nearcast.operations.lab.asking import Asking, changes, rises, settled_s
+from nearcast.operations.lab.asking import Asking, above_since_s, changes, rises, settled_s
 from nearcast.operations.lab.browser import Seat, seated, watching
 from nearcast.operations.lab.internet import wait_for
 from nearcast.operations.lab.scenarios.outcome import Row, Told, median_row
@@ -230,7 +230,7 @@ def _full(system: System, id: str, load: Load, sessions: list[Answer], seat: Sea
             left_s, leaving, ttl_s = _leaving(system, id, sessions, full_s)
             film = _film_leaves(system, id, sessions, seat)
             time.sleep(max(0.0, HELD_S - (time.monotonic() - full_s)))
-            played = first(system, "carl")
+            played = _played_while_full(system, shares)
         finally:
             load.stop()
         ended_s = time.monotonic()
@@ -264,6 +264,24 @@ def _full(system: System, id: str, load: Load, sessions: list[Answer], seat: Sea
         ),
         Row(what="back after the load has ended", figure=round(back_s, 2), limit=BACK_S),
     ]
+
+
+def _full_since_s(shares: Asking[float]) -> float:
+    return above_since_s(list(shares.answers), load_policy.FULL, load_policy.FULL_ENDS)
+
+
+def _played_while_full(system: System, shares: Asking[float]) -> str:
+    """Where Play sends ``carl`` while the site has been full for a while: downloads that want processor time waver."""
+    until_s = time.monotonic() + BACK_S
+    played = first(system, "carl")
+    while time.monotonic() < until_s:
+        wait_for("the site to be full", lambda: time.monotonic() - _full_since_s(shares) > SETTLED_S, BACK_S, 0.1)
+        since_s = _full_since_s(shares)
+        played = first(system, "carl")
+        time.sleep(AGAIN_S)
+        if _full_since_s(shares) == since_s:
+            break
+    return played
 
 
 def _leaving(system: System, id: str, sessions: list[Answer], since_s: float) -> tuple[float, list[Answer], float]:
