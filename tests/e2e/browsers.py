@@ -197,6 +197,12 @@ def wait_playing(page: Page, past_s: float = 0.5) -> None:
     )
 
 
+def played_from_s(page: Page) -> float:
+    """Where the film went on when it was last started. Frames may be decoded before the position moves: nothing was played until then."""
+    page.wait_for_function("() => document.querySelector('video')?.played.length")
+    return float(page.evaluate("() => { const { played } = document.querySelector('video'); return played.start(played.length - 1); }"))
+
+
 def watch_for_stalls(page: Page) -> None:
     """From now on note each ``waiting`` for want of data and the longest time for which the position stood still while it should move,
     as far as the page itself was run."""
