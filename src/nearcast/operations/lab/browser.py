@@ -90,9 +90,9 @@ class Watching:
         """From now on count stalls."""
         self._page.evaluate(WATCH_JS)
 
-    def hurry(self) -> None:
+    def hurry(self, buffer_s: float = BUFFER_S) -> None:
         """Buffer little, and play from where little is buffered: a fault is soon felt."""
-        self._page.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", BUFFER_S)
+        self._page.evaluate("goal => window.__nearcast.player.configure({streaming: {bufferingGoal: goal}})", buffer_s)
 
     def settle(self) -> None:
         """Play on from past what is buffered; from the start where the film would end too soon."""

@@ -202,6 +202,11 @@ class Internet:
         """A word to a router's BIRD, as `birdc` takes it."""
         return run(["birdc", "-s", str(self._control(router)), *words])
 
+    def line(self, viewer: str, down_bps: float) -> None:
+        """Give a viewer whose line has a rate another one."""
+        isp = next(each.isp for each in self.topology.viewers if each.name == viewer)
+        self.run(isp, ["tc", *rate(viewer, down_bps)])
+
     @contextlib.contextmanager
     def cut(self, node: str) -> Iterator[None]:
         """A black hole in the one cable of a host or viewer: carrier stays, nothing arrives at either end, nobody is told."""

@@ -26,7 +26,8 @@ EXCLUDED_S = 4.0
 STANDSTILL_S = 0.5
 BEYOND_S = 4.0
 """So much is watched past what was buffered when a fault befell."""
-FULL = 0.96
+FULL, EASED = 0.96, 0.93
+"""To which share of its limit a site is filled; and held then: in the midst between where it is no longer full, and where it refuses."""
 DOWNLOADS, PIECE_BYTES, PIECES_PER_S_MAX = 8, 200_000, 40
 """Small pieces: an edge counts an answer when it has ended. More than the line lets through; who is refused does not ask without end."""
 PAYLOAD = 0.947
@@ -38,7 +39,9 @@ FADES_S = 12.0
 HELD_S = 6.0
 LEAVES_S = 20.0
 """The web player asks for its first steering document after 10 s, and the next segment goes where that says."""
-ATTEMPTS, AGAIN_S = 3, 1.0
+EASY_S = 10.0
+"""What is buffered of a film that is to leave in peace: no fault is to be felt, and its start is not to fill the edge."""
+ATTEMPTS, AGAIN_S = 5, 1.0
 SHIFT_LEFT_S = 20.0
 """So much must be left of the time in which the same sessions are told to leave: the film's start, its first document, and some."""
 
@@ -160,6 +163,7 @@ class Load:
 
     def __init__(self, system: System, viewer: str, id: str) -> None:
         self._system, self._viewer = system, viewer
+        self._line_bps = next(each.down_bps for each in system.topology.viewers if each.name == viewer)
         folder = system.main.home / "origin" / "titles" / system.title
         name = max(folder.glob("*.mp4"), key=lambda path: path.stat().st_size).name
         answers = [system.play(viewer) for _ in range(DOWNLOADS)]
@@ -172,16 +176,21 @@ class Load:
         command = ["curl", "--silent", "--output", "/dev/null", "--rate", f"{PIECES_PER_S_MAX}/s", "--range", f"0-{PIECE_BYTES - 1}"]
         self._curls = [self._system.net.start(self._viewer, [*command, url], f"curl-{self._viewer}") for url in self._urls]
 
+    def ease(self) -> None:
+        """From FULL to EASED."""
+        self._system.net.line(self._viewer, self._line_bps * EASED / FULL)
+
     def stop(self) -> None:
         for each in self._curls:
             each.kill()
             each.wait()
         self._curls.clear()
+        self._system.net.line(self._viewer, self._line_bps)
 
-
-def filled_by(line_bps: float) -> float:
-    """The limit of an edge that is FULL while somebody downloads by a line of this rate."""
-    return line_bps * PAYLOAD / FULL
+    @property
+    def limit_bps(self) -> float:
+        """The limit of an edge that this fills to FULL."""
+        return self._line_bps * PAYLOAD / FULL
 
 
 def share(system: System, id: str) -> float:
@@ -208,7 +217,7 @@ def site_full(system: System, scenario: Scenario, told: Told) -> list[Row]:
     wait_for("the site to be first", lambda: system.explained("carl") == id, BACK_S, 0.2)
     sessions = [system.play("carl") for _ in range(SESSIONS)]  # before there is a limit: all of them begin there
     load = Load(system, "dora", id)
-    system.limit(id, filled_by(next(each.down_bps for each in system.topology.viewers if each.name == "dora")))
+    system.limit(id, load.limit_bps)
     try:
         faded_s = time.monotonic() + FADES_S
         wait_for("the site to be first again", lambda: _knows_limit(system, id) and system.explained("carl") == id, BACK_S, 0.2)
@@ -228,6 +237,7 @@ def _full(system: System, id: str, load: Load, sessions: list[Answer], seat: Sea
             wait_for("the site to be full", lambda: any(each.what >= load_policy.FULL for each in list(shares.answers)), BACK_S, 0.05)
             full_s = next(each.came_s for each in list(shares.answers) if each.what >= load_policy.FULL)
             left_s, leaving, ttl_s = _leaving(system, id, sessions, full_s)
+            load.ease()
             film = _film_leaves(system, id, sessions, seat)
             time.sleep(max(0.0, HELD_S - (time.monotonic() - full_s)))
             played = _played_while_full(system, shares)
@@ -311,7 +321,7 @@ def _film_leaves(system: System, id: str, sessions: list[Answer], seat: Seat) ->
             break
         began_s = time.monotonic()
         film = seat.play(leaving[0])
-        film.hurry()
+        film.hurry(EASY_S)
         film.settle()
         film.watch()
         while film.appliance() == id and time.monotonic() - began_s < BACK_S and film.order()[:1] != [id]:
