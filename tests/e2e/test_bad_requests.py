@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from nearcast.control.accounts.settings import AccountsSettings
 from tests.e2e.harness import PATIENCE_S, System, account, link_token, problem, wait_for
 from tests.e2e.library import Film
 
 PASSWORD = "a long enough sentence"
+ATTEMPTS_PER_ACCOUNT = AccountsSettings().attempts_per_account
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +75,13 @@ def test_a_password_signs_in_and_a_wrong_one_does_not(plain: httpx.Client, viewe
 
 
 def test_too_many_attempts(plain: httpx.Client, viewer: dict[str, Any]) -> None:
-    statuses = []
-    for _ in range(12):
+    statuses: list[int] = []
+    while statuses[-1:] != [429] and len(statuses) < 40:
         answer = plain.post("/api/v1/login", json={"email": viewer["email"], "password": "guess after guess"})
         statuses.append(answer.status_code)
-        if answer.status_code == 429:
-            break
     assert statuses[-1] == 429, statuses
-    assert set(statuses[:-1]) == {401}
+    assert set(statuses[:-1]) <= {401, 503}, "on a machine that is busy a hash may take longer than the call"
+    assert statuses.count(401) <= ATTEMPTS_PER_ACCOUNT
     problem(answer)
     right = plain.post("/api/v1/login", json={"email": viewer["email"], "password": PASSWORD})
     assert right.status_code == 429, "the right password must wait as well"
