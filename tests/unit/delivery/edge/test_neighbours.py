@@ -16,7 +16,18 @@ from nearcast.model.services import ReportAnswer
 from nearcast.policy import capability
 from nearcast.policy.sight import TOLD_MAX
 
-from ..making import free_port, running_edge, until
+from ..making import Edge, free_port, running_edge, until
+
+
+async def freezes_for_a_while(edge: Edge, neighbours: Neighbours) -> None:
+    """`fra-1`, until that is seen; and until it is seen again."""
+    pids = edge.agent.server.nginx.processes()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await until(lambda: neighbours.seen == {"fra-1": False, "nobody": False})
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
 
 
 async def test_it_tells_who_is_reached_and_who_freezes(tmp_path: Path) -> None:
@@ -27,13 +38,7 @@ async def test_it_tells_who_is_reached_and_who_freezes(tmp_path: Path) -> None:
         asked = {"fra-1": f"{address}/healthz", "fra-2": f"{address}/healthz", "nobody": f"http://127.0.0.1:{free_port()}/healthz"}
         neighbours.look_at(asked)
         await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
-        pids = edge.agent.server.nginx.processes()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        await until(lambda: neighbours.seen == {"fra-1": False, "nobody": False})
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
+        await freezes_for_a_while(edge, neighbours)
         assert len(told) >= 4
         neighbours.look_at({"fra-1": f"{address}/healthz"})
         assert neighbours.seen == {"fra-1": True}
@@ -46,13 +51,7 @@ async def test_close_by_it_finds_a_closed_port_and_who_freezes_as_well(tmp_path:
         neighbours = Neighbours("", ssl.create_default_context(), lambda: None, CLOSE)
         neighbours.look_at({"fra-1": f"{edge.settings.public_address}/healthz", "nobody": f"http://127.0.0.1:{free_port()}/healthz"})
         await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
-        pids = edge.agent.server.nginx.processes()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        await until(lambda: neighbours.seen == {"fra-1": False, "nobody": False})
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        await until(lambda: neighbours.seen == {"fra-1": True, "nobody": False})
+        await freezes_for_a_while(edge, neighbours)
         await neighbours.stop()
 
 
